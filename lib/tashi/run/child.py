@@ -1,0 +1,75 @@
+"""The child's side of a worker: take a call from the channel, do it, answer, again.
+
+The channel is the socket that the child finds as descriptor 0: one JSON line a call, one JSON line an answer.
+
+    {"id": 7, "verb": "look", "args": {"vm": "v-1"}}
+    {"id": 7, "outcome": "ok", "value": ..., "text": ""}
+
+Outcomes: ``ok``; ``failed``, definitely without effect; ``unknown``, anything else. The verbs are a table given by the
+program: a verb is never looked up by name in an object.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+PR_SET_PDEATHSIG = 1  # prctl(2)
+
+Verb = Callable[[dict[str, Any]], object]
+
+
+def take_channel(parent: int | None = None) -> socket.socket:
+    """The channel, out of the reach of grandchildren; from now on this process dies when its parent does.
+
+    A call that outlived its agent could undo what the next agent does. ``parent`` is the pid that started us.
+    """
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if parent is not None and os.getppid() != parent:
+        os._exit(1)  # it died before we asked to be told
+    channel = socket.socket(fileno=os.dup(0))
+    os.set_inheritable(channel.fileno(), False)
+    channel.setblocking(True)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    return channel
+
+
+def serve(channel: socket.socket, verbs: Mapping[str, Verb], definite: tuple[type[Exception], ...]) -> None:
+    """Answer calls until the parent closes the channel. Exceptions in ``definite`` mean that nothing happened."""
+    with channel.makefile("rb") as lines:
+        for line in lines:
+            call = msgspec.json.decode(line)
+            channel.sendall(msgspec.json.encode({"id": call["id"], **answer(verbs, call, definite)}) + b"\n")
+
+
+def say(channel: socket.socket, what: object) -> None:
+    """One line to the parent without being asked: what an event source does."""
+    channel.sendall(msgspec.json.encode(what) + b"\n")
+
+
+def answer(verbs: Mapping[str, Verb], call: Mapping[str, Any], definite: tuple[type[Exception], ...]) -> dict[str, Any]:
+    """Do one call and say how it went; never raises."""
+    verb = verbs.get(call["verb"])
+    if verb is None:
+        return {"outcome": "failed", "value": None, "text": f"{call['verb']!r} is not a verb of this worker"}
+    try:
+        return {"outcome": "ok", "value": _plain(verb(call["args"])), "text": ""}
+    except definite as error:
+        return {"outcome": "failed", "value": None, "text": str(error)[:1000]}
+    except Exception as error:
+        return {"outcome": "unknown", "value": None, "text": f"{type(error).__name__}: {error}"[:1000]}
+
+
+def _plain(value: object) -> object:
+    """Named tuples as objects: as JSON they would be lists without names."""
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return value._asdict()
+    return value
