@@ -1,0 +1,1 @@
+"""zoni: physical machines and the hardware beside them."""
