@@ -1,0 +1,393 @@
+"""The controller's mind: events in, decisions out. It reads no clock, no file and no socket.
+
+Each method takes one event and is atomic: whatever goes wrong inside leaves the state as it was. The shell stores what
+was decided (`puts_since`, the log), and only then sends replies and effects; after a failed commit it rolls back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import traceback
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tashi.core import contact as agents
+from tashi.core import drain, images, jobs, query, verbs
+from tashi.core.contact import Contact
+from tashi.core.decision import Decision, Entry, Found, Park, entry_of
+from tashi.core.placement import retry_waiting
+from tashi.core.resend import Resend
+from tashi.core.settings import Settings
+from tashi.core.state import Answered, State
+from tashi.core.turn import CONTROLLER, RANK, Now, Principal, Turn, done_key
+from tashi.model.host import Host
+from tashi.model.user import User
+from tashi.wire.errors import Code, Refused, TashiError, retry_helps
+from tashi.wire.messages import (
+    Accepted,
+    AgentMessage,
+    Beat,
+    ChangesBody,
+    ControllerMessage,
+    Hello,
+    Inventory,
+    MoveProgress,
+    Problem,
+    Rejected,
+    Reply,
+    Request,
+    Tell,
+)
+
+__all__ = [
+    "Cluster",
+    "Decision",
+    "Entry",
+    "Found",
+    "Mark",
+    "Now",
+    "Park",
+    "Principal",
+    "done_key",
+    "found_of",
+    "problem",
+    "request_key",
+]
+
+_encode = msgspec.json.Encoder().encode
+
+
+def request_key(who: str, request_id: str) -> str:
+    """Where the answer to a request is kept."""
+    return f"{who}\n{request_id}"
+
+
+def found_of(value: bytes) -> Found:
+    """A stored answer, decoded."""
+    answered = msgspec.json.decode(value, type=Answered)
+    return Found(answered.hash, bytes(answered.reply))
+
+
+class Mark(NamedTuple):
+    undo: int
+    revision: int
+
+
+class Cluster:
+    """All records, all rules. ``chance`` gives 32 random bytes when a secret is needed."""
+
+    def __init__(self, settings: Settings, chance: Callable[[], bytes]) -> None:
+        verbs.check()
+        self.settings, self.chance = settings, chance
+        self.state = State()
+        self.state.pool.capacity_bytes = settings.pool_bytes
+        self.epoch = self.revision = 0
+        self.contacts: dict[str, Contact] = {}
+        self.progress: dict[str, MoveProgress] = {}
+        self.resend = Resend(settings)
+        self._budgets: list[tuple[float, str]] = []
+        self._next_judgement = 0.0
+
+    # -- start and undo ---------------------------------------------------------------------------------------------
+    def load(self, table: str, key: str, value: bytes) -> None:
+        self.state.load(table, key, value)
+
+    def loaded(self, now: Now, epoch: int, head_revision: int) -> None:
+        """All rows are in. Every budget runs anew; every host is unknown until its inventory is in."""
+        self.epoch, self.revision = epoch, head_revision
+        self.state.grace_until = now.monotonic + self.settings.grace_seconds
+        for host in list(self.state.hosts.values()):
+            self.state.unknown_hosts[host.id] = f"{host.name} has not reported since the controller started"
+            self.state.set_reachable(host.id, "its agent has not reported yet" if host.key else "not enrolled yet")
+        for job in self.state.jobs.values():
+            self._budget(job.id, job.budget_seconds, now)
+        self._next_judgement = now.monotonic + self.settings.heartbeat_seconds
+
+    def mark(self) -> Mark:
+        """Where the state is now, for `rollback` and `puts_since`."""
+        return Mark(self.state.mark(), self.revision)
+
+    def rollback(self, mark: Mark) -> None:
+        """Be as at ``mark``: nothing of what was decided since is stored. Agents will say again what they said."""
+        self.state.rollback(mark.undo)
+        self.revision = mark.revision
+        for contact in self.contacts.values():
+            contact.order.clear()
+
+    def puts_since(self, mark: Mark) -> list[tuple[str, str, bytes | None]]:
+        """(table, key, encoded value or None for removed) of everything changed since ``mark``."""
+        return self.state.puts_since(mark.undo)
+
+    def durable(self) -> None:
+        """All that was decided is stored."""
+        self.state.forget_undo()
+
+    # -- who --------------------------------------------------------------------------------------------------------
+    def host_of_key(self, key: str) -> str | None:
+        """The host whose agent has this public key."""
+        return self.state.host_of_key.get(key)
+
+    def user_of_key(self, key: str) -> User | None:
+        return self.state.users.get(self.state.user_of_key.get(key, ""))
+
+    def user_of_uid(self, uid: int) -> User | None:
+        return self.state.users.get(self.state.user_of_uid.get(uid, ""))
+
+    def user_named(self, name: str) -> User | None:
+        ids = self.state.names["user"].get(name, ())
+        return self.state.users[ids[0]] if ids else None
+
+    def connection_of(self, host: str) -> Any:
+        """The newest connection of a host's agent; None when it has none."""
+        known = self.contacts.get(host)
+        return known.conn if known is not None else None
+
+    # -- events -----------------------------------------------------------------------------------------------------
+    def request(self, who: Principal, raw: Request, found: Found | None, now: Now) -> Decision:
+        """One request of a command. ``found``: what its id was answered before, by batch or store."""
+        mark = self.mark()
+        turn = Turn(self.state, self.settings, now, self._lowered(who), raw.why)
+        try:
+            return self._answer(turn, raw, found, mark)
+        except TashiError as error:
+            self._undo(mark)
+            return Decision(reply=problem(raw.id, error, mark.revision))
+        except Exception:
+            self._undo(mark)
+            return Decision(reply=self._fault(raw.id), fault=traceback.format_exc())
+
+    def agent_said(self, host: str, conn: Any, message: AgentMessage, now: Now) -> Decision:
+        """One message of the agent on ``host``; ``back`` in the decision is for the connection that it came on."""
+        mark = self.mark()
+        turn = Turn(self.state, self.settings, now, Principal(f"agent@{host}", "agent", host))
+        try:
+            back = self._hear(turn, host, conn, message)
+            return self._close(turn, mark, back=back)
+        except Exception:
+            self._undo(mark)
+            return Decision(fault=traceback.format_exc())
+
+    def agent_gone(self, host: str, conn: Any, now: Now) -> Decision:
+        """Its connection is known to be lost. Silence is judged by time alone, so nothing follows."""
+        return Decision()
+
+    def tick(self, now: Now) -> Decision:
+        """Time has passed: silence is judged, budgets end, orders are repeated, the waiting are tried."""
+        mark = self.mark()
+        turn = Turn(self.state, self.settings, now, CONTROLLER)
+        try:
+            if now.monotonic >= self._next_judgement:
+                self._judge(turn)
+            self._spend_budgets(turn)
+            decision = self._close(turn, mark)
+            repeated = self.resend.due(turn, self.epoch, self.contacts)
+            return decision._replace(effects=[*decision.effects, *repeated])
+        except Exception:
+            self._undo(mark)
+            self._next_judgement = now.monotonic + self.settings.heartbeat_seconds
+            return Decision(fault=traceback.format_exc())
+
+    def next_tick(self) -> float:
+        """When `tick` has something to do, in monotonic seconds."""
+        times = [self._next_judgement]
+        if self._budgets:
+            times.append(self._budgets[0][0])
+        due = self.resend.next_due()
+        if due is not None:
+            times.append(due)
+        return min(times)
+
+    # -- inside: requests -------------------------------------------------------------------------------------------
+    def _lowered(self, who: Principal) -> Principal:
+        """The role that the user's own record leaves of what the socket allows."""
+        if who.role not in RANK or who.role in ("", "agent", "enroll"):
+            return who
+        user = self.user_named(who.name)
+        own = user.role if user is not None else ("admin" if who.role == "admin" else "user")
+        return who._replace(role=min(who.role, own, key=RANK.__getitem__))
+
+    def _answer(self, turn: Turn, raw: Request, found: Found | None, mark: Mark) -> Decision:
+        verb = verbs.VERBS.get(raw.verb)
+        if verb is None:
+            raise Refused(Code.UNKNOWN_VERB, f"{raw.verb[:40]!r}: no such verb")
+        self._check_role(turn, raw.verb, verb.role)
+        body = _decode(raw)
+        turn.verb = raw.verb
+        if verb.act is None:
+            return self._read(turn, raw, body)
+        digest = hashlib.blake2b(raw.verb.encode() + b"\0" + bytes(raw.body), digest_size=16).hexdigest()
+        if found is not None:
+            if found.hash != digest:
+                raise Refused(Code.CONFLICT, "this request id was used for another request")
+            return Decision(reply=msgspec.json.decode(found.reply, type=Reply))
+        turn.request = request_key(turn.who.name, raw.id)
+        turn.secret = self.chance() if raw.verb == "host.add" else b""
+        accepted = verb.act(turn, body)
+        if getattr(body, "dry_run", False):
+            self._undo(mark)
+            return Decision(reply=Reply(raw.id, msgspec.Raw(_encode(accepted)), revision=mark.revision))
+        return self._accept(turn, raw, digest, accepted, mark)
+
+    def _accept(self, turn: Turn, raw: Request, digest: str, accepted: Accepted, mark: Mark) -> Decision:
+        reply = Reply(raw.id, msgspec.Raw(_encode(accepted)), revision=mark.revision)
+        self.state.put("request", turn.request, Answered(digest, msgspec.Raw(_encode(_unsecret(reply, accepted)))))
+        return self._close(turn, mark, reply=reply)
+
+    def _check_role(self, turn: Turn, verb: str, role: str) -> None:
+        has = turn.who.role
+        if role == "enroll" or has in ("enroll", "agent", ""):
+            if role != has:
+                raise Refused(Code.DENIED, f"{verb}: not for {turn.who.name or 'strangers'} here")
+        elif RANK[has] < RANK[role]:
+            hint = "as root, on the admin socket" if role == "admin" else ""
+            raise Refused(Code.DENIED, f"{verb}: needs the role {role}; {turn.who.name} has {has} here", hint)
+
+    def _read(self, turn: Turn, raw: Request, body: Any) -> Decision:
+        if isinstance(body, ChangesBody):
+            ids = frozenset(query.ids_for(turn, body.ids))
+            after = self.revision if body.after < 0 else body.after
+            owner = "" if turn.sees_all() else turn.who.name
+            park = Park(
+                raw.id, after, ids, frozenset(body.kinds), body.job, body.limit, body.wait_seconds, turn.who.name, owner
+            )
+            return Decision(park=park)
+        answer, rows = query.answer(turn, raw.verb, body, self)
+        return Decision(reply=Reply(raw.id, msgspec.Raw(_encode(answer)), revision=self.revision), rows=rows)
+
+    def _fault(self, request_id: str) -> Reply:
+        text = "the controller has a fault; nothing was changed"
+        return Reply(request_id, error=Problem(Code.FAULT, text, "its log says more"), revision=self.revision)
+
+    # -- inside: agents ---------------------------------------------------------------------------------------------
+    def _hear(self, turn: Turn, host_id: str, conn: Any, message: AgentMessage) -> list[ControllerMessage]:
+        host: Host | None = self.state.hosts.get(host_id)
+        if host is None:
+            return [Rejected("no such host")]
+        known = self.contacts.get(host_id)
+        if isinstance(message, Hello):
+            why_not = agents.why_rejected(turn, host, message, self.epoch, known)
+            if why_not:
+                return [Rejected(why_not)]
+            self.contacts[host_id] = Contact(conn, message, turn.now.monotonic)
+            return agents.hello(turn, host, message, self.epoch)
+        if known is None or known.conn != conn:
+            return [Rejected("say hello first")]
+        if isinstance(message, Beat):
+            for move in message.moves:
+                self.progress[move.vm] = move
+            return agents.beat(turn, host, known, message, self.epoch)
+        if isinstance(message, Inventory):
+            back = agents.inventory(turn, host, known, message)
+            self.resend.host_is_back(turn, host_id)
+            for job in list(self.state.jobs.values()):
+                if job.kind == "image":
+                    images.assign(turn, job.id)
+            return back
+        if isinstance(message, Tell) and message.shot is not None:
+            jobs.shot_done(turn, message.shot)
+        return agents.tell(turn, host, known, message)
+
+    # -- inside: time -----------------------------------------------------------------------------------------------
+    def _judge(self, turn: Turn) -> None:
+        """Whose heartbeat is missing; drains that may go on; the end of the start's grace and of holds."""
+        now, settings = turn.now.monotonic, self.settings
+        self._next_judgement = now + settings.heartbeat_seconds
+        if now < self.state.grace_until:
+            return
+        for host in list(self.state.hosts.values()):
+            if not host.key:
+                continue
+            known = self.contacts.get(host.id)
+            heard = known.heard if known is not None else self.state.grace_until - settings.grace_seconds
+            if now - heard > settings.silence_seconds and (known is None or known.ready or host.health != "unknown"):
+                if known is not None:
+                    known.ready = False
+                agents.silent(turn, host, now - heard)
+        for job in list(self.state.jobs.values()):
+            if job.verb == "host.drain":
+                drain.advance(turn, job.id)
+        self.state.freed = self.state.freed or bool(self.state.waiting)
+
+    def _spend_budgets(self, turn: Turn) -> None:
+        while self._budgets and self._budgets[0][0] <= turn.now.monotonic:
+            _, job_id = heappop(self._budgets)
+            job = self.state.jobs.get(job_id)
+            self.state.deadlines.pop(job_id, None)
+            if job is not None:
+                jobs.budget_spent(turn, job)
+
+    def _budget(self, job_id: str, seconds: float, now: Now) -> None:
+        if seconds:
+            self.state.deadlines[job_id] = now.monotonic + seconds
+            heappush(self._budgets, (now.monotonic + seconds, job_id))
+
+    # -- inside: the end of a turn ----------------------------------------------------------------------------------
+    def _close(
+        self, turn: Turn, mark: Mark, reply: Reply | None = None, back: list[ControllerMessage] | None = None
+    ) -> Decision:
+        """Let follow what follows, then say what is to be stored and sent."""
+        while turn.ended:
+            part = turn.ended.pop()
+            parent = self.state.jobs.get(part.parent) if part.parent else None
+            if parent is not None and parent.verb == "host.drain":
+                drain.part_ended(turn, part)
+        if self.state.freed and self.state.waiting:
+            retry_waiting(turn)
+        for job in turn.started:
+            self._budget(job.id, job.budget_seconds, turn.now)
+        touched = self.state.touched(mark.undo)
+        effects = turn.effects + self.resend.after(turn, touched, self.epoch, self.contacts)
+        log = self._log(turn, touched)
+        return Decision(
+            reply=reply,
+            log=log,
+            effects=effects,
+            back=back or [],
+            wake=frozenset(turn.wake),
+            urgent=turn.urgent or turn.who.role == "agent" or turn.who is CONTROLLER,
+        )
+
+    def _log(self, turn: Turn, touched: dict[tuple[str, str], Any]) -> list[Entry]:
+        """An entry for each record that changed. A new operation on a VM is told by the VM's own entry."""
+        keys = {key: before for key, before in touched.items() if key[0] not in ("meta", "request")}
+        for vm_id in turn.mentions:
+            if vm_id in self.state.vms:
+                keys.setdefault(("vm", vm_id), None)
+        told = {vm.job for table, key in keys if table == "vm" and (vm := self.state.vms.get(key)) is not None}
+        entries = []
+        for (table, key), before in keys.items():
+            if table == "job" and (key not in self.state.jobs or (before is None and key in told)):
+                continue
+            entry = entry_of(turn, table, key, before, self.revision + 1)
+            if entry is not None:
+                entries.append(entry)
+                self.revision += 1
+        return entries
+
+    def _undo(self, mark: Mark) -> None:
+        self.state.rollback(mark.undo)
+        self.revision = mark.revision
+
+
+def _decode(raw: Request) -> Any:
+    try:
+        return verbs.DECODERS[raw.verb].decode(raw.body)
+    except (ValueError, RecursionError) as wrong:
+        raise Refused(Code.BAD_REQUEST, f"{raw.verb}: {wrong}"[:400]) from None
+
+
+def _unsecret(reply: Reply, accepted: Accepted) -> Reply:
+    """What is kept of an answer: not the token in it, which is told once and never again."""
+    if not accepted.extra:
+        return reply
+    kept = msgspec.structs.replace(accepted, extra={}, note="the enrolment document was given once")
+    return msgspec.structs.replace(reply, ok=msgspec.Raw(_encode(kept)))
+
+
+def problem(request_id: str, error: TashiError, revision: int = 0) -> Reply:
+    """An error as the answer to a request."""
+    text = Problem(error.code, error.text, error.hint, retry_helps(error.code))
+    return Reply(request_id, error=text, revision=revision)

@@ -1,0 +1,158 @@
+"""The controller's side of the conversation with agents: who is there, who is silent, who still has to be told what.
+
+Nothing here is stored but what a host's record says. A contact lasts from an accepted hello to the next one; until its
+inventory is in, what runs on the host is not known.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from tashi.core.observe import Order, observe
+from tashi.core.turn import Turn
+from tashi.model.host import Facts, Health, Host
+from tashi.model.units import stamp
+from tashi.wire.messages import (
+    PROTOCOL,
+    Acked,
+    Beat,
+    ControllerMessage,
+    Hello,
+    Inventory,
+    Pulse,
+    Seen,
+    Tell,
+    Welcome,
+)
+
+DISK_STEP = 2**30  # a host's used disk is stored anew when it moved by so much
+
+
+class Contact:
+    """One agent's newest connection. ``heard`` is monotonic seconds."""
+
+    __slots__ = ("boot_id", "conn", "heard", "incarnation", "order", "ready")
+
+    def __init__(self, conn: Any, hello: Hello, heard: float) -> None:
+        self.conn, self.heard, self.ready = conn, heard, False
+        self.incarnation, self.boot_id = hello.incarnation, hello.boot_id
+        self.order: dict[str, tuple[int, int]] = {}  # vm -> (incarnation, seq) of the newest word on it
+
+
+def why_rejected(turn: Turn, host: Host, hello: Hello, epoch: int, known: Contact | None) -> str:
+    """Why this hello is not accepted; empty when it is."""
+    if hello.protocol != PROTOCOL:
+        return f"it speaks protocol {hello.protocol}, the controller {PROTOCOL}"
+    if hello.host != host.name:
+        return f"this key belongs to host {host.name}, not to {hello.host}"
+    if host.uuid and hello.uuid != host.uuid:
+        return f"another machine enrolled as {host.name}; remove the host and enrol this one"
+    if hello.epoch > epoch:
+        return f"the agent has obeyed epoch {hello.epoch}, this controller is at {epoch}: its store is older"
+    if known is not None and known.boot_id == hello.boot_id and hello.incarnation < known.incarnation:
+        return f"a newer agent ({known.incarnation}) of this host is there already"
+    return ""
+
+
+def hello(turn: Turn, host: Host, message: Hello, epoch: int) -> list[ControllerMessage]:
+    """Greet it. What its guests are is unknown until the inventory is in."""
+    facts = message.facts
+    if host.facts is not None and abs(host.facts.disk_used_bytes - facts.disk_used_bytes) < DISK_STEP:
+        facts = replace(facts, disk_used_bytes=host.facts.disk_used_bytes)
+    if facts != host.facts or message.uuid != host.uuid:
+        turn.put(replace(host, facts=facts, uuid=message.uuid, seen_at=stamp(turn.now.wall)))
+    if not turn.settings.pool_bytes:
+        _see_pool(turn, facts)
+    settings = turn.settings
+    return [Welcome(epoch, settings.heartbeat_seconds, settings.missed)]
+
+
+def _see_pool(turn: Turn, facts: Facts) -> None:
+    """The pool is as large as the host says that sees least of it."""
+    known = turn.state.pool.capacity_bytes
+    if facts.pool_bytes:
+        turn.state.pool.capacity_bytes = min(known, facts.pool_bytes) if known else facts.pool_bytes
+
+
+def beat(turn: Turn, host: Host, contact: Contact, message: Beat, epoch: int) -> list[ControllerMessage]:
+    """It is alive. Touches no record unless it became well or unwell."""
+    contact.heard = turn.now.monotonic
+    if contact.ready:
+        _set_health(turn, host, message.degraded)
+    return [Pulse(epoch)]
+
+
+def _set_health(turn: Turn, host: Host, degraded: str) -> None:
+    health = Health.DEGRADED if degraded else Health.UP
+    if host.health is not health or host.reason != degraded:
+        turn.put(replace(host, health=health, reason=degraded))
+
+
+def inventory(turn: Turn, host: Host, contact: Contact, message: Inventory) -> list[ControllerMessage]:
+    """All that is on a host. From here on it is known, and what it still owes us is asked of it."""
+    contact.heard = turn.now.monotonic
+    rebooted = bool(host.boot_id) and host.boot_id != message.boot_id
+    order = Order(message.incarnation, message.seq, message.boot_id, rebooted)
+    was_unknown = turn.state.unknown_hosts.pop(host.id, "")
+    there = {seen.vm: seen for seen in message.guests if not seen.foreign}
+    strays = [vm for vm, seen in there.items() if not _observe(turn, host.id, contact, seen, order)]
+    for vm in sorted(turn.state.vms_of_host.get(host.id, set()) - there.keys()):
+        _observe(turn, host.id, contact, Seen(vm, "absent"), order)
+    foreign = [seen for seen in message.guests if seen.foreign and seen.state in ("running", "paused")]
+    host = turn.state.hosts[host.id]
+    after = replace(
+        host,
+        boot_id=message.boot_id,
+        strays=tuple(sorted(strays)),
+        foreign_cores=sum(seen.cores for seen in foreign),
+        foreign_memory_bytes=sum(seen.memory_bytes for seen in foreign),
+        health=Health.UP if host.health is Health.UNKNOWN else host.health,
+        reason="" if host.health is Health.UNKNOWN else host.reason,
+    )
+    if after != host:
+        turn.put(after)
+    contact.ready = True
+    turn.state.set_reachable(host.id, "")
+    if was_unknown:
+        turn.wake |= turn.state.vms_of_host.get(host.id, set()) | {host.id}
+        if host.health is Health.UNKNOWN:
+            turn.mentions += sorted(turn.state.vms_of_host.get(host.id, ()))
+    return [Acked(message.incarnation, [message.seq])]
+
+
+def tell(turn: Turn, host: Host, contact: Contact, message: Tell) -> list[ControllerMessage]:
+    """One observation from the agent's outbox."""
+    contact.heard = turn.now.monotonic
+    if message.seen is not None and not message.seen.foreign:
+        order = Order(message.incarnation, message.seq, message.boot_id)
+        known = _observe(turn, host.id, contact, message.seen, order)
+        strays = set(host.strays)
+        if known and message.seen.state == "absent":
+            strays.discard(message.seen.vm)
+        elif not known:
+            strays.add(message.seen.vm)
+        if strays != set(host.strays):
+            turn.put(replace(turn.state.hosts[host.id], strays=tuple(sorted(strays))))
+    return [Acked(message.incarnation, [message.seq])]
+
+
+def _observe(turn: Turn, host: str, contact: Contact, seen: Seen, order: Order) -> bool:
+    """Take it in unless something newer was said of this guest already."""
+    stands = (order.incarnation, order.seq)
+    if contact.order.get(seen.vm, (-1, -1)) >= stands:
+        return True
+    contact.order[seen.vm] = stands
+    return observe(turn, host, seen, order)
+
+
+def silent(turn: Turn, host: Host, seconds: float) -> None:
+    """No heartbeat for too long: what runs there is not known any more. It is not dead for that."""
+    reason = f"silent for {seconds:.0f} s"
+    turn.state.unknown_hosts[host.id] = f"{host.name} is {reason}"
+    turn.state.set_reachable(host.id, reason)
+    if host.health is not Health.UNKNOWN:
+        turn.put(replace(host, health=Health.UNKNOWN, reason=reason))
+        turn.mentions += sorted(turn.state.vms_of_host.get(host.id, ()))
+    turn.wake |= turn.state.vms_of_host.get(host.id, set()) | {host.id}

@@ -1,0 +1,119 @@
+"""tvm-create: one VM, or NAME-00 to NAME-39 as parts of one operation, placed all or none."""
+
+from __future__ import annotations
+
+from tashi.core.placement import check_possible, place_or_wait
+from tashi.core.turn import Turn
+from tashi.model.image import Image
+from tashi.model.name import NAME_MAX, check_name
+from tashi.model.units import format_size
+from tashi.model.vm import NicRecord, Vm, VmState, state_of
+from tashi.wire.errors import Code, NotFound, Refused
+from tashi.wire.messages import Accepted, VmCreate
+
+MAC_PREFIX = "52:54:00"
+NUMBERS_OF_A_MAC = 2**24
+
+
+def create(turn: Turn, body: VmCreate) -> Accepted:
+    image = _image(turn, body)
+    disk_bytes = _disk_bytes(body, image)
+    names = _names(body)
+    _check_names(turn, names)
+    for network in body.nics:
+        if network not in turn.settings.networks:
+            raise NotFound(f"{network}: no such network", f"there is: {', '.join(turn.settings.networks)}")
+    pin = turn.find("host", body.host).id if body.host is not None else ""
+    check_possible(turn, names[0], body.cores, body.memory_bytes, disk_bytes, len(names))
+    parent = ""
+    if body.count is not None:
+        parent = turn.begin("vm.create", "vm", "", body.name, phase="starting", children=len(names)).id
+    vms = [_record(turn, name, body, image, disk_bytes, pin, parent) for name in names]
+    held = place_or_wait(turn, vms, body.hold, body.hold_seconds)
+    placed = [turn.state.vms[vm.id] for vm in vms]
+    if held:
+        for vm in placed:
+            turn.phase(vm.job, vm.waiting.value, vm.reason)
+    return Accepted(
+        job=parent or placed[0].job,
+        kind="vm",
+        objects={vm.id: vm.name for vm in placed},
+        placement={vm.name: turn.host_name(vm.host) for vm in placed if vm.host},
+        held=held,
+        dry_run=body.dry_run,
+        note=state_of(placed[0], "")[0] if held else VmState.STARTING,
+    )
+
+
+def _image(turn: Turn, body: VmCreate) -> Image:
+    image: Image = turn.find("image", body.image)
+    if image.state != "ready":
+        raise Refused(Code.WRONG_STATE, f"{image.name}: its header is still being checked", f"tjob-wait {image.job}")
+    return image
+
+
+def _disk_bytes(body: VmCreate, image: Image) -> int:
+    if body.disk_bytes and body.disk_bytes < image.size_bytes:
+        raise Refused(
+            Code.BAD_REQUEST,
+            f"{body.name}: a disk of {format_size(body.disk_bytes)} is smaller than "
+            f"its image {image.name} ({format_size(image.size_bytes)})",
+        )
+    return body.disk_bytes or image.size_bytes
+
+
+def _names(body: VmCreate) -> list[str]:
+    if body.count is None:
+        return [body.name]
+    digits = max(2, len(str(body.count - 1)))
+    return [f"{body.name}-{number:0{digits}d}" for number in range(body.count)]
+
+
+def _check_names(turn: Turn, names: list[str]) -> None:
+    longest = names[-1]
+    try:
+        check_name(longest)
+    except ValueError as problem:
+        raise Refused(Code.BAD_REQUEST, str(problem), f"at most {NAME_MAX} characters") from None
+    taken = turn.state.names["vm"]
+    for name in names:
+        for other in taken.get(name, ()):
+            if turn.state.vms[other].owner == turn.who.name:
+                raise Refused(Code.CONFLICT, f"{name}: you have a VM of this name already ({other})")
+
+
+def _record(turn: Turn, name: str, body: VmCreate, image: Image, disk_bytes: int, pin: str, parent: str) -> Vm:
+    vm_id = turn.new_id("vm")
+    number = int(vm_id[2:]) * 8  # eight addresses a VM; as many as it may have NICs
+    nics = tuple(NicRecord(network, mac_of(number + at)) for at, network in enumerate(body.nics))
+    job = turn.begin(
+        "vm.create",
+        "vm",
+        vm_id,
+        name,
+        parent=parent,
+        budget_seconds=turn.settings.start_seconds,
+        phase="starting",
+    )
+    return Vm(
+        id=vm_id,
+        name=name,
+        owner=turn.who.name,
+        image=image.id,
+        cores=body.cores,
+        memory_bytes=body.memory_bytes,
+        created_at=job.created_at,
+        disk_bytes=disk_bytes,
+        disk=f"disks/{vm_id}.qcow2",
+        nics=nics,
+        hints=body.hints,
+        pin=pin,
+        job=job.id,
+        doing="vm.create",
+    )
+
+
+def mac_of(number: int) -> str:
+    """The ``number``-th hardware address that this cluster gives out."""
+    low = number % NUMBERS_OF_A_MAC
+    return f"{MAC_PREFIX}:{low >> 16:02x}:{low >> 8 & 255:02x}:{low & 255:02x}"

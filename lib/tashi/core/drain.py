@@ -1,0 +1,106 @@
+"""thost-drain: every VM leaves a host, a few at a time; what can't leave is told by name.
+
+One operation with a part for each migration. Stopped VMs only lose their definition there: their disks are shared.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from tashi.core import life, move
+from tashi.core.turn import Principal, Turn
+from tashi.model.host import Host, HostState
+from tashi.model.job import Job, JobState
+from tashi.model.vm import Leftover, Vm, VmState, at_rest, state_of
+from tashi.wire.errors import Code, Refused
+from tashi.wire.messages import Accepted, HostVerb
+
+
+def drain(turn: Turn, body: HostVerb) -> Accepted:
+    host: Host = turn.find("host", body.name)
+    if host.job:
+        raise Refused(Code.LOCKED, f"{host.name}: locked by {host.job}", f"tjob-wait {host.job}")
+    state = life.step("host", host.state, "drain", host.name)
+    job = turn.begin("host.drain", "host", host.id, host.name, phase="moving")
+    turn.put(replace(host, state=HostState(state), job=job.id))
+    advance(turn, job.id)
+    host = turn.state.hosts[host.id]
+    moving = {turn.state.vms[vm].name: _goes_to(turn, vm) for vm in turn.state.vms_of_host.get(host.id, ())}
+    return Accepted(
+        job=job.id,
+        kind="host",
+        objects={host.id: host.name},
+        placement={name: to for name, to in sorted(moving.items()) if to},
+        done=not host.job,
+        dry_run=body.dry_run,
+    )
+
+
+def _goes_to(turn: Turn, vm_id: str) -> str:
+    vm = turn.state.vms[vm_id]
+    return turn.host_name(vm.move.destination) if vm.move is not None else ""
+
+
+def advance(turn: Turn, job_id: str) -> None:
+    """Do the next step of a drain: start migrations while there are places for them, and see whether it is over."""
+    job = turn.state.jobs.get(job_id)
+    if job is None or job.target not in turn.state.hosts:
+        return
+    host = turn.state.hosts[job.target]
+    here = sorted(turn.state.vms_of_host.get(host.id, ()), key=lambda vm: int(vm[2:]))
+    for vm_id in here:
+        vm = turn.state.vms[vm_id]
+        if vm.host != host.id:
+            continue
+        if at_rest(vm) or vm.waiting:
+            _detach(turn, vm)
+        elif vm.name not in job.result and not vm.job and job.open_children < turn.settings.moves_per_host:
+            job = _move_away(turn, job, vm)
+    _see_whether_over(turn, job, host)
+
+
+def _detach(turn: Turn, vm: Vm) -> None:
+    generation = vm.generation + 1
+    left = vm.leftovers | {vm.host: Leftover(generation)}
+    turn.put(replace(vm, host="", generation=generation, leftovers=left, observed=None))
+
+
+def _move_away(turn: Turn, job: Job, vm: Vm) -> Job:
+    """Start one part; a refusal is noted under the VM's name. Returns the drain as it is now."""
+    state, reason = state_of(vm, turn.host_unknown(vm.host))
+    if state is not VmState.RUNNING:
+        if state is VmState.STARTING:
+            return job
+        return turn.put(replace(job, result=job.result | {vm.name: f"{state}: {reason}"}))  # type: ignore[no-any-return]
+    mark = turn.state.mark()
+    by = Turn(turn.state, turn.settings, turn.now, Principal(job.by, "admin"), job.why)
+    try:
+        move.begin(by, vm, None, parent=job.id)
+    except Refused as refusal:
+        turn.state.rollback(mark)
+        reason = refusal.text.partition(": ")[2]
+        return turn.put(replace(job, result=job.result | {vm.name: reason}))  # type: ignore[no-any-return]
+    turn.started += by.started
+    return turn.put(  # type: ignore[no-any-return]
+        replace(job, children=job.children + 1, open_children=job.open_children + 1)
+    )
+
+
+def part_ended(turn: Turn, part: Job) -> None:
+    """A migration of a drain is over; one that failed is not tried again."""
+    job = turn.state.jobs.get(part.parent)
+    if job is not None and part.state is not JobState.DONE:
+        turn.put(replace(job, result=job.result | {part.name: part.reason or part.state.value}))
+    advance(turn, part.parent)
+
+
+def _see_whether_over(turn: Turn, job: Job, host: Host) -> None:
+    if job.open_children:
+        return
+    here = [turn.state.vms[vm] for vm in turn.state.vms_of_host.get(host.id, ())]
+    if not here:
+        turn.put(replace(turn.state.hosts[host.id], state=HostState.DRAINED))
+        turn.end(job.id, JobState.DONE)
+    elif all(vm.name in job.result for vm in here):
+        told = "; ".join(f"{vm.name}: {job.result[vm.name]}" for vm in here)
+        turn.end(job.id, JobState.FAILED, f"still on {host.name}: {told}"[:2000])

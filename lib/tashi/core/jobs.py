@@ -1,0 +1,143 @@
+"""Operations: what may be cancelled and how, what a spent budget means, and which one-shot an agent still owes us."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from tashi.core import images, move
+from tashi.core.observe import gone
+from tashi.core.turn import Turn
+from tashi.model.job import Job, JobState
+from tashi.model.vm import Desired, Vm, Waiting
+from tashi.wire.errors import Code, Refused
+from tashi.wire.messages import Accepted, JobCancel, Shot, ShotDone
+
+
+def cancel(turn: Turn, body: JobCancel) -> Accepted:
+    """tjob-cancel: itself an operation, whose outcome says whether it came in time."""
+    job: Job = turn.find("job", body.name)
+    if job.state is not JobState.RUNNING:
+        raise Refused(Code.WRONG_STATE, f"{job.id}: it is {job.state.value} already")
+    if job.owner != turn.who.name and not turn.sees_all():
+        raise Refused(Code.DENIED, f"{job.id}: it belongs to {job.owner}")
+    if job.verb not in CANCELS:
+        raise Refused(Code.TOO_LATE, f"{job.id}: {job.verb} can't be cancelled")
+    canceller = CANCELS[job.verb](turn, job)
+    done = canceller.id not in turn.state.jobs
+    return Accepted(job=canceller.id, kind="job", objects={job.id: job.name}, done=done, dry_run=body.dry_run)
+
+
+def _canceller(turn: Turn, job: Job) -> Job:
+    return turn.begin("job.cancel", "job", job.id, job.name, owner=job.owner)
+
+
+def _cancel_start(turn: Turn, job: Job) -> Job:
+    """A start that did not come to its end: the VM is stopped; one that was never placed is as if never asked."""
+    canceller = _canceller(turn, job)
+    parts = turn.state.children.get(job.id)
+    for part in [turn.state.jobs[i] for i in sorted(parts)] if parts else [job]:
+        vm = turn.state.vms[part.target]
+        reason = "cancelled"
+        if vm.doing == "vm.create" and vm.waiting:
+            gone(turn, turn.put(replace(vm, desired=Desired.ABSENT, waiting=Waiting.NO, job="")))
+        else:
+            turn.put(
+                replace(
+                    vm,
+                    desired=Desired.STOPPED,
+                    waiting=Waiting.NO,
+                    generation=vm.generation + 1,
+                    failure=reason,
+                )
+            )
+        turn.end(part.id, JobState.CANCELLED, reason)
+    turn.end(canceller.id, JobState.DONE)
+    return canceller
+
+
+def _cancel_move(turn: Turn, job: Job) -> Job:
+    return move.cancel(turn, turn.state.vms[job.target], "job.cancel")
+
+
+def _cancel_shutdown(turn: Turn, job: Job) -> Job:
+    """A pressed button can't be let go; but nobody waits for the guest any more."""
+    canceller = _canceller(turn, job)
+    turn.end(job.id, JobState.CANCELLED, "no longer waited for; the guest may still stop")
+    turn.end(canceller.id, JobState.DONE)
+    return canceller
+
+
+def _cancel_drain(turn: Turn, job: Job) -> Job:
+    canceller = _canceller(turn, job)
+    turn.end(job.id, JobState.CANCELLED, "migrations under way go on; the host stays as it is")
+    turn.end(canceller.id, JobState.DONE)
+    return canceller
+
+
+CANCELS = {
+    "vm.create": _cancel_start,
+    "vm.start": _cancel_start,
+    "vm.migrate": _cancel_move,
+    "vm.shutdown": _cancel_shutdown,
+    "host.drain": _cancel_drain,
+}
+
+
+def shot_owed(turn: Turn, job: Job) -> tuple[str, Shot] | None:
+    """(host, one-shot) that this operation waits for an agent to do, or None."""
+    left = turn.budget_left(job)
+    if job.kind == "image" and job.phase == "checking":
+        image = turn.state.images.get(job.target)
+        if image is None:
+            return None
+        args = {"path": image.path, "format": image.format, "kernel": image.kernel, "initrd": image.initrd}
+        return str(job.result["host"]), Shot(0, job.id, "inspect-image", args=args, seconds=left)
+    vm = turn.state.vms.get(job.target)
+    if vm is None:
+        return None
+    if job.verb == "vm.shutdown" and job.phase == "button":
+        return vm.host, Shot(0, job.id, "power-button", vm.id, vm.generation, seconds=left)
+    if job.phase == "abort" and vm.move is not None:
+        return vm.move.source, Shot(0, job.id, "abort-move", vm.id, vm.generation, seconds=left)
+    return None
+
+
+def shot_done(turn: Turn, done: ShotDone) -> None:
+    """An agent has done a one-shot, or can't say whether it did."""
+    job = turn.state.jobs.get(done.job)
+    if job is None:
+        return
+    if job.kind == "image":
+        images.checked(turn, job, done)
+    elif job.verb == "vm.shutdown" and job.phase == "button":
+        if done.outcome == "failed":
+            turn.end(job.id, JobState.FAILED, done.reason)
+        else:
+            turn.phase(job.id, "waits for the guest", done.reason)
+    elif job.phase == "abort":
+        turn.phase(job.id, "aborting", done.reason)
+
+
+def budget_spent(turn: Turn, job: Job) -> None:
+    """Its time is up. Nothing is guessed: the host goes on being asked, and the record says what is known."""
+    vm: Vm | None = turn.state.vms.get(job.target) if job.kind == "vm" else None
+    if job.verb in ("vm.create", "vm.start") and vm is not None:
+        if vm.waiting:
+            return
+        silent = turn.host_unknown(vm.host) or f"{turn.host_name(vm.host)} did not start it in time"
+        turn.end(job.id, JobState.FAILED, f"{silent}; it is asked again")
+    elif job.verb == "vm.shutdown":
+        turn.end(job.id, JobState.FAILED, "the guest did not stop in time; tvm-destroy ends it at once")
+    elif job.verb == "vm.migrate" and vm is not None and vm.move is not None:
+        if not job.cancelling:
+            aborting = move.cancel(turn, vm, "vm.migrate")
+            turn.put(replace(turn.state.jobs[job.id], reason=f"its time is up, {aborting.id} calls it back"))
+    elif job.kind == "image":
+        image = turn.state.images.get(job.target)
+        if image is not None:
+            turn.remove(image)
+        turn.end(job.id, JobState.FAILED, "no host could check its header in time")
+    elif job.phase in ("abort", "aborting"):
+        turn.phase(job.id, "aborting", "the source does not answer; asked again")
+    else:
+        turn.end(job.id, JobState.FAILED, "its time is up")

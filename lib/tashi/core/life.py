@@ -1,0 +1,99 @@
+"""The life cycles as tables: VM, host, operation.
+
+``{state: {event: next}}``. What a row does not name is illegal and raises. The tables are what the manual shows
+(`draw`) and what a test walks pair by pair; the core asks them before it changes anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tashi.wire.errors import Code, Refused
+
+Table = Mapping[str, Mapping[str, str]]
+
+VM: Table = {
+    "pending": {"place": "starting", "hold": "held", "refuse": "failed", "destroy": "destroying"},
+    "held": {"place": "starting", "expire": "failed", "destroy": "destroying"},
+    "starting": {
+        "runs": "running",
+        "fails": "failed",
+        "stops": "stopped",
+        "cancel": "shutting-down",
+        "silence": "unknown",
+        "destroy": "destroying",
+    },
+    "running": {
+        "shutdown": "shutting-down",
+        "migrate": "migrating",
+        "stops": "stopped",
+        "silence": "unknown",
+        "destroy": "destroying",
+    },
+    "shutting-down": {
+        "stops": "stopped",
+        "ignores": "running",
+        "silence": "unknown",
+        "destroy": "destroying",
+    },
+    "stopped": {"start": "starting", "destroy": "destroying"},
+    "failed": {"start": "starting", "destroy": "destroying"},
+    "migrating": {
+        "arrives": "running",
+        "stays": "running",
+        "stops": "stopped",
+        "silence": "unknown",
+        "destroy": "destroying",
+    },
+    "unknown": {
+        "runs": "running",
+        "stops": "stopped",
+        "destroy": "destroying",
+    },
+    "destroying": {"gone": "gone"},
+}
+
+HOST: Table = {
+    "normal": {"drain": "draining", "remove": "gone"},
+    "draining": {"empty": "drained", "resume": "normal", "drain": "draining", "remove": "gone"},
+    "drained": {"resume": "normal", "drain": "draining", "remove": "gone"},
+}
+
+JOB: Table = {
+    "running": {"succeed": "done", "fail": "failed", "cancel": "cancelled"},
+    "done": {},
+    "failed": {},
+    "cancelled": {},
+}
+
+TABLES: Mapping[str, Table] = {"vm": VM, "host": HOST, "job": JOB}
+
+_WAY_OUT = {
+    ("vm", "migrate"): "only a running VM migrates",
+    ("vm", "shutdown"): "only a running VM can be asked to shut down; tvm-destroy removes it",
+    ("vm", "start"): "only a stopped or failed VM can be started",
+}
+
+
+def step(kind: str, state: str, event: str, name: str) -> str:
+    """The state that follows; raises Refused (wrong-state) naming object, state and event when there is none."""
+    try:
+        return TABLES[kind][state][event]
+    except KeyError:
+        raise Refused(
+            Code.WRONG_STATE, f"can't {event} {name}: it is {state}", _WAY_OUT.get((kind, event), "")
+        ) from None
+
+
+def events(kind: str) -> list[str]:
+    """All events that a table knows, in order of first mention."""
+    return list(dict.fromkeys(event for row in TABLES[kind].values() for event in row))
+
+
+def draw(kind: str) -> str:
+    """The table as text: one line a state, ``event -> next``."""
+    lines = []
+    for state, row in TABLES[kind].items():
+        moves = ", ".join(f"{event} -> {after}" for event, after in row.items())
+        lines.append(f"{state:<14} {moves or '(the end)'}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,228 @@
+"""Live migration: who owns the guest, decided from what both ends have proven.
+
+Theory. One transaction raises the generation to g+1, claims the destination while the source keeps its claim, and
+writes a row for each end. From then on only evidence counts: each end says whether the guest is RUNNING, PAUSED, still
+MOVING, or GONE there. `VERDICTS` maps the pair to what is done; a pair that decides nothing is asked again. The source
+is never resumed before the destination has proven that it has nothing that could run; the destination wins as soon as
+it runs. What the destination said before the source came to its end is no proof and is asked for again.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec.structs import replace
+
+from tashi.core import life
+from tashi.core.placement import choose
+from tashi.core.turn import Turn
+from tashi.model.job import Job, JobState
+from tashi.model.vm import Desired, Evidence, Leftover, Move, Observed, Vm, VmState, state_of
+from tashi.wire.errors import Code, Refused
+from tashi.wire.messages import Accepted, Seen, VmMigrate
+
+
+class Verdict(StrEnum):
+    WAIT = "wait"  # it is under way, or nobody has said enough: ask again
+    ARRIVED = "arrived"  # the destination owns it
+    STAYED = "stayed"  # the source owns it
+    CLEAR = "clear"  # neither runs: the destination drops its copy first
+    ADOPT = "adopt"  # the source has nothing any more: the destination's paused copy is the guest
+    LOST = "lost"  # nothing is left on either side
+
+
+N, M, R, P, G = Evidence.NONE, Evidence.MOVING, Evidence.RUNNING, Evidence.PAUSED, Evidence.GONE
+VERDICTS: dict[tuple[Evidence, Evidence], Verdict] = {
+    # (source, destination)
+    **{(source, R): Verdict.ARRIVED for source in Evidence},
+    **{(R, destination): Verdict.STAYED for destination in (N, M, P, G)},
+    (P, G): Verdict.STAYED,
+    (P, P): Verdict.CLEAR,
+    (G, P): Verdict.ADOPT,
+    (G, G): Verdict.LOST,
+}
+
+
+def migrate(turn: Turn, body: VmMigrate) -> Accepted:
+    """tvm-migrate: to a named host, or to the one that placement would choose; or call one back."""
+    vm: Vm = turn.find("vm", body.name)
+    if body.abort:
+        if vm.move is None:
+            raise Refused(Code.WRONG_STATE, f"{vm.name}: it is not migrating")
+        job = cancel(turn, vm, "vm.migrate")
+        return Accepted(job=job.id, kind="vm", objects={vm.id: vm.name}, dry_run=body.dry_run)
+    job = begin(turn, vm, turn.find("host", body.to).id if body.to else None)
+    to = turn.host_name(turn.state.vms[vm.id].move.destination)  # type: ignore[union-attr]
+    return Accepted(job=job.id, kind="vm", objects={vm.id: vm.name}, placement={vm.name: to}, dry_run=body.dry_run)
+
+
+def begin(turn: Turn, vm: Vm, to: str | None, parent: str = "") -> Job:
+    """Start a migration; ``to`` None: wherever it fits. Raises Refused with the reason for each host."""
+    turn.lock(vm)
+    state, reason = state_of(vm, turn.host_unknown(vm.host))
+    if state is VmState.UNKNOWN:
+        raise Refused(Code.WRONG_STATE, f"can't migrate {vm.name}: it is unknown: {reason}")
+    life.step("vm", state, "migrate", vm.name)
+    if to == vm.host:
+        raise Refused(Code.WRONG_STATE, f"{vm.name}: it is on {turn.host_name(to)} already")
+    source = turn.state.hosts[vm.host]
+    destination = choose(turn, vm.name, vm.cores, vm.memory_bytes, pin=to, exclude=frozenset((vm.host,)))
+    there = turn.state.hosts[destination].facts
+    if source.facts is None or there is None or not there.migrate_uri:
+        raise Refused(Code.IMPOSSIBLE, f"{vm.name}: {turn.host_name(destination)} says no address for migration")
+    job = turn.begin(
+        "vm.migrate",
+        "vm",
+        vm.id,
+        vm.name,
+        owner=vm.owner,
+        parent=parent,
+        budget_seconds=turn.settings.move_seconds,
+        phase="copy",
+    )
+    turn.put(
+        replace(
+            vm,
+            generation=vm.generation + 1,
+            move=Move(source=vm.host, destination=destination),
+            job=job.id,
+            doing="vm.migrate",
+        )
+    )
+    route: dict[str, str | float | int] = {"from": source.name, "to": turn.host_name(destination)}
+    return turn.put(replace(job, result=route))  # type: ignore[no-any-return]
+
+
+def evidence(turn: Turn, vm: Vm, host: str, seen: Seen, rebooted: bool, observed: Observed) -> None:
+    """One end says how the guest is there."""
+    assert vm.move is not None
+    move = vm.move
+    carried = seen.row_generation == vm.generation
+    if host == move.source:
+        says = _source_says(seen, carried, rebooted)
+        came_to_end = says in (R, P, G) and move.source_says in (N, M)
+        if came_to_end and move.destination_says is not R:
+            move = replace(move, destination_says=N)
+        stats = seen.stats if carried else {}
+        move = replace(
+            move,
+            source_says=says if says is not N else move.source_says,
+            reason=seen.reason if says in (R, P) else move.reason,
+            total_seconds=stats.get("total_seconds", move.total_seconds),
+            downtime_seconds=stats.get("downtime_seconds", move.downtime_seconds),
+            bytes=int(stats["bytes"]) if "bytes" in stats else move.bytes,
+        )
+    else:
+        says = _destination_says(seen, carried, rebooted)
+        if says is not N:
+            move = replace(move, destination_says=says)
+    vm = turn.put(replace(vm, move=move))
+    _decide(turn, vm, observed)
+
+
+def _source_says(seen: Seen, carried: bool, rebooted: bool) -> Evidence:
+    if seen.moving:
+        return M
+    if seen.state in ("absent", "stopped"):
+        return G if carried or rebooted else N
+    if not carried or seen.outcome == "":
+        return N  # it has not begun with the row
+    return R if seen.state == "running" else P
+
+
+def _destination_says(seen: Seen, carried: bool, rebooted: bool) -> Evidence:
+    if seen.state == "running":
+        return R
+    if seen.state == "paused":
+        return P
+    return G if carried or rebooted else N
+
+
+def _decide(turn: Turn, vm: Vm, observed: Observed) -> None:
+    assert vm.move is not None
+    move = vm.move
+    verdict = VERDICTS.get((move.source_says, move.destination_says), Verdict.WAIT)
+    match verdict:
+        case Verdict.ARRIVED:
+            _arrived(turn, vm, move, observed)
+        case Verdict.STAYED:
+            _stayed(turn, vm, move, observed)
+        case Verdict.CLEAR:
+            if not move.clearing:
+                turn.put(replace(vm, move=replace(move, clearing=True)))
+        case Verdict.ADOPT:
+            left = vm.leftovers | {move.source: Leftover(vm.generation + 1, only_if="paused")}
+            vm = replace(vm, host=move.destination, generation=vm.generation + 1, move=None, leftovers=left)
+            turn.put(replace(vm, observed=observed if observed.host == vm.host else None))
+            turn.phase(vm.job, "confirm")
+        case Verdict.LOST:
+            generation = vm.generation + 1
+            left = vm.leftovers | {host: Leftover(generation) for host in (move.source, move.destination)}
+            reason = f"it ended while it migrated to {turn.host_name(move.destination)}"
+            vm = replace(vm, desired=Desired.STOPPED, generation=generation, move=None, leftovers=left, host="")
+            turn.put(replace(vm, reason=reason, observed=None))
+            turn.end(vm.job, JobState.FAILED, reason)
+        case Verdict.WAIT:
+            turn.phase(vm.job, "switch-over" if move.source_says in (P, G) else "copy", move.reason)
+
+
+def _arrived(turn: Turn, vm: Vm, move: Move, observed: Observed) -> None:
+    """The record follows the guest. The source keeps its claim until it has proven that nothing is left there."""
+    left = vm.leftovers | {move.source: Leftover(vm.generation, only_if="paused", claim=True)}
+    vm = replace(vm, host=move.destination, move=None, leftovers=left, reason="")
+    turn.put(replace(vm, observed=observed if observed.host == move.destination else None))
+    if move.total_seconds is not None:
+        _report(turn, vm.job, move.total_seconds, move.downtime_seconds, move.bytes)
+    elif turn.host_unknown(move.source):
+        turn.end(vm.job, JobState.DONE, "the source is silent: no figures")
+    else:
+        turn.phase(vm.job, "confirm")
+
+
+def confirmed(turn: Turn, vm: Vm, host: str, seen: Seen) -> None:
+    """A leftover's host obeyed. If it was the source of the migration under way, this is its end."""
+    job = turn.state.jobs.get(vm.job)
+    if job is None or job.verb != "vm.migrate" or job.phase != "confirm":
+        return
+    total, down, sent = (seen.stats.get(key) for key in ("total_seconds", "downtime_seconds", "bytes"))
+    _report(turn, vm.job, total, down, int(sent) if sent is not None else None)
+
+
+def _report(turn: Turn, job_id: str, total: float | None, down: float | None, sent: int | None) -> None:
+    job = turn.state.jobs.get(job_id)
+    figures = {"total_seconds": total, "downtime_seconds": down, "bytes": sent}
+    result = dict(job.result) if job is not None else {}
+    result |= {key: value for key, value in figures.items() if value is not None}
+    turn.end(job_id, JobState.DONE, result=result)
+
+
+def _stayed(turn: Turn, vm: Vm, move: Move, observed: Observed) -> None:
+    """The source runs it under a newer generation; the destination drops what never ran."""
+    generation = vm.generation + 1
+    left = vm.leftovers | {move.destination: Leftover(generation, only_if="never-ran", claim=True)}
+    vm = replace(vm, host=move.source, generation=generation, move=None, leftovers=left)
+    turn.put(replace(vm, observed=observed if observed.host == move.source else vm.observed))
+    reason = move.reason or "it did not get through"
+    turn.end(vm.job, JobState.CANCELLED if move.cancelled else JobState.FAILED, reason)
+
+
+def cancel(turn: Turn, vm: Vm, verb: str) -> Job:
+    """Call a migration back. Past the switch-over it is too late, and the returned operation will say so."""
+    assert vm.move is not None
+    target: Job = turn.state.jobs[vm.job]
+    if target.cancelling:
+        raise Refused(Code.LOCKED, f"{vm.name}: {target.cancelling} is calling it back already")
+    if target.phase == "confirm":
+        raise Refused(Code.TOO_LATE, f"{vm.name}: it runs on {turn.host_name(vm.move.destination)} already")
+    job = turn.begin(
+        f"{verb}.abort" if verb == "vm.migrate" else verb,
+        "vm",
+        vm.id,
+        vm.name,
+        owner=vm.owner,
+        phase="abort",
+        budget_seconds=turn.settings.stop_seconds,
+    )
+    turn.put(replace(target, cancelling=job.id))
+    turn.put(replace(vm, move=replace(vm.move, cancelled=True)))
+    return job

@@ -1,0 +1,168 @@
+"""Where a VM goes, the refusal that says why nowhere, and the queue of those that wait.
+
+The claim is the record itself: a VM with a host holds that host's capacity from the same transaction on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from tashi.core.turn import Turn
+from tashi.model.job import JobState
+from tashi.model.units import format_size
+from tashi.model.vm import Desired, Leftover, Vm, Waiting
+from tashi.wire.errors import Code, Refused
+
+NAMED_HOSTS = 20  # a refusal names so many hosts, and counts the rest
+
+
+def choose(
+    turn: Turn, name: str, cores: int, memory_bytes: int, pin: str | None = None, exclude: frozenset[str] = frozenset()
+) -> str:
+    """The id of the host that takes it. Raises Refused (no-room, impossible) with each host and its reason."""
+    index = turn.state.index
+    if pin is not None:
+        host = pin if pin not in exclude and index.fits(pin, cores, memory_bytes) else None
+    else:
+        host = index.pick(cores, memory_bytes, turn.settings.policy, exclude)
+    if host is None:
+        raise _no_room(turn, name, cores, memory_bytes, exclude, pin)
+    return host
+
+
+def _no_room(turn: Turn, name: str, cores: int, memory_bytes: int, exclude: frozenset[str], pin: str | None) -> Refused:
+    index, wish = turn.state.index, f"{cores} cores and {format_size(memory_bytes)}"
+    if not turn.state.hosts:
+        return Refused(Code.NO_ROOM, f"{name}: there are no hosts", "thost-add NAME")
+    if not index.ever_fits(cores, memory_bytes) and not turn.state.unknown_hosts:
+        return Refused(Code.IMPOSSIBLE, f"{name}: no host could ever hold {wish}", "thost-list shows what hosts have")
+    reasons = index.explain(cores, memory_bytes, exclude, pin)
+    if pin is not None:
+        return Refused(Code.NO_ROOM, f"{name}: {turn.host_name(pin)}: {reasons.get(pin, 'it is not usable')}")
+    told = [f"{turn.host_name(host)}: {reason}" for host, reason in list(reasons.items())[:NAMED_HOSTS]]
+    if len(reasons) > NAMED_HOSTS:
+        told.append(f"and {len(reasons) - NAMED_HOSTS} more hosts")
+    return Refused(Code.NO_ROOM, f"{name}: no host has room for {wish}: " + "; ".join(told), "--hold waits for room")
+
+
+def check_possible(turn: Turn, name: str, cores: int, memory_bytes: int, disk_bytes: int, count: int) -> None:
+    """Refuse what no host could ever hold (never held), and disk that the pool does not have."""
+    state = turn.state
+    if state.hosts and not state.unknown_hosts and not state.index.ever_fits(cores, memory_bytes):
+        raise Refused(
+            Code.IMPOSSIBLE,
+            f"{name}: no host could ever hold {cores} cores and {format_size(memory_bytes)}",
+            "thost-list shows what hosts have",
+        )
+    if not state.pool.ever_fits(disk_bytes):
+        raise Refused(
+            Code.IMPOSSIBLE,
+            f"{name}: {format_size(disk_bytes)} of disk, the whole pool has {format_size(state.pool.capacity_bytes)}",
+        )
+    why_not = state.pool.why_not(disk_bytes * count)
+    if why_not:
+        raise Refused(Code.NO_ROOM, f"{name}: {why_not}", "tvm-destroy frees disk")
+
+
+def place(turn: Turn, vm: Vm) -> Vm:
+    """Give a VM its host. What an earlier host still has of it is told to go, its disk stays."""
+    host = choose(turn, vm.name, vm.cores, vm.memory_bytes, vm.pin or None)
+    left = vm.leftovers
+    if vm.host and vm.host != host:
+        left = left | {vm.host: Leftover(vm.generation)}
+    placed = replace(
+        vm,
+        host=host,
+        waiting=Waiting.NO,
+        leftovers={at: what for at, what in left.items() if at != host},
+        observed=vm.observed if vm.host == host else None,
+        reason="",
+        hold_until_wall=0.0,
+    )
+    turn.put(placed)
+    return placed
+
+
+def place_or_wait(turn: Turn, vms: list[Vm], hold: bool, hold_seconds: float | None) -> bool:
+    """Place all of them, or let all of them wait, or refuse. True when they wait."""
+    mark = turn.state.mark()
+    try:
+        for vm in vms:
+            place(turn, vm)
+        return False
+    except Refused as refusal:
+        turn.state.rollback(mark)
+        starting_up = turn.now.monotonic < turn.state.grace_until
+        if refusal.code is not Code.NO_ROOM or not (hold or starting_up):
+            raise
+        until = turn.now.wall + hold_seconds if hold and hold_seconds is not None else 0.0
+        waiting = Waiting.HELD if hold else Waiting.PENDING
+        reason = refusal.text.partition(": ")[2] if hold else "hosts are still reporting in"
+        for vm in vms:
+            turn.put(replace(vm, waiting=waiting, reason=reason[:400], hold_until_wall=until))
+        return True
+
+
+def retry_waiting(turn: Turn) -> None:
+    """Capacity came back, or hosts did: try those that wait, first come first served.
+
+    The first that does not fit ends the round, so that none is passed for ever; one that waits for a certain host only
+    blocks nobody else. The parts of one request are placed together or not at all.
+    """
+    state = turn.state
+    state.freed = False
+    for group in _groups(turn):
+        mark = state.mark()
+        try:
+            for vm in group:
+                placed = place(turn, vm)
+                turn.phase(placed.job, "starting")
+        except Refused as refusal:
+            state.rollback(mark)
+            if _give_up(turn, group, refusal):
+                continue
+            if not group[0].pin:
+                break
+    state.freed = False
+
+
+def _groups(turn: Turn) -> Iterator[list[Vm]]:
+    seen: set[str] = set()
+    for vm_id in list(turn.state.waiting):
+        vm = turn.state.vms.get(vm_id)
+        if vm is None or vm_id in seen or not vm.waiting:
+            continue
+        job = turn.state.jobs.get(vm.job)
+        parts = turn.state.children.get(job.parent, set()) if job is not None and job.parent else set()
+        ids = [turn.state.jobs[part].target for part in parts] or [vm_id]
+        group = [turn.state.vms[i] for i in ids if i in turn.state.waiting]
+        seen.update(ids)
+        yield sorted(group, key=lambda each: int(each.id[2:]))
+
+
+def _give_up(turn: Turn, group: list[Vm], refusal: Refused) -> bool:
+    """Whether these can't wait any longer: the start's grace is over, their hold's end came, or it became impossible."""
+    impossible = refusal.code is Code.IMPOSSIBLE
+    ended = False
+    for vm in group:
+        over = vm.waiting is Waiting.PENDING and turn.now.monotonic >= turn.state.grace_until
+        over = over or bool(vm.hold_until_wall and turn.now.wall >= vm.hold_until_wall)
+        if over or impossible:
+            reason = refusal.text.partition(": ")[2][:400]
+            why = "the hold is over: " if vm.waiting is Waiting.HELD and not impossible else ""
+            job = vm.job
+            turn.put(
+                replace(
+                    vm,
+                    waiting=Waiting.NO,
+                    desired=Desired.STOPPED,
+                    generation=vm.generation + 1,
+                    failure=why + reason,
+                    reason="",
+                )
+            )
+            turn.end(job, JobState.FAILED, why + reason)
+            ended = True
+    return ended

@@ -1,0 +1,267 @@
+"""Lists and status: rows picked, filtered and formatted here, so that a command only writes bytes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from tashi.core.turn import Turn, done_key
+from tashi.core.views import value_of
+from tashi.model.fields import FIELDS, Field, field
+from tashi.model.name import kind_of_id
+from tashi.model.units import format_seconds, format_size, parse_size
+from tashi.wire.errors import Code, Refused, TashiError, retry_helps
+from tashi.wire.messages import ListBody, ListDone, Problem
+
+if TYPE_CHECKING:
+    from tashi.core.cluster import Cluster
+
+_encode = msgspec.json.Encoder().encode
+_FILTER = re.compile(r"([a-z_]+)(!=|=~|>=|<=|=|>|<)(.*)", re.DOTALL)
+_CONTROL = {number: f"\\x{number:02x}" for number in (*range(32), 127)}
+PATTERN_MAX = 200
+
+
+def answer(turn: Turn, verb: str, body: Any, cluster: Cluster) -> tuple[Any, bytes | None]:
+    """(first frame's content, rows) for a verb that changes nothing."""
+    if verb == "status":
+        return _status(turn, cluster), None
+    return _list(turn, body)
+
+
+def ids_for(turn: Turn, refs: Iterable[str]) -> list[str]:
+    """Ids of objects named by name or id, of any kind; names that nobody has are left out."""
+    ids = []
+    for ref in refs:
+        if kind_of_id(ref) is not None:
+            ids.append(ref)
+        else:
+            for kind, names in turn.state.names.items():
+                ids += [key for key in names.get(ref, ()) if turn.visible(kind, turn.state.tables[kind][key])]
+    return ids
+
+
+def _status(turn: Turn, cluster: Cluster) -> dict[str, Any]:
+    state = turn.state
+    vms: dict[str, int] = {}
+    for vm in state.vms.values():
+        if turn.visible("vm", vm):
+            shown = value_of(turn, "vm", "state", vm)
+            vms[shown] = vms.get(shown, 0) + 1
+    hosts: dict[str, int] = {}
+    for host in state.hosts.values():
+        health = value_of(turn, "host", "health", host)
+        hosts[health] = hosts.get(health, 0) + 1
+    return {
+        "epoch": cluster.epoch,
+        "revision": cluster.revision,
+        "hosts": hosts,
+        "vms": vms,
+        "jobs_running": sum(1 for job in state.jobs.values() if turn.visible("job", job)),
+        "waiting": sum(1 for vm in state.waiting if turn.visible("vm", state.vms[vm])),
+        "pool_bytes": state.pool.capacity_bytes,
+        "pool_used_bytes": state.pool.used_bytes,
+        "grace": turn.now.monotonic < state.grace_until,
+        "you": turn.who.name,
+        "role": turn.who.role,
+    }
+
+
+class _Cursor(NamedTuple):
+    number: int  # of the last id that was given
+    widths: list[int]
+
+
+def _list(turn: Turn, body: ListBody) -> tuple[ListDone, bytes]:
+    """One page. Columns keep the widths of the first page, or grow."""
+    noun = body.noun
+    fields = _fields(noun, body)
+    tests = [_test(turn, noun, text) for text in body.where]
+    cursor = _read_cursor(body.cursor)
+    missing: dict[str, Problem] = {}
+    records: list[Any] = []
+    more = False
+    for record in _candidates(turn, body, cursor.number, missing):
+        if all(test(record) for test in tests):
+            if len(records) == body.limit:
+                more = True
+                break
+            records.append(record)
+    if body.format == "table":
+        rows, header, widths = _table(turn, noun, fields, records, cursor.widths)
+    else:
+        rows, header, widths = b"".join(_FORMATS[body.format](turn, noun, fields, each) for each in records), "", []
+    after = f"{records[-1].id}:{','.join(map(str, widths))}" if more else ""
+    return ListDone(rows=len(records), header=header, cursor=after, missing=missing), rows
+
+
+def _read_cursor(text: str) -> _Cursor:
+    if not text:
+        return _Cursor(0, [])
+    ident, _, widths = text.partition(":")
+    try:
+        return _Cursor(int(ident[2:]), [int(width) for width in widths.split(",") if width])
+    except ValueError:
+        raise Refused(Code.BAD_REQUEST, "the cursor is not one that this controller gave") from None
+
+
+def _candidates(turn: Turn, body: ListBody, after: int, missing: dict[str, Problem]) -> Iterable[Any]:
+    """Records in the order asked for, or of their ids; only those that the caller may see."""
+    if body.names:
+        for ref in body.names:
+            try:
+                record = turn.find(body.noun, ref)
+            except TashiError as error:
+                missing[ref] = Problem(error.code, error.text, error.hint, retry_helps(error.code))
+            else:
+                if not after or int(record.id[2:]) > after:
+                    yield record
+        return
+    table = turn.state.tables[body.noun]
+    if body.noun == "job":
+        keys = sorted([*turn.state.done.values(), *table.values()], key=lambda job: done_key(job.id))
+    else:
+        keys = sorted(table.values(), key=lambda record: int(record.id[2:])) if after else list(table.values())
+    for record in keys:
+        if int(record.id[2:]) > after and turn.visible(body.noun, record):
+            yield record
+
+
+def _fields(noun: str, body: ListBody) -> list[Field]:
+    """The fields asked for: ``a,b`` picks, ``+c`` adds to those shown unasked; JSON has all unless told otherwise."""
+    every = list(FIELDS[noun])
+    usual = every if body.format == "json" or body.full else [each for each in every if each.shown]
+    if not body.fields:
+        return usual
+    picked: list[Field] = []
+    for word in body.fields.split(","):
+        found = field(noun, word.removeprefix("+"))
+        if found is None:
+            known = ", ".join(each.key for each in every)
+            raise Refused(Code.BAD_REQUEST, f"-o {word}: no such field", f"there are: {known}")
+        picked.append(found)
+    added = [each for each in picked if each not in usual]
+    return usual + added if body.fields.startswith("+") else picked
+
+
+def _test(turn: Turn, noun: str, text: str) -> Callable[[Any], bool]:
+    """A filter as typed, as a function of a record."""
+    found = _FILTER.fullmatch(text)
+    if found is None:
+        raise Refused(
+            Code.BAD_REQUEST, f"{text!r}: not a filter", "write key=value, key!=value, key=~regexp, key>number"
+        )
+    key, sign, wanted = found[1], found[2], found[3]
+    known = field(noun, key)
+    if known is None:
+        keys = ", ".join(each.key for each in FIELDS[noun])
+        raise Refused(Code.BAD_REQUEST, f"{text!r}: {noun} has no field {key}", f"there are: {keys}")
+    if sign in (">", "<", ">=", "<="):
+        return _compare(turn, noun, known, sign, wanted, text)
+    if sign == "=~":
+        pattern = _pattern(wanted, text)
+        return lambda record: pattern.search(_plain(value_of(turn, noun, key, record))) is not None
+    same = sign == "="
+    exact = _number(known, wanted)
+    return lambda record: _equals(value_of(turn, noun, key, record), wanted, exact) is same
+
+
+def _equals(value: Any, wanted: str, exact: float | None) -> bool:
+    if isinstance(value, (int, float)) and exact is not None:
+        return value == exact
+    return _plain(value) == wanted
+
+
+def _pattern(wanted: str, text: str) -> re.Pattern[str]:
+    """A regular expression that can't take for ever: short, and without repeated groups or back references."""
+    if len(wanted) > PATTERN_MAX or re.search(r"\)[*+?{]|\\[1-9]|\(\?", wanted):
+        raise Refused(Code.BAD_REQUEST, f"{text[:80]!r}: this regular expression is too powerful to run here")
+    try:
+        return re.compile(wanted)
+    except (re.error, OverflowError, RecursionError) as wrong:
+        raise Refused(Code.BAD_REQUEST, f"{text!r}: {wrong}") from None
+
+
+def _compare(turn: Turn, noun: str, known: Field, sign: str, wanted: str, text: str) -> Callable[[Any], bool]:
+    limit = _number(known, wanted)
+    if limit is None:
+        raise Refused(Code.BAD_REQUEST, f"{text!r}: {wanted!r} is not a number")
+    order: dict[str, Callable[[float], bool]] = {
+        ">": lambda value: value > limit,
+        "<": lambda value: value < limit,
+        ">=": lambda value: value >= limit,
+        "<=": lambda value: value <= limit,
+    }
+
+    def test(record: Any) -> bool:
+        value = value_of(turn, noun, known.key, record)
+        return isinstance(value, (int, float)) and order[sign](value)
+
+    return test
+
+
+def _number(known: Field, wanted: str) -> float | None:
+    try:
+        return parse_size(wanted) if known.kind == "size" else float(wanted)
+    except ValueError:
+        return None
+
+
+def _plain(value: Any) -> str:
+    """A value exactly, for programs."""
+    if value is None:
+        return ""
+    if isinstance(value, dict):
+        return ",".join(f"{key}={item}" for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return ",".join(str(item) for item in value)
+    return str(value)
+
+
+def _human(known: Field, value: Any) -> str:
+    """A value for people: sizes with a unit, nothing as a dash."""
+    if value is None or value == "" or value == [] or value == {}:
+        return "-"
+    if known.kind == "size":
+        return format_size(value)
+    if known.kind == "seconds":
+        return format_seconds(value)
+    return _plain(value).translate(_CONTROL)
+
+
+def _json_row(turn: Turn, noun: str, fields: list[Field], record: Any) -> bytes:
+    row = {each.key: value_of(turn, noun, each.key, record) for each in fields}
+    return bytes(_encode({key: None if value == "" else value for key, value in row.items()})) + b"\n"
+
+
+def _tab_row(turn: Turn, noun: str, fields: list[Field], record: Any) -> bytes:
+    cells = (_plain(value_of(turn, noun, each.key, record)).translate(_CONTROL) for each in fields)
+    return "\t".join(cells).encode() + b"\n"
+
+
+def _name_row(turn: Turn, noun: str, fields: list[Field], record: Any) -> bytes:
+    return f"{record.name}\n".encode()
+
+
+_FORMATS = {"json": _json_row, "tabs": _tab_row, "name": _name_row}
+
+
+def _table(
+    turn: Turn, noun: str, fields: list[Field], records: list[Any], former: list[int]
+) -> tuple[bytes, str, list[int]]:
+    cells = [[_human(each, value_of(turn, noun, each.key, record)) for each in fields] for record in records]
+    widths = former if len(former) == len(fields) else [max(each.width, len(each.header)) for each in fields]
+    widths = [max(width, *(len(row[at]) for row in cells)) if cells else width for at, width in enumerate(widths)]
+    right = [each.kind in ("size", "count", "seconds") for each in fields]
+
+    def line(row: list[str]) -> str:
+        padded = (
+            text.rjust(width) if to_right else text.ljust(width)
+            for text, width, to_right in zip(row, widths, right, strict=True)
+        )
+        return "  ".join(padded).rstrip() + "\n"
+
+    return "".join(line(row) for row in cells).encode(), line([each.header for each in fields]), widths

@@ -1,0 +1,36 @@
+"""What an administrator may set about the core's decisions."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tashi.sched.index import Policy
+
+
+class Settings(NamedTuple):
+    """``heartbeat_seconds`` x ``missed`` of silence make a host unknown. ``pool_bytes`` 0: what the hosts see."""
+
+    heartbeat_seconds: float = 1.0
+    missed: int = 5
+    policy: Policy = "pack"
+    pool_bytes: int = 0
+    networks: tuple[str, ...] = ("default",)
+    agent_addresses: tuple[str, ...] = ()  # for enrolment documents
+    enroll_addresses: tuple[str, ...] = ()
+    server_key: str = ""
+    moves_per_host: int = 2  # migrations at a time from or to one host, in a drain
+    start_seconds: float = 180.0  # budgets of operations
+    stop_seconds: float = 120.0
+    move_seconds: float = 600.0
+    image_seconds: float = 60.0
+    token_seconds: float = 3600.0
+    resend_max_seconds: float = 30.0
+
+    @property
+    def silence_seconds(self) -> float:
+        return self.heartbeat_seconds * self.missed
+
+    @property
+    def grace_seconds(self) -> float:
+        """After a start: no silence is judged, no request refused for want of hosts."""
+        return self.heartbeat_seconds * 2

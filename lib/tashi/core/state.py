@@ -1,0 +1,237 @@
+"""The working set: every record in memory, the indexes over them, and one undo list for all of it.
+
+Records are frozen; `put` replaces one. Each replacement is noted, so an event that fails, or a commit that does, is
+taken back by `rollback`, indexes included. Nothing else changes a record or an index.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tashi.model.host import Health, Host, HostState
+from tashi.model.image import Image
+from tashi.model.job import Job
+from tashi.model.name import ID_LETTER
+from tashi.model.user import User
+from tashi.model.vm import Vm, claims, hosts_of
+from tashi.sched.index import Index
+from tashi.sched.pool import Pool
+
+Record = Vm | Host | Image | User | Job
+TYPES: dict[str, type[Any]] = {"vm": Vm, "host": Host, "image": Image, "user": User, "job": Job}
+UNINDEXED = ("meta", "done", "request")
+DONE_KEPT = 1000  # ended operations that stay in memory for tjob-list
+_DECODERS = {table: msgspec.json.Decoder(kind) for table, kind in (TYPES | {"done": Job}).items()}
+_encode = msgspec.json.Encoder().encode
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """What a request got: the hash of its verb and body, and the reply, to be given again."""
+
+    hash: str
+    reply: msgspec.Raw
+
+
+class State:
+    """Tables of records by id, and what is derived from them."""
+
+    def __init__(self) -> None:
+        self.vms: dict[str, Vm] = {}
+        self.hosts: dict[str, Host] = {}
+        self.images: dict[str, Image] = {}
+        self.users: dict[str, User] = {}
+        self.jobs: dict[str, Job] = {}  # those that run
+        self.done: dict[str, Job] = {}  # those that ended lately; all of them are in the store
+        self.requests: dict[str, Answered] = {}  # those of the batch that is not durable yet
+        self.counters: dict[str, int] = {}
+        self.tables: dict[str, dict[str, Any]] = {
+            "vm": self.vms,
+            "host": self.hosts,
+            "image": self.images,
+            "user": self.users,
+            "job": self.jobs,
+            "meta": self.counters,
+            "done": self.done,
+            "request": self.requests,
+        }
+        self.names: dict[str, dict[str, tuple[str, ...]]] = {table: {} for table in TYPES}
+        self.vms_of_host: dict[str, set[str]] = {}
+        self.children: dict[str, set[str]] = {}
+        self.waiting: dict[str, None] = {}  # ids of VMs without a place, first come first
+        self.freed = False  # capacity came back: the waiting may be tried again
+        self.host_of_key: dict[str, str] = {}
+        self.user_of_key: dict[str, str] = {}
+        self.user_of_uid: dict[int, str] = {}
+        self.pool = Pool()
+        self.index = Index()
+        self.reachable: dict[str, str] = {}  # host id -> why it may not be given work now; not stored
+        self.unknown_hosts: dict[str, str] = {}  # host id -> why what runs there is not known now; not stored
+        self.deadlines: dict[str, float] = {}  # operation id -> monotonic end of its budget
+        self.grace_until = 0.0  # monotonic: until then hosts are still reporting in
+        self._undo: list[tuple[str, str, Any]] = []
+
+    # -- changing ---------------------------------------------------------------------------------------------------
+    def put(self, table: str, key: str, new: Any) -> None:
+        """Replace (or with None remove) a record; remembered for `rollback` and `puts_since`."""
+        records = self.tables[table]
+        old = records.get(key)
+        if old is new:
+            return
+        self._undo.append((table, key, old))
+        self._apply(table, key, old, new)
+
+    def next_number(self, kind: str) -> int:
+        """The next number of a kind: never given twice, whatever is undone by hand."""
+        number = self.counters.get(kind, 0) + 1
+        self.put("meta", kind, number)
+        return number
+
+    def mark(self) -> int:
+        return len(self._undo)
+
+    def rollback(self, mark: int) -> None:
+        """Be as at ``mark``."""
+        undo = self._undo
+        while len(undo) > mark:
+            table, key, old = undo.pop()
+            self._apply(table, key, self.tables[table].get(key), old)
+
+    def forget_undo(self) -> None:
+        """What has been done is durable."""
+        self._undo.clear()
+        self.requests.clear()
+        while len(self.done) > DONE_KEPT:
+            del self.done[next(iter(self.done))]
+
+    def touched(self, mark: int) -> dict[tuple[str, str], Any]:
+        """(table, key) -> record before, for everything changed since ``mark``, in order of first change."""
+        first: dict[tuple[str, str], Any] = {}
+        for table, key, old in self._undo[mark:]:
+            first.setdefault((table, key), old)
+        return first
+
+    def puts_since(self, mark: int) -> list[tuple[str, str, bytes | None]]:
+        """The newest value of each key changed since ``mark``, encoded; None where it was removed."""
+        puts: list[tuple[str, str, bytes | None]] = []
+        for table, key in dict.fromkeys((table, key) for table, key, _ in self._undo[mark:]):
+            record = self.tables[table].get(key)
+            puts.append((table, key, None if record is None else _encode(record)))
+        return puts
+
+    def load(self, table: str, key: str, value: bytes) -> None:
+        """One row of the store, at start."""
+        if table == "meta":
+            number = msgspec.json.decode(value)
+            if isinstance(number, int) and key in ID_LETTER:
+                self.counters[key] = number
+        else:
+            self._apply(table, key, None, _DECODERS[table].decode(value))
+
+    # -- looking ----------------------------------------------------------------------------------------------------
+    def set_reachable(self, host: str, why_not: str) -> None:
+        """What the contact with a host says of it now: empty when it may be given work."""
+        self.reachable[host] = why_not
+        record = self.hosts.get(host)
+        if record is not None:
+            self._index_host(record)
+
+    # -- indexes ----------------------------------------------------------------------------------------------------
+    def _apply(self, table: str, key: str, old: Any, new: Any) -> None:
+        records = self.tables[table]
+        if new is None:
+            records.pop(key, None)
+        else:
+            records[key] = new
+        if table in UNINDEXED:
+            return
+        self._apply_name(table, key, old, new)
+        if table == "vm":
+            self._apply_vm(key, old, new)
+        elif table == "host":
+            self._apply_host(key, old, new)
+        elif table == "user":
+            self._apply_user(old, new)
+        elif table == "job":
+            self._apply_job(key, old, new)
+
+    def _apply_name(self, table: str, key: str, old: Any, new: Any) -> None:
+        if old is not None and new is not None and old.name == new.name:
+            return
+        names = self.names[table]
+        if old is not None:
+            rest = tuple(other for other in names.get(old.name, ()) if other != key)
+            if rest:
+                names[old.name] = rest
+            else:
+                names.pop(old.name, None)
+        if new is not None:
+            names[new.name] = (*names.get(new.name, ()), key)
+
+    def _apply_vm(self, key: str, old: Vm | None, new: Vm | None) -> None:
+        self.pool.used_bytes += (new.disk_bytes if new else 0) - (old.disk_bytes if old else 0)
+        held_before, held_after = (claims(old) if old else []), (claims(new) if new else [])
+        if held_before != held_after:
+            for host in held_before:
+                if host not in held_after and old is not None:
+                    self.freed = True
+                    self.index.release(host, old.cores, old.memory_bytes)
+            for host in held_after:
+                if host not in held_before and new is not None:
+                    self.index.claim(host, new.cores, new.memory_bytes)
+        on_before, on_after = (hosts_of(old) if old else []), (hosts_of(new) if new else [])
+        if on_before != on_after:
+            for host in on_before:
+                if host not in on_after:
+                    self.vms_of_host[host].discard(key)
+            for host in on_after:
+                self.vms_of_host.setdefault(host, set()).add(key)
+        waits = new is not None and bool(new.waiting)
+        if waits != (key in self.waiting):
+            if waits:
+                self.waiting[key] = None
+            else:
+                del self.waiting[key]
+
+    def _apply_host(self, key: str, old: Host | None, new: Host | None) -> None:
+        if old is not None and old.key and self.host_of_key.get(old.key) == key:
+            del self.host_of_key[old.key]
+        if new is None:
+            self.index.drop_host(key)
+            return
+        if new.key:
+            self.host_of_key[new.key] = key
+        self._index_host(new)
+
+    def _index_host(self, host: Host) -> None:
+        facts = host.facts
+        cores = max(0, facts.cores - host.foreign_cores) if facts else 0
+        memory = max(0, facts.memory_bytes - host.foreign_memory_bytes) if facts else 0
+        why_not = "" if host.state is HostState.NORMAL else f"{host.state.value}"
+        why_not = why_not or self.reachable.get(host.id, "its agent has not reported yet")
+        if not why_not and host.health is not Health.UP:
+            why_not = f"{host.health.value}: {host.reason}" if host.reason else host.health.value
+        self.index.set_host(host.id, cores, memory, not why_not, why_not)
+        self.freed = self.freed or not why_not
+
+    def _apply_user(self, old: User | None, new: User | None) -> None:
+        if old is not None:
+            self.user_of_key.pop(old.key, None)
+            self.user_of_uid.pop(old.uid, None)
+        if new is not None:
+            if new.key:
+                self.user_of_key[new.key] = new.id
+            if new.uid >= 0:
+                self.user_of_uid[new.uid] = new.id
+
+    def _apply_job(self, key: str, old: Job | None, new: Job | None) -> None:
+        parent = (new or old).parent if (new or old) is not None else ""  # type: ignore[union-attr]
+        if not parent:
+            return
+        if new is None:
+            self.children.get(parent, set()).discard(key)
+            if not self.children.get(parent):
+                self.children.pop(parent, None)
+        else:
+            self.children.setdefault(parent, set()).add(key)

@@ -1,0 +1,218 @@
+"""One event being handled: the state it may change, who caused it, and what is to be sent once it is durable.
+
+Handlers take a turn and a message. They look things up here (`find` knows who may see what), change records by `put`,
+and say by `send` what an agent should hear. Operations begin and end here too, because everything else hangs on them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from msgspec.structs import replace
+
+from tashi.core.settings import Settings
+from tashi.core.state import State
+from tashi.model.job import Job, JobState
+from tashi.model.name import ID_LETTER, kind_of_id, make_id
+from tashi.model.units import stamp
+from tashi.model.vm import Vm
+from tashi.wire.errors import Code, NotFound, Refused
+from tashi.wire.messages import ControllerMessage
+
+
+class Now(NamedTuple):
+    """Two clocks: decisions use ``monotonic`` (seconds), stamps use ``wall`` (seconds since 1970)."""
+
+    monotonic: float
+    wall: float
+
+
+class Principal(NamedTuple):
+    """Who asks. ``role`` is the most that the socket allows; an agent's ``host`` is its own host's id."""
+
+    name: str
+    role: str
+    host: str = ""
+
+
+CONTROLLER = Principal("controller", "admin")
+RANK = {"": 0, "enroll": 0, "agent": 0, "user": 1, "operator": 2, "admin": 3}
+JOB_KEY_DIGITS = 18
+
+
+class Turn:
+    """What one handler sees and does."""
+
+    def __init__(
+        self, state: State, settings: Settings, now: Now, who: Principal = CONTROLLER, why: str = "", request: str = ""
+    ) -> None:
+        self.state, self.settings, self.now, self.who, self.why = state, settings, now, who, why
+        self.request = request  # key of the request, remembered by the operation that it makes
+        self.verb = ""
+        self.job = ""  # the newest operation begun or ended in this turn
+        self.effects: list[tuple[str, ControllerMessage]] = []
+        self.wake: set[str] = set()
+        self.urgent = False
+        self.started: list[Job] = []  # operations whose budget begins now
+        self.ended: list[Job] = []
+        self.mentions: list[str] = []  # ids of VMs whose shown state changed with their host's
+        self.secret = b""  # chance of the shell's, for one-time tokens
+
+    # -- looking ----------------------------------------------------------------------------------------------------
+    def sees_all(self) -> bool:
+        return RANK[self.who.role] >= RANK["operator"]
+
+    def visible(self, kind: str, record: Any) -> bool:
+        """Whether the caller may know of a record: users see their own VMs and operations, everybody the rest."""
+        return kind not in ("vm", "job") or self.sees_all() or record.owner == self.who.name
+
+    def find(self, kind: str, ref: str) -> Any:
+        """The record with this name or id. Raises NotFound, also for what the caller may not see."""
+        table = self.state.tables[kind]
+        if kind_of_id(ref) == kind:
+            found = table.get(ref) or (self.state.done.get(done_key(ref)) if kind == "job" else None)
+            if found is not None and self.visible(kind, found):
+                return found
+            raise NotFound(f"{ref}: no such {kind}")
+        ids = [key for key in self.state.names[kind].get(ref, ()) if self.visible(kind, table[key])]
+        if not ids:
+            raise NotFound(f"{ref}: no such {kind}")
+        if len(ids) > 1:
+            raise Refused(Code.CONFLICT, f"{ref}: ambiguous, it may be {', '.join(ids)}", "give the id")
+        return table[ids[0]]
+
+    def host_name(self, host: str) -> str:
+        """The name of a host id; the id itself when the host was removed, nothing for nothing."""
+        record = self.state.hosts.get(host)
+        return record.name if record is not None else host
+
+    def host_unknown(self, host: str) -> str:
+        """Why this host can't be judged now; empty when it can, or when there is none."""
+        return self.state.unknown_hosts.get(host, "") if host else ""
+
+    def budget_left(self, job: Job) -> float:
+        """Seconds that an operation still may take; an hour when it has no end."""
+        end = self.state.deadlines.get(job.id)
+        return 3600.0 if end is None else max(0.0, end - self.now.monotonic)
+
+    # -- changing ---------------------------------------------------------------------------------------------------
+    def put(self, record: Any) -> Any:
+        """Replace a record of any kind; its id says which."""
+        self.state.put(KIND_OF_LETTER[record.id[0]], record.id, record)
+        return record
+
+    def remove(self, record: Any) -> None:
+        self.state.put(KIND_OF_LETTER[record.id[0]], record.id, None)
+
+    def new_id(self, kind: str) -> str:
+        return make_id(kind, self.state.next_number(kind))
+
+    def send(self, host: str, message: ControllerMessage) -> None:
+        self.effects.append((host, message))
+
+    def at(self) -> str:
+        return stamp(self.now.wall)
+
+    # -- operations -------------------------------------------------------------------------------------------------
+    def begin(
+        self,
+        verb: str,
+        kind: str,
+        target: str,
+        name: str,
+        *,
+        owner: str = "",
+        parent: str = "",
+        budget_seconds: float = 0.0,
+        phase: str = "",
+        children: int = 0,
+    ) -> Job:
+        """A new operation, running. Without a budget it may take for ever."""
+        job = Job(
+            id=self.new_id("job"),
+            verb=verb,
+            by=self.who.name,
+            kind=kind,
+            target=target,
+            name=name,
+            created_at=self.at(),
+            owner=owner or self.who.name,
+            parent=parent,
+            phase=phase,
+            why=self.why,
+            budget_seconds=budget_seconds,
+            request="" if parent else self.request,
+            children=children,
+            open_children=children,
+        )
+        self.state.put("job", job.id, job)
+        self.started.append(job)
+        self.job = job.id
+        return job
+
+    def phase(self, job_id: str, phase: str, reason: str = "") -> None:
+        """Tell how far an operation is; no change, no record."""
+        job = self.state.jobs.get(job_id)
+        if job is not None and (job.phase != phase or job.reason != reason):
+            self.put(replace(job, phase=phase, reason=reason))
+
+    def end(
+        self, job_id: str, state: JobState, reason: str = "", result: dict[str, str | float | int] | None = None
+    ) -> None:
+        """End an operation; what hangs on it (its lock, its parent, who cancels it) follows."""
+        job = self.state.jobs.get(job_id)
+        if job is None:
+            return
+        ended = replace(
+            job, state=state, reason=reason, phase="", ended_at=self.at(), result=result if result else job.result
+        )
+        self.state.put("job", job.id, None)
+        self.state.put("done", done_key(job.id), ended)
+        self.job = job.id
+        self.ended.append(ended)
+        if job.kind == "vm":
+            vm = self.state.vms.get(job.target)
+            if vm is not None and vm.job == job.id:
+                self.put(replace(vm, job="", doing=""))
+        elif job.kind in ("host", "image"):
+            record = self.state.tables[job.kind].get(job.target)
+            if record is not None and record.job == job.id:
+                self.put(replace(record, job=""))
+        if job.cancelling:
+            if state is JobState.CANCELLED:
+                self.end(job.cancelling, JobState.DONE)
+            else:
+                self.end(job.cancelling, JobState.FAILED, f"too late: {job.id} is {state.value}")
+        if job.parent:
+            self._part_ended(job.parent, state)
+
+    def _part_ended(self, parent_id: str, state: JobState) -> None:
+        parent = self.state.jobs.get(parent_id)
+        if parent is None:
+            return
+        parent = replace(
+            parent,
+            open_children=parent.open_children - 1,
+            failed_children=parent.failed_children + (state is not JobState.DONE),
+        )
+        self.put(parent)
+        if parent.open_children == 0 and parent.verb != "host.drain":
+            bad = parent.failed_children
+            reason = f"{bad} of {parent.children} failed" if bad else ""
+            self.end(parent.id, JobState.FAILED if bad else JobState.DONE, reason)
+
+    def lock(self, vm: Vm, take_over: bool = False) -> None:
+        """Refuse unless nothing is at work on this VM; with ``take_over`` end what is."""
+        if not vm.job:
+            return
+        if not take_over:
+            raise Refused(Code.LOCKED, f"{vm.name}: locked by {vm.job} ({vm.doing})", f"tjob-wait {vm.job}")
+        self.end(vm.job, JobState.CANCELLED, f"taken over by {self.verb}")
+
+
+def done_key(job_id: str) -> str:
+    """The key of an ended operation in the store: in order of its number."""
+    return job_id.rpartition("-")[2].zfill(JOB_KEY_DIGITS)
+
+
+KIND_OF_LETTER = {letter: kind for kind, letter in ID_LETTER.items()}

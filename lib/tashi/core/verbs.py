@@ -1,0 +1,59 @@
+"""The one table of verbs: what each is sent with, who may use it, and what it does.
+
+A verb that is not here does not exist; a body type that no verb uses keeps the controller from starting (`check`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tashi.core import create, drain, hosts, images, jobs, move, power, users
+from tashi.core.turn import Turn
+from tashi.wire import messages
+from tashi.wire.errors import Fault
+from tashi.wire.messages import Accepted
+
+
+class Verb(NamedTuple):
+    """``role`` is the least that may; objects are checked by `Turn.find`, which hides what is somebody else's."""
+
+    body: type[Any]
+    role: str
+    act: Callable[[Turn, Any], Accepted] | None  # None: answered without a change
+
+
+VERBS: dict[str, Verb] = {
+    "status": Verb(messages.Nothing, "user", None),
+    "list": Verb(messages.ListBody, "user", None),
+    "changes": Verb(messages.ChangesBody, "user", None),
+    "vm.create": Verb(messages.VmCreate, "user", create.create),
+    "vm.start": Verb(messages.VmVerb, "user", power.start),
+    "vm.shutdown": Verb(messages.VmVerb, "user", power.shutdown),
+    "vm.destroy": Verb(messages.VmVerb, "user", power.destroy),
+    "vm.migrate": Verb(messages.VmMigrate, "user", move.migrate),
+    "job.cancel": Verb(messages.JobCancel, "user", jobs.cancel),
+    "host.add": Verb(messages.HostAdd, "admin", hosts.add),
+    "host.drain": Verb(messages.HostVerb, "operator", drain.drain),
+    "host.resume": Verb(messages.HostVerb, "operator", hosts.resume),
+    "host.remove": Verb(messages.HostVerb, "admin", hosts.remove),
+    "image.add": Verb(messages.ImageAdd, "operator", images.add),
+    "image.remove": Verb(messages.ImageRemove, "operator", images.remove),
+    "user.add": Verb(messages.UserAdd, "admin", users.add),
+    "user.remove": Verb(messages.UserRemove, "admin", users.remove),
+    "enroll": Verb(messages.Enroll, "enroll", hosts.enroll),
+}
+
+DECODERS = {name: msgspec.json.Decoder(verb.body) for name, verb in VERBS.items()}
+
+
+def check() -> None:
+    """Refuse to run with a request that no verb takes. Raises Fault naming it."""
+    used = {verb.body for verb in VERBS.values()}
+    spoken = {messages.Request}
+    for name, kind in vars(messages).items():
+        is_request = isinstance(kind, type) and issubclass(kind, messages.Strict) and kind is not messages.Strict
+        if is_request and kind not in used | spoken:
+            raise Fault(f"no verb takes {name}: refusing to start")

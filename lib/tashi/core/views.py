@@ -1,0 +1,103 @@
+"""What each field of `tashi.model.fields` is, for a record as it stands now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tashi.core.turn import Turn
+from tashi.model.host import Health, Host
+from tashi.model.job import JobState
+from tashi.model.vm import Vm, state_of
+
+Getter = Callable[[Turn, Any], Any]
+
+
+def value_of(turn: Turn, noun: str, key: str, record: Any) -> Any:
+    """The value of one field; absent is None or an empty text."""
+    getter = _DERIVED[noun].get(key)
+    return getter(turn, record) if getter is not None else getattr(record, key)
+
+
+def _vm_state(turn: Turn, vm: Vm) -> str:
+    return state_of(vm, turn.host_unknown(vm.host))[0].value
+
+
+def _vm_reason(turn: Turn, vm: Vm) -> str:
+    return state_of(vm, turn.host_unknown(vm.host))[1]
+
+
+def _image_name(turn: Turn, vm: Vm) -> str:
+    image = turn.state.images.get(vm.image)
+    return image.name if image is not None else vm.image
+
+
+def _health(turn: Turn, host: Host) -> str:
+    return Health.UNKNOWN.value if turn.host_unknown(host.id) else host.health.value
+
+
+def _host_reason(turn: Turn, host: Host) -> str:
+    unknown = turn.host_unknown(host.id)
+    if unknown:
+        return unknown.removeprefix(f"{host.name} is ").removeprefix(f"{host.name} ")
+    return host.reason or (f"strays: {', '.join(host.strays)}" if host.strays else "")
+
+
+def _used(turn: Turn, host: Host) -> tuple[int, int]:
+    try:
+        cores, memory = turn.state.index.used(host.id)
+    except KeyError:
+        return 0, 0
+    return cores + host.foreign_cores, memory + host.foreign_memory_bytes
+
+
+def _fact(key: str) -> Getter:
+    return lambda turn, host: getattr(host.facts, key) if host.facts is not None else None
+
+
+def _result(key: str) -> Getter:
+    return lambda turn, job: job.result.get(key)
+
+
+_DERIVED: dict[str, dict[str, Getter]] = {
+    "vm": {
+        "state": _vm_state,
+        "reason": _vm_reason,
+        "host": lambda turn, vm: turn.host_name(vm.host),
+        "image": _image_name,
+        "destination": lambda turn, vm: turn.host_name(vm.move.destination) if vm.move is not None else "",
+        "desired": lambda turn, vm: vm.desired.value,
+        "nics": lambda turn, vm: [f"{nic.network}/{nic.mac}" for nic in vm.nics],
+    },
+    "host": {
+        "state": lambda turn, host: host.state.value,
+        "health": _health,
+        "reason": _host_reason,
+        "vms": lambda turn, host: sum(
+            1 for vm in turn.state.vms_of_host.get(host.id, ()) if turn.state.vms[vm].host == host.id
+        ),
+        "cores": _fact("cores"),
+        "memory_bytes": _fact("memory_bytes"),
+        "disk_bytes": _fact("disk_bytes"),
+        "disk_used_bytes": _fact("disk_used_bytes"),
+        "accelerator": _fact("accelerator"),
+        "versions": _fact("versions"),
+        "migrate_uri": _fact("migrate_uri"),
+        "cores_used": lambda turn, host: _used(turn, host)[0],
+        "memory_used_bytes": lambda turn, host: _used(turn, host)[1],
+        "enrolled": lambda turn, host: "yes" if host.key else "no",
+    },
+    "image": {
+        "vms": lambda turn, image: sum(1 for vm in turn.state.vms.values() if vm.image == image.id),
+    },
+    "user": {
+        "uid": lambda turn, user: user.uid if user.uid >= 0 else None,
+        "vms": lambda turn, user: sum(1 for vm in turn.state.vms.values() if vm.owner == user.name),
+    },
+    "job": {
+        "state": lambda turn, job: job.state.value,
+        "outcome": lambda turn, job: "" if job.state is JobState.RUNNING else job.state.value,
+        "budget_seconds": lambda turn, job: job.budget_seconds or None,
+        **{key: _result(key) for key in ("from", "to", "total_seconds", "downtime_seconds", "bytes")},
+    },
+}

@@ -1,0 +1,68 @@
+"""A VM host's record. Heartbeats are not in it: only what must survive a restart."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+
+class HostState(StrEnum):
+    """What an administrator wants of it."""
+
+    NORMAL = "normal"
+    DRAINING = "draining"
+    DRAINED = "drained"
+
+
+class Health(StrEnum):
+    """What it shows by itself."""
+
+    UP = "up"
+    DEGRADED = "degraded"
+    UNKNOWN = "unknown"
+
+
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+Bytes = Annotated[int, Meta(ge=0, le=2**60)]
+Text = Annotated[str, Meta(max_length=200)]
+
+
+class Facts(Struct, frozen=True, omit_defaults=True):
+    """What a host has. ``disk_bytes`` is its own disk, ``pool_bytes`` the shared pool as it sees it."""
+
+    cores: Count
+    memory_bytes: Bytes
+    disk_bytes: Bytes = 0
+    disk_used_bytes: Bytes = 0
+    pool_bytes: Bytes = 0
+    accelerator: Text = ""
+    address: Text = ""  # where other hosts' hypervisors reach this one
+    migrate_uri: Text = ""
+    versions: dict[str, str] = {}
+
+
+class Host(Struct, frozen=True, omit_defaults=True):
+    """``key`` is the agent's CURVE public key; ``token`` the hash of an unused enrolment token.
+
+    ``foreign_*``: what guests that are not ours use there.
+    """
+
+    id: str
+    name: str
+    created_at: str
+    state: HostState = HostState.NORMAL
+    health: Health = Health.UNKNOWN  # as last stored; the controller's contact decides what is shown
+    reason: str = ""
+    facts: Facts | None = None
+    key: str = ""
+    token: str = ""
+    token_until_wall: float = 0.0
+    uuid: str = ""
+    boot_id: str = ""
+    job: str = ""
+    foreign_cores: int = 0
+    foreign_memory_bytes: int = 0
+    strays: tuple[str, ...] = ()
+    seen_at: str = ""

@@ -1,0 +1,69 @@
+"""Sizes, durations and instants as people write them, and back.
+
+Sizes are bytes. ``4G`` and ``4GiB`` both mean 4 x 2^30, as in every hypervisor tool; ``4GB`` means 4 x 10^9.
+Durations are seconds: ``90``, ``90s``, ``5m``, ``2h``, ``7d``.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+SIZE_MAX = 2**60  # 1 EiB: larger numbers are mistakes, and stay exact in every JSON reader's 64 bits
+
+_POWER = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kmgtp]?)(i?b)?", re.ASCII | re.IGNORECASE)
+_SPAN = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(s|m|h|d)?", re.ASCII)
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def parse_size(text: str) -> int:
+    """Bytes from ``512M``, ``1.5GiB``, ``4GB``, ``65536``. Raises ValueError naming the bad value."""
+    found = _SIZE.fullmatch(text.strip()) if len(text) < 64 else None
+    if not found:
+        raise ValueError(f"{text[:40]!r} is not a size: write 512M, 4G, 1.5GiB or bytes")
+    number, letter, suffix = found[1], found[2].lower(), (found[3] or "").lower()
+    factor: int = (1000 if suffix == "b" else 1024) ** _POWER[letter]
+    whole, _, part = number.partition(".")
+    size = int(whole) * factor + (int(part) * factor // 10 ** len(part) if part else 0)
+    if not 0 < size <= SIZE_MAX:
+        raise ValueError(f"{text!r} is out of range: sizes are 1 byte to 1EiB")
+    return size
+
+
+def format_size(size: int | None) -> str:
+    """``4294967296`` as ``4G``, ``1610612736`` as ``1.5G``; an absent size is ``-``."""
+    if size is None:
+        return "-"
+    value = float(size)
+    for letter in ("", "K", "M", "G", "T", "P"):
+        if abs(value) < 1024 or letter == "P":
+            return f"{value:.1f}".rstrip("0").rstrip(".") + letter
+        value /= 1024
+    raise AssertionError("unreachable")
+
+
+def parse_seconds(text: str) -> float:
+    """Seconds from ``90``, ``1.5s``, ``5m``, ``2h``, ``7d``. Raises ValueError naming the bad value."""
+    found = _SPAN.fullmatch(text.strip()) if len(text) < 64 else None
+    if not found:
+        raise ValueError(f"{text[:40]!r} is not a duration: write 90, 30s, 5m, 2h or 7d")
+    return float(found[1]) * _SECONDS[found[2] or "s"]
+
+
+def format_seconds(seconds: float | None) -> str:
+    """``0.62`` as ``0.62s``, ``90`` as ``1m30s``, ``7300`` as ``2h01m``; absent is ``-``."""
+    if seconds is None:
+        return "-"
+    if seconds < 60:
+        return f"{seconds:.2f}".rstrip("0").rstrip(".") + "s"
+    minutes, rest = divmod(int(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m{rest:02d}s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02d}m" if hours < 48 else f"{hours // 24}d{hours % 24}h"
+
+
+def stamp(wall_seconds: float) -> str:
+    """A wall-clock instant (seconds since 1970) as ISO 8601 UTC with milliseconds."""
+    return datetime.fromtimestamp(wall_seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,182 @@
+"""A virtual machine's record: what is wanted of it, what was seen of it, and what follows from both.
+
+All facts about one VM are in this one frozen record; a change is a new record. What people see (`state_of`) and what
+capacity it holds (`claims`) are derived here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+
+class VmState(StrEnum):
+    """What people see."""
+
+    PENDING = "pending"  # accepted; hosts are still reporting in after the controller's start
+    HELD = "held"  # waits for room, because somebody asked to wait
+    STARTING = "starting"
+    RUNNING = "running"
+    SHUTTING_DOWN = "shutting-down"
+    STOPPED = "stopped"
+    MIGRATING = "migrating"
+    DESTROYING = "destroying"
+    UNKNOWN = "unknown"  # its host is silent, or it is as nobody asked it to be
+    FAILED = "failed"  # it could not be started; the reason says why
+
+
+class Desired(StrEnum):
+    RUNNING = "running"
+    STOPPED = "stopped"
+    ABSENT = "absent"
+
+
+class Waiting(StrEnum):
+    """Why a VM that should run has no host yet."""
+
+    NO = ""
+    PENDING = "pending"
+    HELD = "held"
+
+
+class NicRecord(Struct, frozen=True, gc=False):
+    network: str
+    mac: str
+
+
+class Observed(Struct, frozen=True, omit_defaults=True, gc=False):
+    """What the agent on ``host`` said last. Ordered by (incarnation, seq) of that agent.
+
+    ``generation`` is the one in the domain's metadata; ``row_generation`` and ``outcome`` the row carried out last.
+    """
+
+    host: str
+    state: str
+    generation: int = 0
+    row_generation: int = 0
+    outcome: str = ""
+    reason: str = ""
+    boot_id: str = ""
+    incarnation: int = 0
+    seq: int = 0
+
+
+class Evidence(StrEnum):
+    """What one end of a migration has proven about its copy, for this move's generation."""
+
+    NONE = "none"  # nothing heard yet
+    MOVING = "moving"  # the hypervisor is still at it
+    RUNNING = "running"  # it runs here and no migration is under way
+    PAUSED = "paused"  # it is here, not running, no migration under way
+    GONE = "gone"  # nothing of it is here
+
+
+class Move(Struct, frozen=True, omit_defaults=True):
+    """A migration under way; the record's generation is the destination's (g + 1)."""
+
+    source: str
+    destination: str
+    source_says: Evidence = Evidence.NONE
+    destination_says: Evidence = Evidence.NONE
+    cancelled: bool = False
+    clearing: bool = False  # the destination was told to drop its paused copy
+    reason: str = ""
+    total_seconds: float | None = None
+    downtime_seconds: float | None = None
+    bytes: int | None = None
+
+
+class Leftover(Struct, frozen=True, omit_defaults=True):
+    """Something of this VM may still be on a host; the host is told `absent` until it proves it."""
+
+    generation: int
+    only_if: str = ""
+    claim: bool = False  # it may still use memory there
+
+
+class Vm(Struct, frozen=True, omit_defaults=True):
+    """``host`` is where its definition is and, while it may run, where its capacity is claimed."""
+
+    id: str
+    name: str
+    owner: str
+    image: str
+    cores: int
+    memory_bytes: int
+    created_at: str
+    disk_bytes: int = 0
+    disk: str = ""
+    nics: tuple[NicRecord, ...] = ()
+    hints: dict[str, str] = {}
+    generation: int = 1
+    desired: Desired = Desired.RUNNING
+    waiting: Waiting = Waiting.NO
+    host: str = ""
+    pin: str = ""
+    move: Move | None = None
+    leftovers: dict[str, Leftover] = {}
+    observed: Observed | None = None
+    job: str = ""  # the operation that locks it
+    doing: str = ""  # that operation's verb
+    failure: str = ""
+    reason: str = ""
+    hold_until_wall: float = 0.0  # 0: no end
+
+
+def settled(vm: Vm) -> bool:
+    """Whether the row that ``vm.host`` was last sent is known to be carried out."""
+    seen = vm.observed
+    return seen is not None and seen.host == vm.host and seen.row_generation == vm.generation and seen.outcome == "done"
+
+
+def at_rest(vm: Vm) -> bool:
+    """Nothing of it runs or may run anywhere: wanted stopped, and proven so."""
+    if vm.desired is not Desired.STOPPED or vm.move is not None:
+        return False
+    return not vm.host or (vm.observed is not None and vm.observed.state in ("stopped", "absent"))
+
+
+def claims(vm: Vm) -> list[str]:
+    """Ids of the hosts whose cores and memory this VM holds: both ends of a migration, every doubt included."""
+    if not vm.leftovers and vm.move is None:
+        return [] if not vm.host or vm.waiting or at_rest(vm) else [vm.host]
+    hosts = [] if not vm.host or vm.waiting or at_rest(vm) else [vm.host]
+    if vm.move is not None and vm.move.destination not in hosts:
+        hosts.append(vm.move.destination)
+    hosts += [host for host, left in vm.leftovers.items() if left.claim and host not in hosts]
+    return hosts
+
+
+def hosts_of(vm: Vm) -> list[str]:
+    """Ids of all hosts that have a row for this VM."""
+    hosts = [vm.host] if vm.host else []
+    if vm.move is not None:
+        hosts.append(vm.move.destination)
+    hosts += [host for host in vm.leftovers if host not in hosts]
+    return hosts
+
+
+def state_of(vm: Vm, host_unknown: str) -> tuple[VmState, str]:
+    """What people see, and why. ``host_unknown``: why its host can't be judged now, empty when it can.
+
+    The order of the lines is the table: the first that applies is true.
+    """
+    if vm.desired is Desired.ABSENT:
+        return VmState.DESTROYING, (f"waits: {host_unknown}" if host_unknown else vm.reason)
+    if vm.waiting:
+        return VmState(vm.waiting.value), vm.reason
+    if vm.move is not None:
+        return VmState.MIGRATING, vm.move.reason or host_unknown or vm.reason
+    if at_rest(vm):
+        return (VmState.FAILED, vm.failure) if vm.failure else (VmState.STOPPED, vm.reason)
+    if host_unknown:
+        return VmState.UNKNOWN, host_unknown
+    if vm.desired is Desired.STOPPED:
+        return VmState.SHUTTING_DOWN, vm.reason
+    state = vm.observed.state if vm.observed is not None and vm.observed.host == vm.host else ""
+    if state == "running":
+        return (VmState.SHUTTING_DOWN, vm.reason) if vm.doing == "vm.shutdown" else (VmState.RUNNING, vm.reason)
+    if state == "paused":
+        return VmState.UNKNOWN, "paused on its host, not by us"
+    return VmState.STARTING, vm.reason

@@ -1,0 +1,63 @@
+"""Requests and replies as plain dicts: what a command needs of the protocol, with the standard json alone.
+
+The daemons check every message against `tashi.wire.messages`; a command must start fast, so it builds the same frames
+by hand. A test sends what this module writes through the daemons' decoder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, NamedTuple
+
+from tashi.wire.errors import Code, NotFound, TashiError, Unavailable
+
+PROTOCOL = 1
+_CODES = frozenset(Code)
+
+
+class Answer(NamedTuple):
+    """What a request brought: ``ok`` is the verb's own record, ``rows`` a list's ready text.
+
+    ``revision`` is the change log's when this was answered: watch from there.
+    """
+
+    ok: dict[str, Any]
+    revision: int
+    rows: bytes = b""
+
+
+def new_id() -> str:
+    """A request id that nobody else has: 96 random bits in hex."""
+    return os.urandom(12).hex()
+
+
+def request(identity: str, verb: str, body: dict[str, Any], why: str = "") -> bytes:
+    """One frame that asks ``verb``; the same identity on a retry gets the same answer. ``why`` is for the history."""
+    message: dict[str, Any] = {"id": identity, "verb": verb, "body": body, "v": PROTOCOL}
+    if why:
+        message["why"] = why
+    return json.dumps(message, separators=(",", ":")).encode()
+
+
+def reply(frames: list[bytes]) -> tuple[str, Answer | TashiError]:
+    """(request id, answer or error) of one reply; raises ValueError when it is none."""
+    message = json.loads(frames[0])
+    if not isinstance(message, dict) or not isinstance(message.get("id"), str):
+        raise ValueError("a reply without an id")
+    if message.get("error") is not None:
+        return message["id"], error(message["error"])
+    rows = frames[1] if len(frames) > 1 else b""
+    return message["id"], Answer(message.get("ok") or {}, int(message.get("revision") or 0), rows)
+
+
+def error(problem: dict[str, Any]) -> TashiError:
+    """The wire's ``Problem`` as an exception. A code that only newer controllers know is shown with the text."""
+    code, text, hint = str(problem.get("code", "")), str(problem.get("text", "")), str(problem.get("hint", ""))
+    if code not in _CODES:
+        return TashiError(Code.FAULT, f"{text} ({code})", hint)
+    if code == Code.NOT_FOUND:
+        return NotFound(text, hint)
+    if code == Code.UNAVAILABLE:
+        return Unavailable(text, hint)
+    return TashiError(Code(code), text, hint)

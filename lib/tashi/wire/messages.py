@@ -1,0 +1,442 @@
+"""The protocol on one screen: every message, its fields, its bounds.
+
+Three conversations share one envelope, a JSON object in one frame:
+
+* a command asks (`Request`) and gets exactly one answer (`Reply`; a list's rows follow as a second frame of ready text);
+* an agent tells (`AgentMessage`: hello, beat, tell), and every `tell` is answered by an `acked`;
+* the controller orders (`ControllerMessage`: welcome, rows, shot), fenced by epoch and generation.
+
+Decoding validates: an integer out of bounds, a wrong type or an unknown field is a bad request and nothing else happens.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from tashi.model.host import Facts
+
+PROTOCOL = 1  # this version; its predecessor is understood too, once there is one
+
+# -- bounds ----------------------------------------------------------------------------------------------------------
+Text = Annotated[str, Meta(max_length=200)]
+Long = Annotated[str, Meta(max_length=4096)]
+Ref = Annotated[str, Meta(min_length=1, max_length=80)]  # a name or an id
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+Bytes = Annotated[int, Meta(ge=0, le=2**60)]
+Cores = Annotated[int, Meta(ge=1, le=4096)]
+Generation = Annotated[int, Meta(ge=0, le=2**53)]
+Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
+RequestId = Annotated[str, Meta(min_length=8, max_length=64, pattern=r"\A[A-Za-z0-9-]+\Z")]
+Key = Annotated[str, Meta(min_length=40, max_length=40)]  # a CURVE public key, Z85
+
+
+class Strict(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What people send: a field we don't know is a mistake worth telling."""
+
+
+class Open(Struct, frozen=True, omit_defaults=True):
+    """What programs of another version send: fields we don't know are ignored."""
+
+
+# -- commands --------------------------------------------------------------------------------------------------------
+class Request(Strict, frozen=True):
+    """``id`` is made by the client, repeated on retry; the answer names it."""
+
+    id: RequestId
+    verb: Text
+    body: msgspec.Raw = msgspec.Raw(b"{}")
+    v: int = PROTOCOL
+    why: Text = ""  # --reason: kept in the history
+
+
+class Problem(Open, frozen=True):
+    code: str
+    text: str
+    hint: str = ""
+    retry: bool = False
+
+
+class Reply(Open, frozen=True):
+    """``ok`` or ``error``. ``revision`` is the change log's when this was answered: watch from there."""
+
+    id: str
+    ok: msgspec.Raw | None = None
+    error: Problem | None = None
+    revision: int = 0
+
+
+class Nothing(Strict, frozen=True):
+    pass
+
+
+class ListBody(Strict, frozen=True):
+    """Rows of one noun. ``where`` are filters as typed (``key=value``...), ``names`` pick objects.
+
+    Formats: ``table`` ``tabs`` ``json`` ``name``. ``fields`` as typed after -o. ``cursor`` is a former reply's.
+    The answer's first frame: ListDone; its second: the rows, newline-terminated, ready to print.
+    """
+
+    noun: Literal["vm", "host", "image", "user", "job"]
+    where: Annotated[list[Long], Meta(max_length=100)] = []
+    names: Annotated[list[Ref], Meta(max_length=10_000)] = []
+    format: Literal["table", "tabs", "json", "name"] = "json"
+    fields: Text = ""
+    cursor: Long = ""
+    limit: Annotated[int, Meta(ge=1, le=10_000)] = 1000
+    full: bool = False  # every field, as *-show prints
+
+
+class ListDone(Open, frozen=True):
+    """``missing`` are operands that name nothing (with the reason); ``header`` is the table's first line."""
+
+    rows: int
+    header: str = ""
+    cursor: str = ""  # empty: that was all
+    missing: dict[str, Problem] = {}
+
+
+class ChangesBody(Strict, frozen=True):
+    """A long poll on the change log: entries after ``after``, or nothing when ``wait_seconds`` are over.
+
+    An empty match is everything that the caller may see. ``after`` -1: from now on.
+    """
+
+    after: Annotated[int, Meta(ge=-1, le=2**53)] = -1
+    ids: Annotated[list[Ref], Meta(max_length=10_000)] = []
+    kinds: Annotated[list[Text], Meta(max_length=10)] = []
+    job: Text = ""
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    wait_seconds: Annotated[float, Meta(ge=0, le=25)] = 25.0
+
+
+class Changes(Open, frozen=True):
+    """``snapshot``: the reader was behind the log's tail; it must list again and go on from ``revision``."""
+
+    entries: list[msgspec.Raw]
+    revision: int
+    snapshot: bool = False
+
+
+class Change(Open, frozen=True):
+    """One entry of the change log: an object as it is after an event, and who caused it. Absent is null.
+
+    ``state`` "gone": the object is no more. Operations have ``parent`` ``target`` ``phase`` too, and once they ended
+    ``result``. ``host`` is a name.
+    """
+
+    revision: int
+    at: str
+    kind: str
+    id: str
+    name: str
+    state: str
+    owner: str = ""
+    reason: str = ""
+    by: str = ""
+    verb: str = ""
+    why: str = ""
+    job: str = ""
+    host: str = ""
+    generation: int = 0
+    parent: str = ""
+    target: str = ""
+    phase: str = ""
+    result: dict[str, str | float | int] = {}
+
+
+class VmCreate(Strict, frozen=True):
+    """One VM per name; with ``count`` NAME-00, NAME-01... as children of one operation, all placed or none."""
+
+    name: Text
+    image: Ref
+    cores: Cores
+    memory_bytes: Annotated[int, Meta(ge=2**20, le=2**50)]
+    disk_bytes: Bytes = 0  # 0: the image's own size
+    nics: Annotated[list[Text], Meta(max_length=8)] = []  # names of networks
+    hints: Annotated[dict[Text, Text], Meta(max_length=32)] = {}
+    count: Annotated[int, Meta(ge=1, le=10_000)] | None = None
+    host: Ref | None = None
+    hold: bool = False
+    hold_seconds: Seconds | None = None
+    dry_run: bool = False
+
+
+class VmVerb(Strict, frozen=True):
+    """start, shutdown, destroy: ``name`` is a name or an id."""
+
+    name: Ref
+    host: Ref | None = None  # start only: pin
+    hold: bool = False  # start only
+    hold_seconds: Seconds | None = None  # start only
+    timeout_seconds: Seconds | None = None  # shutdown only: how long the guest may take
+    dry_run: bool = False
+
+
+class VmMigrate(Strict, frozen=True):
+    name: Ref
+    to: Ref | None = None
+    abort: bool = False
+    dry_run: bool = False
+
+
+class JobCancel(Strict, frozen=True):
+    name: Ref
+    dry_run: bool = False
+
+
+class HostAdd(Strict, frozen=True):
+    """Answer: the host's record and the enrolment document's fields (token once, never again)."""
+
+    name: Text
+    dry_run: bool = False
+
+
+class HostVerb(Strict, frozen=True):
+    """drain, resume, remove."""
+
+    name: Ref
+    dry_run: bool = False
+
+
+class ImageAdd(Strict, frozen=True):
+    """``path`` is below the shared pool. The header is checked by an agent; the format is never guessed."""
+
+    name: Text
+    path: Long
+    format: Literal["raw", "qcow2"]
+    kernel: Long = ""
+    initrd: Long = ""
+    kernel_args: Long = ""
+    dry_run: bool = False
+
+
+class ImageRemove(Strict, frozen=True):
+    name: Ref
+    dry_run: bool = False
+
+
+class UserAdd(Strict, frozen=True):
+    name: Text
+    role: Literal["user", "operator", "admin"] = "user"
+    uid: Annotated[int, Meta(ge=0, le=2**32 - 2)] | None = None
+    key: Key | None = None
+    dry_run: bool = False
+
+
+class UserRemove(Strict, frozen=True):
+    name: Ref
+    dry_run: bool = False
+
+
+class Enroll(Strict, frozen=True):
+    """The only verb of the enrolment port: a token buys one host's key its place."""
+
+    token: Annotated[str, Meta(min_length=16, max_length=64)]
+    host: Text
+    key: Key
+
+
+class Accepted(Open, frozen=True):
+    """Every changing verb's answer: the operation, and the records it changed as they are now.
+
+    ``objects``: id -> name of what will change. ``placement``: object name -> host, also in a dry run.
+    """
+
+    job: str = ""
+    kind: str = ""  # noun of the objects
+    objects: dict[str, str] = {}
+    placement: dict[str, str] = {}
+    held: bool = False
+    dry_run: bool = False
+    done: bool = False  # nothing to wait for
+    note: str = ""
+    extra: dict[str, str] = {}  # host.add: the enrolment document
+
+
+# -- what both sides say about guests --------------------------------------------------------------------------------
+Role = Literal["run", "stop", "source", "incoming", "absent"]
+GuestState = Literal["running", "paused", "stopped", "absent"]
+
+
+class Disk(Open, frozen=True):
+    """One disk in the shared pool; paths are relative to it. ``base`` is the image below the overlay."""
+
+    path: str
+    format: str
+    base: str = ""
+    base_format: str = ""
+    size_bytes: int = 0
+
+
+class Nic(Open, frozen=True):
+    network: str
+    mac: str
+
+
+class Guest(Open, frozen=True):
+    """What a driver needs to run a VM. ``id`` names the domain's metadata, ``name`` is for people."""
+
+    id: str
+    name: str
+    cores: int
+    memory_bytes: int
+    disks: list[Disk] = []
+    nics: list[Nic] = []
+    kernel: str = ""
+    initrd: str = ""
+    kernel_args: str = ""
+    hints: dict[str, str] = {}
+
+
+OnlyIf = Literal["", "paused", "never-ran"]
+
+
+class Row(Open, frozen=True):
+    """What is wanted of one VM on one host. A guest ends only by a row.
+
+    ``guest`` with run and incoming; ``peer`` is the destination's migration address with source;
+    ``only_if`` with absent: "paused" or "never-ran" spare a guest that is anything else;
+    ``keep_disk`` with absent: the VM lives on elsewhere, its disk is not this host's to delete.
+    """
+
+    vm: str
+    role: Role
+    generation: Generation
+    guest: Guest | None = None
+    peer: str = ""
+    only_if: OnlyIf = ""
+    keep_disk: bool = False
+
+
+class Seen(Open, frozen=True):
+    """What an agent says of one guest. ``generation`` is the one in the domain's own metadata.
+
+    ``row_generation``/``outcome``/``reason``: the row carried out last, and how that went.
+    Outcomes: done; failed (definite, nothing changed); refused (stale or illegal); unknown (look again).
+    """
+
+    vm: str
+    state: GuestState
+    generation: Generation = 0
+    row_generation: Generation = 0
+    outcome: Literal["", "done", "failed", "refused", "unknown"] = ""
+    reason: Text = ""
+    foreign: bool = False
+    name: Text = ""
+    cores: Count = 0
+    memory_bytes: Bytes = 0
+    never_ran: bool = False  # incoming, and no instruction executed yet
+    moving: bool = False  # a migration of it is under way here
+    exited: bool = False  # it stopped without being asked
+    stats: dict[str, float] = {}  # a migration's: total_seconds downtime_seconds bytes
+
+
+class ShotDone(Open, frozen=True):
+    """The outcome of a one-shot. Interrupted means unknown; it is never tried twice."""
+
+    job: str
+    outcome: Literal["done", "failed", "unknown"]
+    reason: Text = ""
+    result: dict[str, str] = {}
+
+
+class MoveProgress(Open, frozen=True):
+    """How far a migration is; never stored."""
+
+    vm: str
+    generation: Generation
+    done_bytes: Bytes = 0
+    total_bytes: Bytes = 0
+    bytes_per_second: Bytes = 0
+
+
+# -- agents to controller --------------------------------------------------------------------------------------------
+class Hello(Open, frozen=True, tag="hello", tag_field="say"):
+    host: Text
+    uuid: Text
+    boot_id: Text
+    incarnation: Count
+    epoch: Count  # the highest ever seen
+    facts: Facts
+    protocol: int = PROTOCOL
+
+
+class Beat(Open, frozen=True, tag="beat", tag_field="say"):
+    """I am alive. ``degraded`` says why I am not well, empty when I am."""
+
+    degraded: Text = ""
+    moves: list[MoveProgress] = []
+
+
+class Inventory(Open, frozen=True, tag="inventory", tag_field="say"):
+    """Every guest on the host, ours and foreign; ``stray`` is the controller's to find out."""
+
+    incarnation: Count
+    seq: Count
+    boot_id: Text
+    guests: list[Seen]
+
+
+class Tell(Open, frozen=True, tag="tell", tag_field="say"):
+    """One observation or outcome, kept in the agent's outbox until acked."""
+
+    incarnation: Count
+    seq: Count
+    boot_id: Text
+    seen: Seen | None = None
+    shot: ShotDone | None = None
+
+
+AgentMessage = Hello | Beat | Inventory | Tell
+
+
+# -- controller to agents --------------------------------------------------------------------------------------------
+class Welcome(Open, frozen=True, tag="welcome", tag_field="say"):
+    epoch: Count
+    heartbeat_seconds: float
+    missed: int
+
+
+class Pulse(Open, frozen=True, tag="pulse", tag_field="say"):
+    """The answer to a beat; its absence tells the agent to rebuild its socket."""
+
+    epoch: Count
+
+
+class Rows(Open, frozen=True, tag="rows", tag_field="say"):
+    epoch: Count
+    rows: list[Row]
+
+
+class Shot(Open, frozen=True, tag="shot", tag_field="say"):
+    """A one-shot: at most once, journalled before it is done.
+
+    Actions: power-button (vm), abort-move (vm), inspect-image (args: path, format, kernel, initrd).
+    """
+
+    epoch: Count
+    job: str
+    action: Literal["power-button", "abort-move", "inspect-image"]
+    vm: str = ""
+    generation: Generation = 0
+    args: dict[str, str] = {}
+    seconds: float = 30.0  # left for it
+
+
+class Acked(Open, frozen=True, tag="acked", tag_field="say"):
+    """Tells and inventories with these numbers are durable here; drop them."""
+
+    incarnation: Count
+    seqs: list[int]
+
+
+class Rejected(Open, frozen=True, tag="rejected", tag_field="say"):
+    """The hello was not accepted; the agent says why in its log and tries again later."""
+
+    reason: str
+
+
+ControllerMessage = Welcome | Pulse | Rows | Shot | Acked | Rejected
