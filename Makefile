@@ -1,0 +1,40 @@
+# What people type. Everything runs from the checkout; nothing outside of it changes except by setup (Debian packages)
+# and install.
+
+PREFIX ?= /usr/local
+export PREFIX DESTDIR
+export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/cmd:$(PATH):/usr/sbin:/sbin
+
+# `make soak SEEDS=100000 KILLS=1000` looks longer.
+SEEDS ?= 20000
+KILLS ?= 200
+
+.PHONY: help setup demo check lint soak bench install clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]*:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: ## Debian packages and .venv, where they are missing
+	@packaging/setup
+
+demo: setup ## three hosts, real guests, a live migration, a drain, a power cut
+	@tests/lab/demo.sh
+
+check: setup ## all tests: lint, fast, commands, laboratory
+	@packaging/check
+
+lint: setup ## ruff, mypy, shellcheck, mandoc
+	@pytest -q -m 'not lab and not soak' tests/house/test_lint.py
+
+soak: setup ## long tests: SEEDS=n KILLS=n
+	@TASHI_SEEDS=$(SEEDS) TASHI_KILLS=$(KILLS) pytest -m soak --timeout 0 tests
+
+bench: setup ## figures of this machine
+	@for each in tests/bench/*; do [ -f "$$each" ] && [ -x "$$each" ] || continue; echo "== $$each"; "$$each" || exit; done
+
+install: setup ## an installed copy: PREFIX=/usr/local DESTDIR=
+	@packaging/install
+
+clean: ## all that was made in the checkout
+	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
