@@ -34,7 +34,6 @@ from tashi.wire.messages import (
     ControllerMessage,
     Hello,
     Inventory,
-    MoveProgress,
     Problem,
     Rejected,
     Reply,
@@ -86,7 +85,6 @@ class Cluster:
         self.state.pool.capacity_bytes = settings.pool_bytes
         self.epoch = self.revision = 0
         self.contacts: dict[str, Contact] = {}
-        self.progress: dict[str, MoveProgress] = {}
         self.resend = Resend(settings)
         self._budgets: list[tuple[float, str]] = []
         self._next_judgement = 0.0
@@ -277,7 +275,7 @@ class Cluster:
             return [Rejected("say hello first")]
         if isinstance(message, Beat):
             for move in message.moves:
-                self.progress[move.vm] = move
+                self.state.progress[move.vm] = move
             return agents.beat(turn, host, known, message, self.epoch)
         if isinstance(message, Inventory):
             back = agents.inventory(turn, host, known, message)

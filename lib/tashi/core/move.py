@@ -170,7 +170,8 @@ def _arrived(turn: Turn, vm: Vm, move: Move, observed: Observed) -> None:
     """The record follows the guest. The source keeps its claim until it has proven that nothing is left there."""
     left = vm.leftovers | {move.source: Leftover(vm.generation, only_if="paused", claim=True)}
     vm = replace(vm, host=move.destination, move=None, leftovers=left, reason="")
-    turn.put(replace(vm, observed=observed if observed.host == move.destination else None))
+    # The outcome seen was that of `incoming`; the order to run it is still to come.
+    turn.put(replace(vm, observed=replace(observed, outcome="") if observed.host == move.destination else None))
     if move.total_seconds is not None:
         _report(turn, vm.job, move.total_seconds, move.downtime_seconds, move.bytes)
     elif turn.host_unknown(move.source):

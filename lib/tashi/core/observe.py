@@ -133,6 +133,7 @@ def stopped(turn: Turn, vm: Vm, reason: str, failure: str = "") -> Vm:
     doing, job = vm.doing, vm.job
     if doing == "vm.shutdown":
         turn.end(job, JobState.DONE)
+        reason = "shut down as asked"
     elif doing:
         turn.end(job, JobState.FAILED, failure or reason)
     vm = turn.state.vms[vm.id]

@@ -143,7 +143,7 @@ def _groups(turn: Turn) -> Iterator[list[Vm]]:
 
 
 def _give_up(turn: Turn, group: list[Vm], refusal: Refused) -> bool:
-    """Whether these can't wait any longer: the start's grace is over, their hold's end came, or it became impossible."""
+    """Whether these can't wait any longer: the start's grace is over, their hold ended, or it became impossible."""
     impossible = refusal.code is Code.IMPOSSIBLE
     ended = False
     for vm in group:

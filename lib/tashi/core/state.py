@@ -18,6 +18,7 @@ from tashi.model.user import User
 from tashi.model.vm import Vm, claims, hosts_of
 from tashi.sched.index import Index
 from tashi.sched.pool import Pool
+from tashi.wire.messages import MoveProgress
 
 Record = Vm | Host | Image | User | Job
 TYPES: dict[str, type[Any]] = {"vm": Vm, "host": Host, "image": Image, "user": User, "job": Job}
@@ -68,6 +69,7 @@ class State:
         self.index = Index()
         self.reachable: dict[str, str] = {}  # host id -> why it may not be given work now; not stored
         self.unknown_hosts: dict[str, str] = {}  # host id -> why what runs there is not known now; not stored
+        self.progress: dict[str, MoveProgress] = {}  # vm -> how far its migration is; never stored
         self.deadlines: dict[str, float] = {}  # operation id -> monotonic end of its budget
         self.grace_until = 0.0  # monotonic: until then hosts are still reporting in
         self._undo: list[tuple[str, str, Any]] = []

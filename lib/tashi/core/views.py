@@ -7,7 +7,7 @@ from typing import Any
 
 from tashi.core.turn import Turn
 from tashi.model.host import Health, Host
-from tashi.model.job import JobState
+from tashi.model.job import Job, JobState
 from tashi.model.vm import Vm, state_of
 
 Getter = Callable[[Turn, Any], Any]
@@ -59,6 +59,16 @@ def _result(key: str) -> Getter:
     return lambda turn, job: job.result.get(key)
 
 
+def _progress(key: str) -> Getter:
+    def getter(turn: Turn, job: Job) -> int | None:
+        moving = turn.state.progress.get(job.target) if job.verb == "vm.migrate" else None
+        vm = turn.state.vms.get(job.target)
+        current = moving is not None and vm is not None and vm.job == job.id and moving.generation == vm.generation
+        return getattr(moving, key) if current else None
+
+    return getter
+
+
 _DERIVED: dict[str, dict[str, Getter]] = {
     "vm": {
         "state": _vm_state,
@@ -98,6 +108,7 @@ _DERIVED: dict[str, dict[str, Getter]] = {
         "state": lambda turn, job: job.state.value,
         "outcome": lambda turn, job: "" if job.state is JobState.RUNNING else job.state.value,
         "budget_seconds": lambda turn, job: job.budget_seconds or None,
+        **{key: _progress(key) for key in ("done_bytes", "total_bytes", "bytes_per_second")},
         **{key: _result(key) for key in ("from", "to", "total_seconds", "downtime_seconds", "bytes")},
     },
 }

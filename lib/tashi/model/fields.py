@@ -117,6 +117,9 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field("total_seconds", "TOTAL", "migration: time in all", "seconds"),
         Field("downtime_seconds", "DOWN", "migration: time the guest stood still", "seconds"),
         Field("bytes", "BYTES", "migration: bytes sent", "size"),
+        Field("done_bytes", "DONE", "migration under way: bytes sent so far", "size"),
+        Field("total_bytes", "OF", "migration under way: bytes to send, as known now", "size"),
+        Field("bytes_per_second", "RATE", "migration under way: bytes a second", "size"),
         Field("outcome", "OUTCOME", "done, failed or cancelled once it has ended"),
     ),
 }

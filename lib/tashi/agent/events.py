@@ -1,0 +1,80 @@
+"""What an agent's mind is told, and what it answers with."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from tashi.wire.messages import AgentMessage, ControllerMessage
+
+
+class Now(NamedTuple):
+    monotonic: float
+    wall: float
+
+
+class Identity(NamedTuple):
+    """Who this agent is; ``incarnation`` grows with each of its starts."""
+
+    host: str
+    uuid: str
+    boot_id: str
+    incarnation: int
+
+
+class Connected(NamedTuple):
+    """There is a socket; say hello."""
+
+
+class Disconnected(NamedTuple):
+    pass
+
+
+class Heard(NamedTuple):
+    message: ControllerMessage
+
+
+class Called(NamedTuple):
+    """A call is over: ``ok`` with a value, ``failed`` (definite, nothing changed) or ``unknown`` with a text."""
+
+    id: int
+    outcome: str
+    value: Any = None
+    text: str = ""
+
+
+class DriverEvent(NamedTuple):
+    """Something happened to a guest; look at it."""
+
+    vm: str
+    what: str = ""
+
+
+class DriverUp(NamedTuple):
+    """The hypervisor can be reached, or can't."""
+
+    up: bool
+    why_not: str = ""
+
+
+class Tick(NamedTuple):
+    pass
+
+
+Event = Connected | Disconnected | Heard | Called | DriverEvent | DriverUp | Tick
+
+
+class Call(NamedTuple):
+    """A driver method for a worker, with its deadline."""
+
+    id: int
+    verb: str
+    args: dict[str, Any]
+    seconds: float
+
+
+class Steps(NamedTuple):
+    """In this order: make ``journal`` durable, start ``calls``, send ``messages``."""
+
+    journal: list[dict[str, Any]]
+    calls: list[Call]
+    messages: list[AgentMessage]

@@ -1,0 +1,442 @@
+"""The agent's mind: what the controller says and what the hypervisor shows, turned into driver calls and reports.
+
+It does no I/O. Each step returns journal records, calls and messages; the shell makes the records durable first, then
+starts the calls, then sends the messages. One call at a time for each VM; a row that comes meanwhile waits its turn,
+the newest alone. A migration whose caller was lost is followed by looking, never started again. Nothing is done because
+the controller is silent, and nothing is done to a guest that no row names.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from tashi.agent.events import (
+    Call,
+    Called,
+    Connected,
+    Disconnected,
+    DriverEvent,
+    DriverUp,
+    Event,
+    Heard,
+    Identity,
+    Now,
+    Steps,
+    Tick,
+)
+from tashi.agent.journal import Memory, Told, outcome_record
+from tashi.agent.plan import LOOK_SECONDS, call_of, obeyed, why_refused
+from tashi.model.host import Facts
+from tashi.wire.messages import (
+    Acked,
+    AgentMessage,
+    Beat,
+    ControllerMessage,
+    Hello,
+    Inventory,
+    MoveProgress,
+    Pulse,
+    Rejected,
+    Row,
+    Rows,
+    Seen,
+    Shot,
+    ShotDone,
+    Tell,
+    Welcome,
+)
+
+INVENTORY_SECONDS = 60.0  # guests are looked at anew so often, whatever events were lost
+RETELL_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+SHOT_OUTCOMES: dict[str, Literal["done", "failed", "unknown"]] = {
+    "ok": "done",
+    "failed": "failed",
+    "unknown": "unknown",
+}
+SHOT_CALLS = {"power-button": "press_power_button", "abort-move": "abort_move", "inspect-image": "inspect_image"}
+
+
+class Doing(NamedTuple):
+    """What a call under way is for."""
+
+    verb: str
+    vm: str = ""
+    row: Row | None = None
+    job: str = ""
+
+
+class Mind:
+    """One agent. ``journal`` is what was written by former steps, of former incarnations too."""
+
+    def __init__(self, journal: list[dict[str, Any]], identity: Identity, facts: Facts) -> None:
+        self.identity, self.facts = identity, facts
+        self.memory = Memory()
+        for record in journal:
+            self.memory.apply(record)
+        self.welcomed = False
+        self.heartbeat_seconds, self.missed = 1.0, 5
+        self._seq = self._call = 0
+        self._doing: dict[int, Doing] = {}
+        self._busy: dict[str, int] = {}  # vm -> call under way on it
+        self._next: dict[str, Row] = {}  # vm -> row that waits for that call
+        self._rows: dict[str, Row] = {}  # vm -> row that holds, as it was sent
+        self._look_again: set[str] = set()
+        self._newer: set[str] = set()  # VMs that a call was made for since the inventory under way was begun
+        self._states: dict[str, Seen] = {}  # vm -> as the hypervisor showed it last
+        self._moves: dict[str, MoveProgress] = {}
+        self._degraded = ""
+        self._inventory_due = 0.0
+        self._inventory_call = 0
+        self._beat_due = 0.0
+        self._pulse_at = 0.0
+        self._retell_due = 0.0
+        self._retells = 0
+        self._out: Steps = Steps([], [], [])
+        self._interrupted = [job for job, done in self.memory.shots.items() if done is None]
+
+    def step(self, event: Event, now: Now) -> Steps:
+        """Take one event in."""
+        self._out = Steps([], [], [])
+        match event:
+            case Connected():
+                self._hello()
+            case Disconnected():
+                self.welcomed = False
+            case Heard(message):
+                self._heard(message, now)
+            case Called():
+                self._called(event, now)
+            case DriverEvent(vm, _):
+                self._look(vm)
+            case DriverUp(up, why_not):
+                self._degraded = "" if up else f"hypervisor: {why_not}"
+                self._inventory_due = now.monotonic if up else self._inventory_due
+            case Tick():
+                pass
+        self._on_time(now)
+        return self._out
+
+    def next_tick(self) -> float:
+        """When a `Tick` is due, in monotonic seconds."""
+        due = [self._inventory_due]
+        if self.welcomed:
+            due.append(self._beat_due)
+            if self.memory.outbox:
+                due.append(self._retell_due)
+        return min(due)
+
+    def deaf(self, now: Now) -> bool:
+        """Whether the controller should have been heard by now: time to build the socket anew."""
+        return self.welcomed and now.monotonic - self._pulse_at > self.heartbeat_seconds * self.missed
+
+    # -- hearing ----------------------------------------------------------------------------------------------------
+    def _hello(self) -> None:
+        self.welcomed = False
+        who = self.identity
+        self._send(Hello(who.host, who.uuid, who.boot_id, who.incarnation, self.memory.epoch, self.facts))
+
+    def _heard(self, message: ControllerMessage, now: Now) -> None:
+        self._pulse_at = now.monotonic
+        if isinstance(message, Rejected):
+            self.welcomed = False
+            return
+        if isinstance(message, Acked):
+            seqs = [seq for seq in message.seqs if (message.incarnation, seq) in self.memory.outbox]
+            if seqs:
+                self._note({"is": "acked", "incarnation": message.incarnation, "seqs": seqs})
+            return
+        if message.epoch < self.memory.epoch:
+            return  # a controller that another has replaced: it changes nothing here
+        if message.epoch > self.memory.epoch:
+            self._note({"is": "epoch", "epoch": message.epoch})
+        match message:
+            case Welcome():
+                self._welcome(message, now)
+            case Rows(rows=rows):
+                for row in rows:
+                    self._row(row)
+            case Shot():
+                self._shot(message)
+            case Pulse():
+                pass
+
+    def _welcome(self, message: Welcome, now: Now) -> None:
+        self.welcomed = True
+        self.heartbeat_seconds, self.missed = message.heartbeat_seconds, message.missed
+        for job in self._interrupted:
+            self._shot_over(ShotDone(job, "unknown", "the agent was interrupted"))
+        self._interrupted = []
+        self._retells, self._retell_due = 0, now.monotonic
+        self._inventory_due = self._beat_due = now.monotonic
+
+    # -- rows -------------------------------------------------------------------------------------------------------
+    def _row(self, row: Row) -> None:
+        told = self.memory.told.get(row.vm)
+        why_refused_ = why_refused(told, row)
+        if why_refused_:
+            seen = self._states.get(row.vm) or Seen(row.vm, "absent")
+            self._tell(msgspec.structs.replace(seen, outcome="refused", reason=why_refused_, row_generation=0))
+            return
+        again = told is not None and told.generation == row.generation and told.role == row.role
+        if not again:
+            self._note({"is": "row", "vm": row.vm, "generation": row.generation, "role": row.role})
+        self._rows[row.vm] = row
+        if row.vm in self._busy:
+            self._row_while_busy(row, again)
+        elif again and told is not None and told.outcome in ("done", "failed") and row.role != "absent":
+            self._look(row.vm)
+        elif again and row.role == "source":
+            self._look(row.vm)  # its caller was lost: follow it, never start it twice
+        else:
+            self._carry_out(row)
+
+    def _row_while_busy(self, row: Row, again: bool) -> None:
+        doing = self._doing[self._busy[row.vm]]
+        if again:
+            return  # it is being done
+        self._next[row.vm] = row
+        under_way = doing.row is not None and doing.row.role == "source"
+        if under_way and doing.row is not None and row.generation > doing.row.generation:
+            self._start("abort_move", {"vm": row.vm}, LOOK_SECONDS, Doing("abort_move"))
+
+    def _carry_out(self, row: Row) -> None:
+        verb, args, seconds = call_of(row)
+        self._busy[row.vm] = self._start(verb, args, seconds, Doing(verb, row.vm, row))
+
+    def _carried_out(self, called: Called, doing: Doing) -> None:
+        """A row's call is over: note how it went, tell it, go on with what waits."""
+        row = doing.row
+        assert row is not None
+        told = self.memory.told.get(row.vm)
+        if called.outcome == "ok" and doing.verb == "migrate":
+            stats = {key: float(value) for key, value in (called.value or {}).items()}
+            self._outcome(row, "done", "", stats)
+            self._states[row.vm] = Seen(row.vm, "absent")
+            self._tell_state(row.vm)
+        elif called.outcome == "ok":
+            seen = msgspec.convert(called.value, Seen)
+            self._states[row.vm] = seen
+            ok = obeyed(row, seen.state)
+            if told is not None and told.generation == row.generation:
+                self._outcome(row, "done" if ok else "unknown", "" if ok else seen.reason)
+            self._tell_state(row.vm)
+        else:
+            self._outcome(row, called.outcome, called.text)
+            self._look_again.add(row.vm)
+        if row.role == "absent" and called.outcome == "ok" and self._states[row.vm].state == "absent":
+            del self._states[row.vm]
+            self._rows.pop(row.vm, None)
+
+    def _outcome(self, row: Row, outcome: str, reason: str, stats: dict[str, float] | None = None) -> None:
+        told = Told(row.generation, row.role, outcome, reason[:200], stats or {})
+        self._note(outcome_record(row.vm, told))
+
+    # -- looking ----------------------------------------------------------------------------------------------------
+    def _look(self, vm: str) -> None:
+        if vm in self._busy:
+            self._look_again.add(vm)
+        else:
+            self._busy[vm] = self._start("look", {"vm": vm}, LOOK_SECONDS, Doing("look", vm))
+
+    def _looked(self, called: Called, doing: Doing) -> None:
+        if called.outcome != "ok":
+            return  # asked again by the controller, or by the next inventory
+        self._saw(msgspec.convert(called.value, Seen), asked=True)
+
+    def _saw(self, seen: Seen, asked: bool) -> None:
+        """How a guest is now. Told when it differs from what was told last, or when somebody asked."""
+        before = self._states.get(seen.vm)
+        self._states[seen.vm] = seen
+        self._follow_move(seen)
+        changed = before is None or (before.state, before.generation, before.moving) != (
+            seen.state,
+            seen.generation,
+            seen.moving,
+        )
+        if changed or asked:
+            exited = before is not None and before.state == "running" and seen.state in ("stopped", "absent")
+            self._tell_state(seen.vm, exited=exited and self._wants_running(seen.vm))
+
+    def _wants_running(self, vm: str) -> bool:
+        told = self.memory.told.get(vm)
+        return told is not None and told.role == "run" and told.outcome == "done"
+
+    def _follow_move(self, seen: Seen) -> None:
+        """A migration whose caller was lost comes to its end under our eyes."""
+        told = self.memory.told.get(seen.vm)
+        if told is None or told.role != "source" or seen.moving or told.outcome in ("done", "failed"):
+            return
+        if seen.vm in self._busy and self._doing[self._busy[seen.vm]].verb == "migrate":
+            return
+        row = Row(seen.vm, "source", told.generation)
+        if seen.state == "absent":
+            self._outcome(row, "done", "")
+        elif seen.state == "running":
+            self._outcome(row, "failed", told.reason or "the migration was interrupted; it runs on at the source")
+        else:
+            self._outcome(row, "unknown", told.reason or "the migration was interrupted")
+
+    def _inventory(self, called: Called) -> None:
+        self._inventory_call = 0
+        if called.outcome != "ok":
+            self._degraded = f"hypervisor: {called.text}"[:200]
+            return
+        if self._degraded.startswith("hypervisor: "):
+            self._degraded = ""
+        guests = [msgspec.convert(each, Seen) for each in called.value]
+        ours = {seen.vm: seen for seen in guests if not seen.foreign}
+        for record in self.memory.prune():
+            self._note(record)
+        for vm, told in self.memory.told.items():
+            if not (told.role == "absent" and told.outcome == "done"):
+                ours.setdefault(vm, Seen(vm, "absent"))
+        for seen in ours.values():
+            if seen.vm not in self._busy and seen.vm not in self._newer:
+                self._states[seen.vm] = seen
+                self._follow_move(seen)
+        if self.welcomed:
+            self._seq += 1
+            whole = [self._dressed(self._states.get(vm, seen)) for vm, seen in ours.items()]
+            whole += [seen for seen in guests if seen.foreign]
+            who = self.identity
+            self._send(Inventory(who.incarnation, self._seq, who.boot_id, whole))
+
+    # -- one-shots --------------------------------------------------------------------------------------------------
+    def _shot(self, shot: Shot) -> None:
+        """Do it at most once: its name is written down before it is begun."""
+        if shot.job in self.memory.shots:
+            done = self.memory.shots[shot.job]
+            if done is not None and not self.memory.is_telling(shot.job):
+                self._tell_shot(msgspec.convert(done, ShotDone))
+            return
+        told = self.memory.told.get(shot.vm)
+        if shot.vm and told is not None and shot.generation < told.generation:
+            self._shot_over(
+                ShotDone(shot.job, "failed", f"generation {shot.generation} is older than {told.generation}")
+            )
+            return
+        self._note({"is": "shot", "job": shot.job})
+        args = {"vm": shot.vm} if shot.vm else dict(shot.args)
+        self._start(SHOT_CALLS[shot.action], args, max(1.0, shot.seconds), Doing("shot", shot.vm, job=shot.job))
+
+    def _shot_called(self, called: Called, doing: Doing) -> None:
+        result = {key: str(value) for key, value in called.value.items()} if isinstance(called.value, dict) else {}
+        self._shot_over(ShotDone(doing.job, SHOT_OUTCOMES[called.outcome], called.text[:200], result))
+
+    def _shot_over(self, done: ShotDone) -> None:
+        self._note({"is": "shot", "job": done.job, "done": msgspec.to_builtins(done)})
+        self._tell_shot(done)
+
+    # -- telling ----------------------------------------------------------------------------------------------------
+    def _dressed(self, seen: Seen) -> Seen:
+        """What the driver saw, with the row that was carried out last."""
+        told = self.memory.told.get(seen.vm)
+        if told is None:
+            return seen
+        return msgspec.structs.replace(
+            seen,
+            row_generation=told.generation,
+            outcome=told.outcome,
+            reason=told.reason or seen.reason,
+            stats=told.stats,
+        )
+
+    def _tell_state(self, vm: str, exited: bool = False) -> None:
+        seen = self._dressed(self._states[vm])
+        self._tell(msgspec.structs.replace(seen, exited=True) if exited else seen)
+
+    def _tell(self, seen: Seen) -> None:
+        self._seq += 1
+        who = self.identity
+        self._post(Tell(who.incarnation, self._seq, who.boot_id, seen=seen))
+
+    def _tell_shot(self, done: ShotDone) -> None:
+        self._seq += 1
+        who = self.identity
+        self._post(Tell(who.incarnation, self._seq, who.boot_id, shot=done))
+
+    def _post(self, message: Tell) -> None:
+        """Into the outbox; sent at once when somebody listens."""
+        self._note({"is": "tell", "message": msgspec.to_builtins(message)})
+        if self.welcomed:
+            self._send(message)
+
+    # -- time -------------------------------------------------------------------------------------------------------
+    def _on_time(self, now: Now) -> None:
+        if now.monotonic >= self._inventory_due and not self._inventory_call:
+            self._inventory_due = now.monotonic + INVENTORY_SECONDS
+            self._newer.clear()
+            self._inventory_call = self._start("inventory", {}, LOOK_SECONDS, Doing("inventory"))
+        if not self.welcomed:
+            return
+        if now.monotonic >= self._beat_due:
+            self._beat_due = now.monotonic + self.heartbeat_seconds
+            self._send(Beat(self._degraded, list(self._moves.values())))
+            self._ask_moves()
+        if self.memory.outbox and now.monotonic >= self._retell_due:
+            delay = RETELL_SECONDS[min(self._retells, len(RETELL_SECONDS) - 1)]
+            self._retells, self._retell_due = self._retells + 1, now.monotonic + delay
+            for kept in self.memory.outbox.values():
+                self._send(msgspec.convert(kept, Tell))
+        elif not self.memory.outbox:
+            self._retells, self._retell_due = 0, now.monotonic + RETELL_SECONDS[0]
+
+    def _ask_moves(self) -> None:
+        """How far migrations from here are: asked beside the call that makes them."""
+        asked = {doing.vm for doing in self._doing.values() if doing.verb == "moving"}
+        for doing in list(self._doing.values()):
+            if doing.verb == "migrate" and doing.vm not in asked:
+                self._start("moving", {"vm": doing.vm}, LOOK_SECONDS, Doing("moving", doing.vm, doing.row))
+
+    def _progress(self, called: Called, doing: Doing) -> None:
+        if called.outcome != "ok" or not isinstance(called.value, dict) or doing.row is None:
+            self._moves.pop(doing.vm, None)
+            return
+        self._moves[doing.vm] = MoveProgress(doing.vm, doing.row.generation, **called.value)
+
+    # -- calls ------------------------------------------------------------------------------------------------------
+    def _called(self, called: Called, now: Now) -> None:
+        doing = self._doing.pop(called.id, None)
+        if doing is None:
+            return
+        self._newer.add(doing.vm)
+        if self._busy.get(doing.vm) == called.id:
+            del self._busy[doing.vm]
+        if doing.verb == "inventory":
+            self._inventory(called)
+        elif doing.verb == "moving":
+            self._progress(called, doing)
+        elif doing.job:
+            self._shot_called(called, doing)
+        elif doing.row is not None:
+            self._carried_out(called, doing)
+            if doing.verb == "migrate":
+                self._moves.pop(doing.vm, None)
+        elif doing.verb == "look":
+            self._looked(called, doing)
+        if doing.vm and doing.vm not in self._busy:
+            self._go_on(doing.vm)
+
+    def _go_on(self, vm: str) -> None:
+        row = self._next.pop(vm, None)
+        if row is not None:
+            self._look_again.discard(vm)
+            self._carry_out(row)
+        elif vm in self._look_again:
+            self._look_again.discard(vm)
+            self._look(vm)
+
+    def _start(self, verb: str, args: dict[str, Any], seconds: float, doing: Doing) -> int:
+        self._call += 1
+        self._doing[self._call] = doing
+        self._out.calls.append(Call(self._call, verb, args, seconds))
+        return self._call
+
+    def _note(self, record: dict[str, Any]) -> None:
+        self.memory.apply(record)
+        self._out.journal.append(record)
+
+    def _send(self, message: AgentMessage) -> None:
+        self._out.messages.append(message)

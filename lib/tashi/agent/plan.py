@@ -1,0 +1,61 @@
+"""Which driver call carries out which row: the agent's one table, and the fence in front of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tashi.agent.journal import Told
+from tashi.wire.messages import Row
+
+START_SECONDS = 120.0
+STOP_SECONDS = 60.0
+LOOK_SECONDS = 20.0
+MOVE_SECONDS = 86_400.0  # a migration's own time is the controller's to judge
+
+# With the same generation a role may only follow another in the course of one migration.
+SAME_GENERATION = {("source", "absent"), ("incoming", "run"), ("incoming", "absent")}
+
+
+def why_refused(told: Told | None, row: Row) -> str:
+    """Why a row is not obeyed; empty when it is. Only a newer order overrides an older one."""
+    if told is None or row.generation > told.generation:
+        return ""
+    if row.generation < told.generation:
+        return f"generation {row.generation} is older than {told.generation}"
+    if row.role == told.role or (told.role, row.role) in SAME_GENERATION:
+        return ""
+    return f"generation {row.generation} was already given as {told.role}"
+
+
+def call_of(row: Row) -> tuple[str, dict[str, Any], float]:
+    """(driver call, its arguments, deadline in seconds) that carries out a row."""
+    guest = msgspec.to_builtins(row.guest) if row.guest is not None else None
+    match row.role:
+        case "run":
+            return "start", {"guest": guest, "generation": row.generation}, START_SECONDS
+        case "stop":
+            return "stop", {"vm": row.vm, "generation": row.generation}, STOP_SECONDS
+        case "source":
+            return "migrate", {"guest": guest, "peer": row.peer, "generation": row.generation}, MOVE_SECONDS
+        case "incoming":
+            return "look", {"vm": row.vm}, LOOK_SECONDS
+        case "absent":
+            disks = [] if row.keep_disk or row.guest is None else [disk.path for disk in row.guest.disks]
+            return "remove", {"vm": row.vm, "only_if": row.only_if, "disks": disks}, STOP_SECONDS
+
+
+def obeyed(row: Row, state: str) -> bool:
+    """Whether a guest that is in ``state`` after the call is as the row wants it."""
+    match row.role:
+        case "run":
+            return state == "running"
+        case "stop":
+            return state in ("stopped", "absent")
+        case "source":
+            return state == "absent"
+        case "incoming":
+            return True
+        case "absent":
+            return state == "absent" or bool(row.only_if)
