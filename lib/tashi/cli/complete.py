@@ -1,0 +1,56 @@
+"""What a shell offers when TAB is pressed: names asked of the controller, and fields.
+
+The answer must be there within 200 ms, the start of the command included. When the controller has none by then, or
+refuses, the shell offers nothing: a completion never prints an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import click
+
+Completer = Callable[[click.Context, click.Parameter, str], list[str]]
+PATIENCE_SECONDS = 0.1
+LIMIT = 500
+
+
+def complete_names(noun: str) -> Completer:
+    """Names of the noun's objects that the caller may see (for operations: ids)."""
+
+    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+        return live_names(noun, incomplete, str(context.params.get("controller") or ""), context.params.get("config"))
+
+    return complete
+
+
+def live_names(noun: str, start: str, controller: str = "", file: str | None = None) -> list[str]:
+    """Up to LIMIT names that begin with ``start``; none when the controller is silent or refuses."""
+    from tashi.client import client_for
+    from tashi.config import load
+    from tashi.wire.errors import TashiError
+
+    key = "id" if noun == "job" else "name"
+    try:
+        config = load(file)
+        if controller:
+            config = config._replace(client=config.client._replace(controller=tuple(controller.split(","))))
+        client = client_for(config, PATIENCE_SECONDS)
+        rows = client.ask("list", {"noun": noun, "format": "tabs", "fields": key, "limit": LIMIT}).rows
+    except (TashiError, OSError):
+        return []
+    return [name for name in rows.decode().split() if name.startswith(start)]
+
+
+def complete_fields(noun: str) -> Completer:
+    """Keys for -o, after the last comma typed."""
+
+    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+        from tashi.cli.table import fields_of
+
+        head, comma, last = incomplete.rpartition(",")
+        plus = "+" if last.startswith("+") else ""
+        keys = [field.key for field in fields_of(noun)] + ([] if head else ["help"])
+        return [f"{head}{comma}{plus}{key}" for key in keys if key.startswith(last[len(plus) :])]
+
+    return complete

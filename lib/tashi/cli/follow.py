@@ -1,0 +1,45 @@
+"""Events: the change log as it is kept, and as it grows."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from tashi.cli.call import Call
+from tashi.cli.output import complain
+from tashi.cli.table import fields_of, print_records
+from tashi.client import POLL_SECONDS
+from tashi.model.name import kind_of_id
+
+
+def print_events(call: Call, after: int, last: int | None, kinds: list[str], follow: bool) -> None:
+    """Entries after a revision, or the ``last`` so many; with ``follow`` then each as it happens.
+
+    Ends when there are no more, or with ``follow`` when --timeout is over.
+    """
+    client, output = call.client, call.output
+    output.null = call.null
+    names = set(call.names) if call.operands else set()
+    by_id = all(
+        kind_of_id(name) for name in names
+    )  # names are for us to find: those of what is gone only the log knows
+    which: dict[str, Any] = {"ids": names if by_id else [], "kinds": kinds}
+    until = None if call.timeout is None else time.monotonic() + call.timeout
+    revision = max(0, client.watch(-1, wait=0).revision - last) if last is not None else after
+    caught_up = False
+    while True:
+        left = POLL_SECONDS if until is None else until - time.monotonic()
+        page = client.watch(revision, wait=left if follow and caught_up else 0, **which)
+        if page.missed and after > 0:
+            complain(call.prog, f"not all events after {after} are kept")
+        wanted = page.entries if by_id else [entry for entry in page.entries if _concerns(entry, names)]
+        print_records(output, fields_of("event"), wanted)
+        output.flush()
+        caught_up = page.revision >= page.head or page.revision == revision
+        revision = page.revision
+        if caught_up and (not follow or left <= 0):
+            return
+
+
+def _concerns(entry: dict[str, Any], names: set[str]) -> bool:
+    return any(entry.get(key) in names for key in ("name", "id", "job", "parent", "target"))

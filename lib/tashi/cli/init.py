@@ -1,0 +1,93 @@
+"""tashi-init: what a controller needs on its machine before its first start. Done again, it changes nothing."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import sys
+
+import click
+
+from tashi.config import Config, load
+from tashi.wire.errors import Code, Refused
+
+STATE_MODE = 0o711  # the pool may lie beneath, and every host's QEMU reads that; the store has a folder of its own
+SYSTEM_FILE = "/etc/tashi/tashi.toml"
+USER = "tashi"  # the controller's, where the packages have made one
+
+
+def prepare(file: str | None, dry_run: bool) -> None:
+    """Write tashi.toml if there is none, make the controller's folder and key pair; a line for each step."""
+    made = "would make" if dry_run else "made"
+    config = _settings(file, dry_run, made)
+    state = config.controller.state
+    if os.path.isdir(state):
+        click.echo(f"is there: {state}")
+    else:
+        click.echo(f"{made}: {state}, mode {STATE_MODE:04o}")
+        if not dry_run:
+            _folder(state)
+    key = os.path.join(state, "server.key")
+    if not os.path.lexists(key):
+        click.echo(f"{made}: {key}, mode 0600")
+    if not dry_run:
+        click.echo(f"server_key = {_server_key(state, key)!r}".replace("'", '"'))
+
+
+def _settings(file: str | None, dry_run: bool, made: str) -> Config:
+    """tashi.toml as it is, or the sample put where it is looked for."""
+    named = file or os.environ.get("TASHI_CONFIG")
+    there = named if named and os.path.exists(named) else "" if named else load(None).file
+    if there:
+        click.echo(f"is there: {there}")
+        return load(there)
+    target = named or SYSTEM_FILE
+    click.echo(f"{made}: {target}, the sample")
+    if dry_run:
+        return Config()
+    os.makedirs(os.path.dirname(os.path.abspath(target)), mode=0o755, exist_ok=True)
+    shutil.copyfile(sample(), target)
+    return load(target)
+
+
+def sample() -> str:
+    """Where the commented tashi.toml lies: in the checkout, or beside an installed copy's environment."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    places = (
+        os.path.join(here, "..", "..", "..", "packaging", "tashi.toml"),
+        os.path.join(sys.prefix, "..", "..", "share", "doc", "tashi", "tashi.toml"),
+    )
+    for place in places:
+        if os.path.exists(place):
+            return os.path.normpath(place)
+    raise Refused(Code.NOT_FOUND, "the sample tashi.toml is not where it was installed", "write one: man tashi.toml")
+
+
+def _folder(state: str) -> None:
+    os.makedirs(os.path.dirname(os.path.abspath(state)), mode=0o755, exist_ok=True)
+    os.mkdir(state)
+    os.chmod(state, STATE_MODE)
+    if os.geteuid() == 0:
+        uid, gid = _controllers_ids()
+        os.chown(state, uid, gid)
+
+
+def _server_key(state: str, key: str) -> str:
+    """The public half; the pair belongs to whoever the folder belongs to."""
+    from tashi.run.keys import read_or_make_pair
+
+    new = not os.path.lexists(key)
+    pair = read_or_make_pair(key)
+    if new and os.geteuid() == 0:
+        owner = os.stat(state)
+        os.chown(key, owner.st_uid, owner.st_gid)
+    return pair.public
+
+
+def _controllers_ids() -> tuple[int, int]:
+    try:
+        entry = pwd.getpwnam(USER)
+    except KeyError:
+        return 0, 0
+    return entry.pw_uid, entry.pw_gid

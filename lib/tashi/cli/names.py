@@ -1,0 +1,73 @@
+"""Operands: names, ids, `-` for standard input, and what a list is filtered by.
+
+`-` stands for the names that standard input holds, one a line, or NUL after each. A line that is a JSON object gives
+its name (for operations its id), so what one command prints with -j another one takes; a record that tells of an
+error names nothing and is passed over, because the command that wrote it has told already.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import click
+
+
+class Operands(NamedTuple):
+    """``names`` and ``where`` in the order typed; ``asked`` when there were any, even if `-` then held nothing."""
+
+    names: list[str]
+    where: list[str]
+    asked: bool
+
+
+def read_names(operands: Iterable[str], noun: str, null: bool) -> list[str]:
+    """The names that the operands stand for, each once. Raises click.UsageError when none are given."""
+    found: list[str] = []
+    for operand in operands:
+        found += _standard_input(noun, null) if operand == "-" else [operand]
+    if not operands:
+        raise click.UsageError(f"which {noun}? Give names or ids, or - to read them from standard input")
+    if "" in found:
+        raise click.UsageError("an empty name")
+    return list(dict.fromkeys(found))
+
+
+def read_operands(operands: Iterable[str], noun: str, null: bool) -> Operands:
+    """The same for a list, whose operands may be filters too: key=value, key!=value, key=~regexp, key>number."""
+    where = [operand for operand in operands if any(sign in operand for sign in "=<>!")]
+    others = [operand for operand in operands if operand not in where]
+    return Operands(read_names(others, noun, null) if others else [], where, bool(others))
+
+
+def _standard_input(noun: str, null: bool) -> list[str]:
+    if sys.stdin is None:
+        raise click.UsageError("standard input is closed")
+    try:
+        text = sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"standard input: not text in UTF-8: {error}") from error
+    lines = text.split("\0" if null else "\n")
+    names = []
+    for number, line in enumerate(lines, 1):
+        line = line if null else line.strip()
+        if line.startswith("{"):
+            names += _of_record(line, number, "id" if noun == "job" else "name")
+        elif line:
+            names.append(line)
+    return names
+
+
+def _of_record(line: str, number: int, key: str) -> list[str]:
+    try:
+        record = json.loads(line)
+    except ValueError as error:
+        raise click.UsageError(f"standard input, line {number}: not JSON: {error}") from error
+    if "error" in record:
+        return []
+    name = record.get(key)
+    if not isinstance(name, str):
+        raise click.UsageError(f"standard input, line {number}: no {key} in this record")
+    return [name]

@@ -1,0 +1,150 @@
+"""Records that the command itself has: events, plans, what is gone. Lists come ready from the controller instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from tashi.cli.output import Output, json_line
+from tashi.model.fields import FIELDS, Field
+from tashi.model.units import format_seconds, format_size
+from tashi.wire.errors import Code, Refused
+
+_RIGHT = ("size", "seconds", "count")
+_CONTROL = {number: f"\\x{number:02x}" for number in (*range(32), 127)}
+
+PLAN = (
+    Field("name", "NAME", "the object", shown=True, width=12),
+    Field("verb", "WOULD", "what would be asked", shown=True, width=10),
+    Field("host", "HOST", "where it would be", shown=True),
+    Field("held", "HELD", "whether it would have to wait for room", "flag"),
+    Field("note", "NOTE", "what else there is to say", shown=True),
+)
+_OWN: dict[str, tuple[Field, ...]] = {
+    "event": (
+        Field("revision", "REVISION", "number in the change log", "count", shown=True, width=8),
+        Field("at", "AT", "when", shown=True, width=24),
+        Field("kind", "KIND", "vm, host, image, user or job", shown=True, width=5),
+        Field("name", "NAME", "name of the object", shown=True, width=12),
+        Field("state", "STATE", "its state from then on, or gone", shown=True, width=13),
+        Field("verb", "VERB", "what was asked", shown=True, width=12),
+        Field("by", "BY", "who asked", shown=True, width=8),
+        Field("host", "HOST", "host that it is on", shown=True),
+        Field("reason", "REASON", "why", shown=True),
+        Field("id", "ID", "id of the object"),
+        Field("owner", "OWNER", "user that it belongs to"),
+        Field("job", "JOB", "operation that did it"),
+        Field("generation", "GENERATION", "of the VM", "count"),
+        Field("parent", "PARENT", "operation that it is a part of"),
+        Field("target", "TARGET", "id of the operation's object"),
+        Field("phase", "PHASE", "what the operation is doing"),
+        Field("result", "RESULT", "what came of the operation", "map"),
+        Field("why", "WHY", "the reason given with --reason"),
+    ),
+    "status": (
+        Field("epoch", "EPOCH", "how often a controller has taken over the records", "count"),
+        Field("revision", "REVISION", "newest entry of the change log", "count"),
+        Field("hosts", "HOSTS", "hosts by health", "map"),
+        Field("vms", "VMS", "VMs that you may see, by state", "map"),
+        Field("jobs_running", "JOBS", "operations that run", "count"),
+        Field("waiting", "WAITING", "VMs that wait for room", "count"),
+        Field("pool_bytes", "POOL", "the shared pool", "size"),
+        Field("pool_used_bytes", "USED", "promised of the shared pool", "size"),
+        Field("grace", "GRACE", "whether the controller has just started and judges no silence yet", "flag"),
+        Field("you", "YOU", "who you are here"),
+        Field("role", "ROLE", "what you may here"),
+    ),
+}
+
+
+def fields_of(noun: str) -> tuple[Field, ...]:
+    """The fields of a noun, or of a record that only commands know."""
+    return FIELDS.get(noun) or _OWN.get(noun, ())
+
+
+def pick(fields: Sequence[Field], typed: str, everything: bool) -> list[Field]:
+    """The fields that ``-o`` names, as the controller picks them for lists: a,b those alone, +c one more than usual.
+
+    The usual ones are those shown in a table or, with ``everything``, all. Raises Refused for one that is not there.
+    """
+    usual = [field for field in fields if everything or field.shown]
+    known = {field.key: field for field in fields}
+    words = typed.split(",") if typed else []
+    for word in words:
+        if word.removeprefix("+") not in known:
+            raise Refused(Code.BAD_REQUEST, f"-o {word}: no such field", "-o help lists them")
+    picked = [known[word.removeprefix("+")] for word in words]
+    if not words or typed.startswith("+"):
+        return usual + [field for field in picked if field not in usual]
+    return picked
+
+
+def print_records(output: Output, fields: Sequence[Field], records: Iterable[dict[str, Any]]) -> None:
+    """Records in the style asked for; what a record lacks is null, or ``-``."""
+    chosen = pick(fields, output.fields, output.style == "json")
+    if output.style == "json":
+        output.rows(b"".join(json_line({field.key: each.get(field.key) for field in chosen}) for each in records))
+    elif output.style == "tabs":
+        lines = ("\t".join(exact(each.get(field.key)) for field in chosen) for each in records)
+        output.rows("".join(f"{line}\n" for line in lines).encode())
+    else:
+        cells = [[human(field.kind, each.get(field.key)) for field in chosen] for each in records]
+        widths = [
+            max([field.width, len(field.header), *(len(row[column]) for row in cells)])
+            for column, field in enumerate(chosen)
+        ]
+        header = _line([field.header for field in chosen], widths, chosen)
+        output.rows("".join(_line(row, widths, chosen) for row in cells).encode(), header)
+
+
+def print_blocks(output: Output, fields: Sequence[Field], records: Iterable[dict[str, Any]]) -> None:
+    """Records for reading one by one: a line ``key  value`` a field, an empty line between records."""
+    kinds = {field.key: field.kind for field in fields}
+    first = True
+    for record in records:
+        if not first:
+            output.text("\n")
+        first = False
+        width = max(len(key) for key in record)
+        for key, value in record.items():
+            if output.style == "tabs":
+                output.text(f"{key}\t{exact(value)}\n")
+            else:
+                output.text(f"{key:<{width}}  {human(kinds.get(key) or guess_kind(key), value)}\n")
+
+
+def guess_kind(key: str) -> str:
+    """How to show a value that no table of fields knows, by its key's ending."""
+    return "size" if key.endswith("_bytes") or key == "bytes" else "seconds" if key.endswith("_seconds") else "text"
+
+
+def exact(value: Any) -> str:
+    """A value for programs, on one line without TABs: numbers as they are, absent is empty."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ",".join(f"{key}={exact(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return ",".join(exact(item) for item in value)
+    return str(value).translate(_CONTROL)
+
+
+def human(kind: str, value: Any) -> str:
+    """A value for people; absent is ``-``."""
+    if value is None or value in ("", [], {}):
+        return "-"
+    if kind == "size":
+        return format_size(int(value))
+    if kind == "seconds":
+        return format_seconds(float(value))
+    return exact(value)
+
+
+def _line(cells: list[str], widths: list[int], fields: Sequence[Field]) -> str:
+    padded = (
+        cell.rjust(width) if field.kind in _RIGHT else cell.ljust(width)
+        for cell, width, field in zip(cells, widths, fields, strict=True)
+    )
+    return "  ".join(padded).rstrip() + "\n"

@@ -1,0 +1,94 @@
+"""The one decorator: a function becomes a command with the habits that all of them have.
+
+    @tool("listing", noun="vm", operands="[NAME|FILTER]...")
+    def main(call: Call) -> None:
+        \"\"\"List virtual machines.\"\"\"
+
+click alone ignores NO_COLOR, makes status 1 of a closed pipe and of Ctrl-C, and writes a traceback when the disk is
+full; here the first two are the process's own affair (`tashi.cli`), and every error is one line and a status:
+0 done or true, 1 failed or false, 2 wrong usage, and from the table in `tashi.wire.errors` 69, 75 and 77.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import click
+
+from tashi.cli.call import Call
+from tashi.cli.complete import complete_names
+from tashi.cli.options import attach, options
+from tashi.cli.output import Failure, Output, complain
+from tashi.wire.errors import Code, TashiError, exit_status
+
+
+class Tool(click.Command):
+    """A command of one kind (see `tashi.cli.options`) about one noun."""
+
+    def __init__(
+        self, noun: str, function: Callable[..., None], params: list[click.Parameter], common: set[str]
+    ) -> None:
+        super().__init__(
+            None,
+            params=params,
+            help=function.__doc__,
+            context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+        )
+        self._function, self._noun, self._common = function, noun, common
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, attach(args, self.params))
+
+    def invoke(self, ctx: click.Context) -> int:
+        """Run the function; returns the exit status."""
+        common = {key: value for key, value in ctx.params.items() if key in self._common}
+        own = {key: value for key, value in ctx.params.items() if key not in common and key != "operands"}
+        call = Call(ctx.info_name or "", self._noun, common, ctx.params.get("operands", ()))
+        try:
+            self._function(call, **own)
+            status = call.status()
+        except TashiError as error:  # of the call as a whole, not of one name
+            call.output.failure("", Failure(str(error.code), error.text, error.hint))
+            status = exit_status(error.code)
+        call.output.flush()
+        return status
+
+    def main(self, *args: Any, **extra: Any) -> NoReturn:
+        """Run and end the process. Skips the interpreter's tidying up, which takes longer than a request."""
+        prog = os.path.basename(sys.argv[0])
+        plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
+        try:
+            status = super().main(sys.argv[1:], prog, standalone_mode=False, color=False if plain else None)
+            Output(prog, "table").flush()
+        except click.UsageError as error:
+            text = error.format_message().rstrip(".")
+            complain(prog, text[:1].lower() + text[1:], f"{prog} -h")
+            status = exit_status(Code.BAD_REQUEST)
+        except TashiError as error:
+            complain(prog, error.text, error.hint)
+            status = exit_status(error.code)
+        except OSError as error:
+            complain(prog, f"{error.filename or 'standard output'}: {error.strerror}")
+            status = 1
+        os._exit(int(status))
+
+
+def tool(kind: str, noun: str = "", operands: str = "") -> Callable[[Callable[..., None]], Tool]:
+    """Make a command of a function, which is called with a `Call` and the values of its own click options.
+
+    ``operands`` is how the synopsis names them; without it the command takes none.
+    """
+
+    def decorate(function: Callable[..., None]) -> Tool:
+        own: list[click.Parameter] = list(reversed(getattr(function, "__click_params__", [])))
+        common = options(kind, noun)
+        if operands:
+            complete = None if kind == "alone" or not noun else complete_names(noun)
+            own.append(click.Argument(["operands"], nargs=-1, metavar=operands, shell_complete=complete))
+        names = {str(option.name) for option in common}
+        return Tool(noun, function, [*own, *common], names)
+
+    return decorate

@@ -1,0 +1,279 @@
+"""Asking the controller: one question or many, until there is an answer or the time is over.
+
+Theory of operation. A request is a frame with an id. While the client has no answer it may send the same frame again,
+to the same controller or the next on the list: the id makes the controller give the same answer twice, so asking again
+never does anything twice. When to ask again is not guessed: a monitor tells that the connection went away, and then
+everything unanswered is unsent. A controller that can't be reached, or is connected and says nothing for a third of the
+time, is left for the next one (or for a new socket to the same one). Nothing queues where nobody listens (IMMEDIATE),
+nothing lingers at exit.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import zmq
+
+from tashi.config import Config
+from tashi.wire.envelope import Answer, new_id, reply, request
+from tashi.wire.errors import Code, Fault, TashiError, Unavailable
+
+WINDOW = 256  # requests under way at once
+AGAIN_SECONDS = 0.25  # between two tries when the controller is busy
+POLL_SECONDS = 25.0  # the longest that a controller lets a reader of changes wait
+Open = dict[str, tuple[int, bytes]]  # what is unanswered: request id -> (its number, its frame)
+
+
+class Ask(NamedTuple):
+    """A verb and its body, as `tashi.wire.messages` has them."""
+
+    verb: str
+    body: dict[str, Any]
+
+
+class Page(NamedTuple):
+    """A piece of the change log. Go on from ``revision``; at ``head`` it ended when this was answered.
+
+    ``missed``: entries before these are no longer kept, so whoever followed must look at the records again.
+    """
+
+    entries: list[dict[str, Any]]
+    revision: int
+    missed: bool
+    head: int
+
+
+class Client:
+    """One conversation with whichever controller answers. ``seconds``: how long silence is borne."""
+
+    def __init__(self, addresses: tuple[str, ...], seconds: float, server_key: str = "", key: str = "") -> None:
+        if not addresses:
+            raise TashiError(Code.BAD_REQUEST, "no controller named", "set client.controller in tashi.toml")
+        self.addresses, self.seconds = addresses, seconds
+        self._server_key, self._key = server_key, key
+        self._turn = 0
+        self._context = zmq.Context()
+        self._socket: zmq.Socket[bytes] | None = None
+        self._monitor: zmq.Socket[bytes] | None = None
+
+    def ask(self, verb: str, body: dict[str, Any], why: str = "", wait: float = 0.0) -> Answer:
+        """The answer to one request; ``wait`` seconds are what the controller may take over it by design.
+
+        Raises the controller's error, or TashiError (no-answer).
+        """
+        for _, answer in self.ask_many([Ask(verb, body)], why, wait):
+            if isinstance(answer, TashiError):
+                raise answer
+            return answer
+        raise AssertionError("ask_many answers each request or raises")
+
+    def ask_many(
+        self, asks: Iterable[Ask], why: str = "", wait: float = 0.0
+    ) -> Iterator[tuple[int, Answer | TashiError]]:
+        """(number of the request, its answer or error), in the order in which they are answered.
+
+        Up to WINDOW are under way at once. Raises TashiError (no-answer) when nothing at all is heard in time.
+        """
+        source = enumerate(asks)
+        unanswered: Open = {}
+        unsent: list[str] = []
+        patient = max(1.0, self.seconds / 3) + wait
+        deadline = patience = 0.0
+        while True:
+            while len(unanswered) < WINDOW and (following := next(source, None)) is not None:
+                number, (verb, body) = following
+                identity = new_id()
+                unanswered[identity] = (number, request(identity, verb, body, why))
+                unsent.append(identity)
+            if not unanswered:
+                return
+            now = time.monotonic()
+            if not deadline:
+                deadline, patience = now + self.seconds + wait, now + patient
+            heard = self._exchange(unanswered, unsent, min(deadline, patience))
+            now = time.monotonic()
+            if heard:
+                deadline = 0.0
+            elif now >= deadline:
+                raise self._no_answer(self.seconds + wait)
+            elif now >= patience:
+                self._hang_up()
+                self._turn += 1
+                unsent[:], patience = list(unanswered), now + patient
+            for identity, answer in heard.items():
+                yield unanswered.pop(identity)[0], answer
+
+    def watch(
+        self,
+        after: int,
+        *,
+        job: str = "",
+        ids: Iterable[str] = (),
+        kinds: Iterable[str] = (),
+        wait: float = POLL_SECONDS,
+    ) -> Page:
+        """One long poll: entries after revision ``after`` that match (-1: from now on), as soon as there are any.
+
+        After ``wait`` seconds a page without entries.
+        """
+        wait = max(0.0, min(wait, POLL_SECONDS))
+        body: dict[str, Any] = {"after": after, "wait_seconds": wait, "limit": 1000}
+        body |= {key: value for key, value in (("job", job), ("ids", list(ids)), ("kinds", list(kinds))) if value}
+        answer = self._ask_when_free("changes", body, wait)
+        ok = answer.ok
+        return Page(ok["entries"], int(ok["revision"]), bool(ok.get("snapshot", False)), answer.revision)
+
+    def _ask_when_free(self, verb: str, body: dict[str, Any], wait: float) -> Answer:
+        """The answer, asking again while the controller has as many readers of this user as it bears."""
+        until = time.monotonic() + max(self.seconds, wait)
+        while True:
+            try:
+                return self.ask(verb, body, wait=wait)
+            except TashiError as error:
+                if error.code != Code.BUSY or time.monotonic() > until:
+                    raise
+            time.sleep(AGAIN_SECONDS)
+
+    def close(self) -> None:
+        """Give up the sockets; the client can't be used afterwards."""
+        self._hang_up()
+        self._context.term()
+
+    # -- one socket -------------------------------------------------------------------------------------------------
+    def _exchange(self, unanswered: Open, unsent: list[str], until: float) -> dict[str, Answer | TashiError]:
+        """Send what can be sent, take what has come; returns with at least one answer, or at ``until``."""
+        socket, monitor = self._connected()
+        poller = zmq.Poller()
+        poller.register(monitor, zmq.POLLIN)
+        heard: dict[str, Answer | TashiError] = {}
+        while not heard:
+            left = until - time.monotonic()
+            if left <= 0:
+                return {}
+            poller.register(socket, zmq.POLLIN | zmq.POLLOUT if unsent else zmq.POLLIN)
+            ready = dict(poller.poll(math.ceil(left * 1000)))
+            if monitor in ready and _lost(monitor):
+                unsent[:] = list(unanswered)
+            if ready.get(socket, 0) & zmq.POLLOUT:
+                _send(socket, unanswered, unsent)
+            while _readable(socket):
+                identity, answer = self._read(socket.recv_multipart())
+                if identity in unanswered:
+                    heard[identity] = answer
+        unsent[:] = [identity for identity in unsent if identity not in heard]
+        return heard
+
+    def _read(self, frames: list[bytes]) -> tuple[str, Answer | TashiError]:
+        try:
+            return reply(frames)
+        except ValueError as error:
+            where = self.addresses[self._turn % len(self.addresses)]
+            raise Fault(f"what answers at {where} is not a controller: {error}") from error
+
+    def _connected(self) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]]:
+        if self._socket is not None and self._monitor is not None:
+            return self._socket, self._monitor
+        address = self.addresses[self._turn % len(self.addresses)]
+        socket = self._context.socket(zmq.DEALER)
+        for option, value in (
+            (zmq.LINGER, 0),
+            (zmq.IMMEDIATE, 1),
+            (zmq.IPV6, 1),
+            (zmq.RECONNECT_IVL, 20),
+            (zmq.RECONNECT_IVL_MAX, 500),
+            (zmq.HANDSHAKE_IVL, 2000),
+            (zmq.HEARTBEAT_IVL, 2000),
+            (zmq.HEARTBEAT_TIMEOUT, 6000),
+        ):
+            socket.setsockopt(option, value)
+        if address.startswith("tcp:"):
+            self._encrypt(socket)
+        channel = f"inproc://monitor-{self._turn}"
+        socket.monitor(channel, zmq.EVENT_DISCONNECTED)
+        self._monitor = self._context.socket(zmq.PAIR)
+        self._monitor.setsockopt(zmq.LINGER, 0)
+        self._monitor.connect(channel)
+        self._socket = socket
+        try:
+            socket.connect(local_socket(address))
+        except zmq.ZMQError as error:
+            raise TashiError(
+                Code.BAD_REQUEST, f"{address}: {error.strerror}", "ipc:///DIR or tcp://HOST:PORT"
+            ) from error
+        return socket, self._monitor
+
+    def _encrypt(self, socket: zmq.Socket[bytes]) -> None:
+        """CURVE: whom we believe, and who we say we are."""
+        from tashi.run.keys import read_pair
+
+        if not self._server_key or not self._key:
+            raise TashiError(
+                Code.BAD_REQUEST, "tcp needs client.server_key and client.key in tashi.toml", "tashi-keygen makes a key"
+            )
+        pair = read_pair(os.path.expanduser(self._key))
+        try:
+            socket.curve_serverkey = self._server_key.encode()
+            socket.curve_publickey, socket.curve_secretkey = pair.public.encode(), pair.secret.encode()
+        except zmq.ZMQError as error:
+            raise TashiError(Code.BAD_REQUEST, "client.server_key: not a key of 40 characters (Z85)") from error
+
+    def _hang_up(self) -> None:
+        for socket in (self._monitor, self._socket):
+            if socket is not None:
+                socket.close(0)
+        self._socket = self._monitor = None
+
+    def _no_answer(self, seconds: float) -> TashiError:
+        where = ", ".join(self.addresses)
+        why = "not running, wrong server key, or key not accepted"
+        return Unavailable(f"no answer from {where} in {seconds:g} s: {why}", code=Code.NO_ANSWER)
+
+
+def client_for(config: Config, seconds: float | None = None) -> Client:
+    """The client that tashi.toml describes; ``seconds`` shortens its patience."""
+    own = config.client
+    patience = own.timeout_seconds if seconds is None else min(own.timeout_seconds, seconds)
+    return Client(own.controller, patience, own.server_key, own.key)
+
+
+def local_socket(address: str) -> str:
+    """``ipc:///dir`` as the socket in it: admin.sock for whoever may open that, user.sock for everybody else.
+
+    Where neither exists yet, whoever may write to the folder is who will own admin.sock.
+    """
+    if not address.startswith("ipc://") or address.endswith(".sock"):
+        return address
+    folder = address[len("ipc://") :]
+    admin = os.path.join(folder, "admin.sock")
+    ours = os.access(admin, os.W_OK) if os.path.exists(admin) else os.access(folder, os.W_OK)
+    return f"ipc://{admin}" if ours else f"ipc://{os.path.join(folder, 'user.sock')}"
+
+
+def _readable(socket: zmq.Socket[bytes]) -> bool:
+    return bool(int(socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
+
+
+def _lost(monitor: zmq.Socket[bytes]) -> bool:
+    """Take what the monitor has to say; whether the connection went away."""
+    lost = False
+    while _readable(monitor):
+        event = int.from_bytes(monitor.recv_multipart()[0][:2], sys.byteorder)
+        lost = lost or event == zmq.EVENT_DISCONNECTED
+    return lost
+
+
+def _send(socket: zmq.Socket[bytes], unanswered: Open, unsent: list[str]) -> None:
+    """Send in order until all are sent or the socket takes no more."""
+    sent = 0
+    for identity in unsent:
+        try:
+            socket.send(unanswered[identity][1], zmq.NOBLOCK)
+        except zmq.Again:
+            break
+        sent += 1
+    del unsent[:sent]
