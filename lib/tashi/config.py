@@ -8,6 +8,8 @@ The records are named tuples, not dataclasses: every command reads this file fir
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 from tashi.model.name import check_name
@@ -89,7 +91,7 @@ class Config(NamedTuple):
     controller: Controller = Controller()
     agent: Agent = Agent()
     pool: Pool = Pool()
-    networks: dict[str, Network] = {"default": Network()}
+    networks: Mapping[str, Network] = MappingProxyType({"default": Network()})
     fake: Fake = Fake()
     file: str = ""
 

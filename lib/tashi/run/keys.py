@@ -45,7 +45,7 @@ def write_pair(path: str, pair: KeyPair) -> None:
         file.write(f'public = "{pair.public}"\nsecret = "{pair.secret}"\n')
         file.flush()
         os.fsync(fd)
-    _sync(folder)
+    sync_folder(folder)
 
 
 def read_pair(path: str) -> KeyPair:
@@ -87,7 +87,8 @@ def check_private(path: str, state: os.stat_result) -> None:
         raise Refused(Code.DENIED, f"{path}: belongs to uid {state.st_uid}", f"chown it to uid {os.geteuid()}")
 
 
-def _sync(folder: str) -> None:
+def sync_folder(folder: str) -> None:
+    """Make a new or renamed name in a folder durable."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

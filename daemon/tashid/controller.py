@@ -1,0 +1,149 @@
+"""tashi-controller: the wiring of store, core, shell and sockets."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import signal
+import socket
+import time
+
+import zmq
+
+from tashi.config import Config
+from tashi.core.cluster import Cluster, Now
+from tashi.core.settings import Settings
+from tashi.run.keys import KeyPair, read_or_make_pair
+from tashi.run.log import Log
+from tashi.run.loop import Loop, Source, Timer
+from tashi.run.notify import Notifier
+from tashid import start
+from tashid.principal import Directory
+from tashid.shell import Retention, Shell
+from tashid.sockets import Sockets
+from tashid.store.interface import WORKING_TABLES, Store
+from tashid.store.open import open_store
+from tashid.zap import Known, Zap
+
+NAME = "tashi-controller"
+SECRET_BYTES = 32
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse, run, and return the exit status."""
+    parser = start.parser(NAME, "Own the cluster's records, decide, and tell the agents. Runs until SIGTERM.")
+    return start.run(NAME, parser.parse_args(argv), serve)
+
+
+def serve(config: Config, options: argparse.Namespace, log: Log) -> None:
+    """Run until told to stop. Raises TashiError or OSError for what keeps it from starting."""
+    own = config.controller
+    descriptors = start.raise_file_limit()
+    start.private_folder(own.state)
+    start.public_folder(own.run)
+    key = read_or_make_pair(os.path.join(own.state, "server.key"))
+    store = open_store(os.path.join(own.state, "store"), own.store_limit)
+    try:
+        began = time.monotonic()
+        cluster = _load(store, _settings(config, key))
+        log.notice(
+            "loaded", epoch=cluster.epoch, revision=cluster.revision, vms=len(cluster.state.vms),
+            hosts=len(cluster.state.hosts), seconds=time.monotonic() - began, descriptors=descriptors,
+        )  # fmt: skip
+        _Controller(config, key, store, cluster, log).run()
+    finally:
+        store.close()
+    log.notice("stopped")
+
+
+def clock() -> Now:
+    """The machine's two clocks."""
+    return Now(time.monotonic(), time.time())
+
+
+def _load(store: Store, settings: Settings) -> Cluster:
+    """The working set, from the store, under a new epoch."""
+    epoch = store.acquire()
+    cluster = Cluster(settings, lambda: os.urandom(SECRET_BYTES))
+    for table in WORKING_TABLES:
+        for key, value in store.load(table):
+            cluster.load(table, key, value)
+    cluster.loaded(clock(), epoch, store.head())
+    # What was loaded stays: the collector need not walk it again and again.
+    gc.collect()
+    gc.freeze()
+    return cluster
+
+
+def _settings(config: Config, key: KeyPair) -> Settings:
+    own = config.controller
+    address = own.address or socket.gethostname()
+    host = f"[{address}]" if ":" in address else address
+    return Settings(
+        heartbeat_seconds=own.heartbeat_seconds,
+        missed=own.missed,
+        policy="spread" if own.policy == "spread" else "pack",
+        pool_bytes=config.pool.capacity,
+        networks=tuple(config.networks),
+        agent_addresses=(f"tcp://{host}:{own.agent_port}",) if own.listen else (),
+        enroll_addresses=(f"tcp://{host}:{own.enroll_port}",) if own.listen else (),
+        server_key=key.public,
+    )
+
+
+class _Controller:
+    """Shell and sockets, turned by the loop."""
+
+    def __init__(self, config: Config, key: KeyPair, store: Store, cluster: Cluster, log: Log) -> None:
+        own = config.controller
+        self._log = log
+        self._loop = Loop(Notifier())
+        self._context = zmq.Context()
+        self._zap = Zap(self._context, self._loop, log, _known_keys(cluster))
+        self._sockets = Sockets(self._context, own, key, log)
+        retention = Retention(own.log_entries, own.log_days * 86400)
+        directory = Directory(cluster)
+        self._shell = Shell(cluster, store, directory, self._sockets.send, clock, log, retention)
+        self._timer: Timer | None = None
+        for each in self._sockets.all:
+            self._loop.watch(each, self._turn)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.on_signal(number, self._loop.stop)
+        self._loop.on_signal(signal.SIGHUP, lambda: log.notice("SIGHUP: settings are read at a start only"))
+        self._status = f"epoch {cluster.epoch}, {len(cluster.state.hosts)} hosts, {len(cluster.state.vms)} VMs"
+
+    def run(self) -> None:
+        try:
+            self._turn([])
+            self._log.notice("serving", status=self._status)
+            self._loop.run(self._status)
+        finally:
+            self._zap.close()
+            self._sockets.close()
+            self._context.term()
+            self._loop.close()
+
+    def _turn(self, _: list[Source]) -> None:
+        self._shell.serve(self._sockets.drain())
+        when = self._shell.next_time()
+        if self._timer is None or when != self._timer.when:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.at(when, self._timed)
+
+    def _timed(self) -> None:
+        self._timer = None
+        self._turn([])
+
+
+def _known_keys(cluster: Cluster) -> dict[str, Known]:
+    """Which keys each tcp port lets in."""
+
+    def user(key: str) -> bool:
+        return cluster.user_of_key(key) is not None
+
+    def host(key: str) -> bool:
+        return cluster.host_of_key(key) is not None
+
+    return {"user": user, "admin": user, "agent": host, "enroll": lambda key: True}

@@ -1,0 +1,269 @@
+"""Carries out what the core decides: store, then send.
+
+Theory of operation. Messages that wait are handled as one batch, each as one event of the core, which sees what those
+before it changed. Then all changes of the batch are committed in one durable transaction, and only then do replies,
+answers and orders leave: nothing is said that a crash could take back. When the commit fails the core is rolled back to
+where the batch began, everybody who asked is told `unavailable`, and nothing else leaves. When it fails because the
+store is above its limit, the messages are handled again one by one, so that those that may use the reserve get through.
+
+There is no socket and no clock in here, so the same code runs in the simulator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from functools import partial
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tashi.core.cluster import Cluster, Decision, Found, Mark, Now, Park, found_of, problem, request_key
+from tashi.core.cluster import Principal as Principal
+from tashi.core.decision import Entry
+from tashi.core.verbs import VERBS
+from tashi.run.log import Log
+from tashi.wire.errors import Code, Refused, TashiError, Unavailable
+from tashi.wire.messages import AgentMessage, Reply, Request
+from tashid.principal import Directory, Peer
+from tashid.rate import Rate
+from tashid.store.interface import Full, LogEntry, Put, Store
+from tashid.watch import Watchers
+
+BATCH_MESSAGES, BATCH_BYTES, BATCH_SECONDS = 512, 2**20, 0.005
+PRUNE_AT_ONCE = 1000
+PRUNE_SECONDS = 1.0  # between two looks at the log's tail
+ENROLMENTS_PER_SECOND, ENROLMENTS_AT_ONCE = 5.0, 50
+
+_request = msgspec.json.Decoder(Request).decode
+_agent_message = msgspec.json.Decoder(AgentMessage).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class Incoming(NamedTuple):
+    """One message: where an answer goes, who sent it, and its one frame (None: it had several)."""
+
+    connection: Hashable
+    peer: Peer
+    payload: bytes | memoryview | None
+
+
+class Retention(NamedTuple):
+    """How much of the change log is kept."""
+
+    entries: int
+    seconds: float
+
+
+Send = Callable[[Any, list[bytes]], object]
+
+
+class _Batch:
+    """What one commit will make durable, and what leaves after it."""
+
+    def __init__(self, mark: Mark) -> None:
+        self.mark = mark
+        self.events: list[Incoming | None] = []  # None: time passed
+        self.log: list[Entry] = []
+        self.bytes = 0
+        self.urgent = True
+        self.sending: list[tuple[Any, list[bytes]]] = []
+        self.orders: list[tuple[str, bytes]] = []
+        self.replies: list[tuple[Any, Reply, bytes | None]] = []
+        self.parks: list[tuple[Any, Park]] = []
+        self.wake: set[str] = set()
+
+
+class Shell:
+    """The controller without its sockets. ``send`` must not wait and may lose what it is given."""
+
+    def __init__(
+        self, cluster: Cluster, store: Store, directory: Directory, send: Send, clock: Callable[[], Now], log: Log,
+        retention: Retention,
+    ) -> None:  # fmt: skip
+        self._cluster, self._store, self._directory = cluster, store, directory
+        self._send, self._clock, self._log, self._retention = send, clock, log, retention
+        self._watchers = Watchers(store, store.head())
+        self._enrolments = Rate(ENROLMENTS_PER_SECOND, ENROLMENTS_AT_ONCE)
+        self._prune_at = 0.0
+        self.batches = self.messages = 0
+
+    def serve(self, incoming: Iterable[Incoming]) -> None:
+        """Handle messages, as many as one batch takes, and what time has brought due. Never raises for a message."""
+        now = self._clock()
+        batch = self._begin()
+        if now.monotonic >= self._cluster.next_tick():
+            self._handle(batch, None)
+        until = now.monotonic + BATCH_SECONDS
+        for message in incoming:
+            self._handle(batch, message)
+            full = len(batch.events) >= BATCH_MESSAGES or batch.bytes >= BATCH_BYTES
+            if full or self._clock().monotonic >= until:
+                break
+        self._finish(batch)
+        self._watchers.tick(self._clock().monotonic)
+        self._prune()
+
+    def next_time(self) -> float:
+        """When `serve` has something to do although no message came, in monotonic seconds."""
+        waiting = self._watchers.next_tick()
+        times = [self._cluster.next_tick(), self._prune_at]
+        return min(times if waiting is None else [*times, waiting])
+
+    # -- one event --------------------------------------------------------------------------------------------------
+    def _begin(self) -> _Batch:
+        return _Batch(self._cluster.mark())
+
+    def _handle(self, batch: _Batch, message: Incoming | None) -> None:
+        batch.events.append(message)
+        now = self._clock()
+        if message is None:
+            self._note(batch, self._cluster.tick(now), None)
+            return
+        self.messages += 1
+        who = self._directory.who(message.peer)
+        if message.peer.role == "agent":
+            if who is None:
+                # Its key was taken away while the connection lived on. It is told nothing more.
+                self._log.warning("message from a host that is not ours", key=message.peer.key)
+                return
+            self._hear(batch, message, who.host, now)
+        else:
+            self._note(batch, self._answer(message, who, now), message.connection)
+
+    def _hear(self, batch: _Batch, message: Incoming, host: str, now: Now) -> None:
+        try:
+            said = _agent_message(_payload(message))
+        except (ValueError, RecursionError, TashiError) as error:
+            self._log.warning("nonsense from an agent", host=host, error=error)
+            return
+        self._note(batch, self._cluster.agent_said(host, message.connection, said, now), message.connection)
+
+    def _answer(self, message: Incoming, who: Principal | None, now: Now) -> Decision:
+        """What to do about one request; always with a reply, or a long poll that will be answered."""
+        try:
+            request = _request(_payload(message))
+        except (ValueError, RecursionError, TashiError) as error:
+            return Decision(reply=problem(_id_of(message), Refused(Code.BAD_REQUEST, str(error)[:400])))
+        if who is None:
+            self._log.warning("not served", uid=message.peer.uid, key=message.peer.key, verb=request.verb)
+            return Decision(reply=problem(request.id, Refused(Code.DENIED, "you are not served here")))
+        if who.role == "enroll" and not self._enrolments.take(now.monotonic):
+            return Decision(reply=problem(request.id, Refused(Code.BUSY, "too many enrolments at a time")))
+        decision = self._cluster.request(who, request, self._found(who, request), now)
+        if decision.park is not None and self._watchers.full(who.name):
+            return Decision(reply=problem(request.id, Refused(Code.BUSY, f"{who.name} watches too often at a time")))
+        return decision
+
+    def _found(self, who: Principal, request: Request) -> Found | None:
+        """What this request id was answered before: in this batch, or ever."""
+        verb = VERBS.get(request.verb)
+        if verb is None or verb.act is None:
+            return None
+        key = request_key(who.name, request.id)
+        lately = self._cluster.state.requests.get(key)
+        if lately is not None:
+            return Found(lately.hash, bytes(lately.reply))
+        value = self._store.get("request", key)
+        return None if value is None else found_of(value)
+
+    def _note(self, batch: _Batch, decision: Decision, connection: Hashable | None) -> None:
+        if decision.fault:
+            self._log.error("fault, nothing was changed", trace=decision.fault[-480:])
+        if decision.log:
+            batch.log.extend(decision.log)
+            batch.bytes += sum(len(entry.value) for entry in decision.log)
+            batch.urgent = batch.urgent and decision.urgent
+        if decision.reply is not None:
+            batch.replies.append((connection, decision.reply, decision.rows))
+        if decision.park is not None:
+            batch.parks.append((connection, decision.park))
+        batch.sending.extend((connection, [_encode(message)]) for message in decision.back)
+        batch.orders.extend((host, _encode(message)) for host, message in decision.effects)
+        batch.wake |= decision.wake
+
+    # -- the end of a batch -----------------------------------------------------------------------------------------
+    def _finish(self, batch: _Batch) -> None:
+        """Commit, then send."""
+        try:
+            self._commit(batch)
+        except Full as error:
+            self._cluster.rollback(batch.mark)
+            if len(batch.events) > 1:
+                self._one_by_one(batch.events)
+            else:
+                self._tell_unavailable(batch, error)
+            return
+        except Unavailable as error:
+            self._cluster.rollback(batch.mark)
+            self._tell_unavailable(batch, error)
+            return
+        self.batches += 1
+        now = self._clock().monotonic
+        for connection, reply, rows in batch.replies:
+            self._send(connection, [_encode(reply)] if rows is None else [_encode(reply), rows])
+        for connection, frames in batch.sending:
+            self._send(connection, frames)
+        for host, order in batch.orders:
+            newest = self._cluster.connection_of(host)
+            if newest is not None:
+                self._send(newest, [order])
+        self._watchers.committed(batch.log, now)
+        self._watchers.wake(batch.wake)
+        self._park(batch, now)
+
+    def _commit(self, batch: _Batch) -> None:
+        puts = self._cluster.puts_since(batch.mark)
+        if puts or batch.log:
+            entries = [LogEntry(each.revision, each.wall, each.value, each.refers) for each in batch.log]
+            self._store.commit([Put(*put) for put in puts], entries, epoch=self._cluster.epoch, reserve=batch.urgent)
+        self._cluster.durable()
+
+    def _one_by_one(self, events: list[Incoming | None]) -> None:
+        for event in events:
+            alone = self._begin()
+            self._handle(alone, event)
+            self._finish(alone)
+
+    def _tell_unavailable(self, batch: _Batch, error: TashiError) -> None:
+        """Nothing was stored. Who asked is told so; agents and orders are not, they will be heard and sent again."""
+        self._log.error("commit failed", error=error.text, events=len(batch.events))
+        for connection, reply, _ in batch.replies:
+            self._send(connection, [_encode(problem(reply.id, error, self._cluster.revision))])
+        self._park(batch, self._clock().monotonic)
+
+    def _park(self, batch: _Batch, now: float) -> None:
+        for connection, park in batch.parks:
+            self._watchers.add(partial(self._reply_to, connection), park, now)
+
+    def _reply_to(self, connection: Hashable, reply: Reply) -> None:
+        self._send(connection, [_encode(reply)])
+
+    def _prune(self) -> None:
+        """Drop a little of the log's tail; at once again while there is more to drop."""
+        now = self._clock()
+        if now.monotonic < self._prune_at:
+            return
+        try:
+            gone = self._store.prune(self._retention.entries, now.wall - self._retention.seconds, PRUNE_AT_ONCE)
+        except Unavailable as error:
+            self._log.error("can't prune the change log", error=error.text)
+            gone = 0
+        self._prune_at = now.monotonic + (BATCH_SECONDS if gone == PRUNE_AT_ONCE else PRUNE_SECONDS)
+
+
+def _payload(message: Incoming) -> bytes | memoryview:
+    if message.payload is None:
+        raise Refused(Code.BAD_REQUEST, "a message is one frame")
+    return message.payload
+
+
+class _Identified(msgspec.Struct, frozen=True):
+    id: str = ""
+
+
+def _id_of(message: Incoming) -> str:
+    """The id in what is not a request, so that who sent it knows what is answered; empty if there is none."""
+    try:
+        return msgspec.json.decode(message.payload or b"", type=_Identified).id[:64]
+    except (ValueError, RecursionError):
+        return ""

@@ -1,0 +1,189 @@
+"""The controller's doors: one ROUTER for each kind of caller, bound, restricted, drained and answered here.
+
+    admin.sock  root and the controller's own uid            gives at most: admin
+    user.sock   the group named in tashi.toml                               operator
+    user        tcp, CURVE, keys of registered users                        operator
+    admin       tcp, CURVE, keys of registered users                        admin
+    agent       tcp, CURVE, keys of enrolled hosts                          agent
+    enroll      tcp, CURVE, any key, one verb, small messages               enroll
+
+A connection is (port, routing id), where the id is the one that our socket gave it. There is no ROUTER_HANDOVER: with
+it, a client that claims another's routing id gets the other's messages.
+"""
+
+from __future__ import annotations
+
+import errno
+import grp
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import zmq
+
+from tashi.config import Controller
+from tashi.run.keys import KeyPair
+from tashi.run.log import Log
+from tashid.principal import Peer, uid_of_address
+from tashid.shell import Incoming
+
+MIB = 2**20
+Connection = tuple[str, bytes]  # port, routing id
+
+
+class Door(NamedTuple):
+    """A port's name, the most that it gives its callers, and the bytes of the largest message it takes."""
+
+    name: str
+    role: str
+    largest: int
+
+
+LOCAL = (Door("admin.sock", "admin", MIB), Door("user.sock", "operator", MIB))
+REMOTE = (
+    Door("user", "operator", MIB),
+    Door("admin", "admin", MIB),
+    Door("agent", "agent", 16 * MIB),
+    Door("enroll", "enroll", 4096),
+)
+
+COMMON = {
+    zmq.LINGER: 0,
+    zmq.ROUTER_MANDATORY: 1,  # an answer to somebody who has gone is an error, not a silent loss
+    zmq.SNDHWM: 1000,
+    zmq.RCVHWM: 1000,
+    zmq.BACKLOG: 4096,
+    zmq.HANDSHAKE_IVL: 5_000,  # ms; who says nothing for so long is cut off
+    zmq.HEARTBEAT_IVL: 10_000,
+    zmq.HEARTBEAT_TIMEOUT: 30_000,
+    zmq.HEARTBEAT_TTL: 30_000,
+}
+ENCRYPTED = {
+    zmq.IPV6: 1,
+    zmq.TCP_KEEPALIVE: 1,
+    zmq.TCP_KEEPALIVE_IDLE: 60,
+    zmq.TCP_KEEPALIVE_INTVL: 10,
+    zmq.TCP_KEEPALIVE_CNT: 3,
+    zmq.CURVE_SERVER: 1,
+}
+
+
+class Sockets:
+    """All open doors."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], settings: Controller, key: KeyPair, log: Log) -> None:
+        self._context, self._log = context, log
+        self._open: dict[str, tuple[Door, zmq.Socket[bytes]]] = {}
+        self.dropped = 0  # answers that found nobody, or a full queue
+        try:
+            for door in LOCAL:
+                self._bind_local(door, settings)
+            if settings.listen:
+                self._bind_remote(settings, key)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def all(self) -> list[zmq.Socket[bytes]]:
+        return [socket for _, socket in self._open.values()]
+
+    def drain(self) -> Iterator[Incoming]:
+        """What is waiting now, one message of each door in turn, so that no door starves another."""
+        waiting = list(self._open.values())
+        while waiting:
+            still = []
+            for door, socket in waiting:
+                try:
+                    sender = socket.recv(zmq.NOBLOCK)
+                except zmq.Again:
+                    continue
+                still.append((door, socket))
+                yield _read(door, socket, sender)
+            waiting = still
+
+    def send(self, connection: Connection, frames: list[bytes]) -> bool:
+        """Send without waiting; False when the peer has gone or does not take its messages."""
+        name, sender = connection
+        try:
+            self._open[name][1].send_multipart([sender, *frames], zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            if error.errno not in (errno.EHOSTUNREACH, errno.EAGAIN):
+                raise
+            self.dropped += 1
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close every door; what was not sent is lost."""
+        for _, socket in self._open.values():
+            socket.close(0)
+        self._open.clear()
+
+    # -- opening ----------------------------------------------------------------------------------------------------
+    def _socket(self, door: Door) -> zmq.Socket[bytes]:
+        socket = self._context.socket(zmq.ROUTER)
+        self._open[door.name] = (door, socket)
+        for option, value in COMMON.items():
+            socket.setsockopt(option, value)
+        socket.maxmsgsize = door.largest
+        return socket
+
+    def _bind_local(self, door: Door, settings: Controller) -> None:
+        path = os.path.join(settings.run, door.name)
+        socket = self._socket(door)
+        # Nobody may connect between bind and chmod: the socket is made in this thread, with this mask.
+        before = os.umask(0o177)
+        try:
+            socket.bind(f"ipc://{path}")
+        finally:
+            os.umask(before)
+        if door.role != "admin":
+            try:
+                group = grp.getgrnam(settings.group).gr_gid
+            except KeyError:
+                self._log.warning("no such group: only root may use the user socket", group=settings.group)
+                return
+            os.chown(path, -1, group)
+            os.chmod(path, 0o660)
+
+    def _bind_remote(self, settings: Controller, key: KeyPair) -> None:
+        ports = {
+            "user": settings.user_port,
+            "admin": settings.admin_port,
+            "agent": settings.agent_port,
+            "enroll": settings.enroll_port,
+        }
+        for door in REMOTE:
+            socket = self._socket(door)
+            for option, value in ENCRYPTED.items():
+                socket.setsockopt(option, value)
+            socket.curve_secretkey = key.secret.encode()
+            socket.setsockopt(zmq.ZAP_DOMAIN, door.name.encode())
+            for address in addresses(settings.listen):
+                host = f"[{address}]" if ":" in address else address
+                socket.bind(f"tcp://{host}:{ports[door.name]}")
+
+
+def addresses(listen: tuple[str, ...]) -> list[str]:
+    """What to bind: ``::`` takes IPv4 callers too, so ``0.0.0.0`` beside it is left out, where there is IPv6 at all."""
+    if "::" in listen and "0.0.0.0" in listen:
+        return [each for each in listen if each != ("0.0.0.0" if os.path.exists("/proc/net/if_inet6") else "::")]
+    return list(listen)
+
+
+def _read(door: Door, socket: zmq.Socket[bytes], sender: bytes) -> Incoming:
+    """The rest of a message whose first frame was ``sender``."""
+    frame = socket.recv(copy=False)
+    peer = _peer(door, frame)
+    payload: memoryview | None = frame.buffer
+    while frame.more:
+        payload = None
+        frame = socket.recv(copy=False)
+    return Incoming((door.name, sender), peer, payload)
+
+
+def _peer(door: Door, frame: zmq.Frame) -> Peer:
+    if door in LOCAL:
+        return Peer(door.role, uid=uid_of_address(str(frame.get("Peer-Address"))))
+    return Peer(door.role, key=str(frame.get("User-Id")))

@@ -1,0 +1,213 @@
+"""Long polls on the change log: who waits for what, and what wakes them.
+
+Theory of operation. A reader is first answered from the log, as far as it is behind. One that has seen everything is
+parked. From then on only new entries can concern it, and each commit brings them here: a reader of certain objects or
+of an operation is found by their ids and answered at once; readers without ids are answered together, at most four
+times a second, and those that wait for the same are given the same encoded answer.
+
+Recent entries are kept in memory, because those who wait for their own request ask for the last few, over and over.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from heapq import heappop, heappush
+from typing import Protocol
+
+import msgspec
+
+from tashi.core.decision import Entry, Park
+from tashi.wire.messages import Changes, Reply
+from tashid.store.interface import LogPage
+
+RECENT = 4096  # entries in memory
+FLUSH_SECONDS = 0.25  # readers without ids are answered so often at most
+READERS_PER_PRINCIPAL = 64
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Log(Protocol):
+    """What is read of a store."""
+
+    def changes(self, after: int, limit: int, match: Callable[[bytes], bool] | None = None) -> LogPage: ...
+
+
+class _Head(msgspec.Struct, frozen=True):
+    """What of a stored entry decides who may see it and who waits for it."""
+
+    kind: str = ""
+    id: str = ""
+    owner: str = ""
+    job: str = ""
+    parent: str = ""
+    target: str = ""
+
+
+_head = msgspec.json.Decoder(_Head).decode
+
+
+class _Reader:
+    """One parked long poll."""
+
+    __slots__ = ("answered", "park", "to", "until")
+
+    def __init__(self, to: Callable[[Reply], None], park: Park, until: float) -> None:
+        self.to, self.park, self.until = to, park, until
+        self.answered = False
+
+
+class Watchers:
+    """All parked readers. ``head`` is the newest durable revision."""
+
+    def __init__(self, log: Log, head: int) -> None:
+        self._log, self.head = log, head
+        self._recent: deque[Entry] = deque(maxlen=RECENT)
+        self._by_id: dict[str, set[_Reader]] = {}
+        self._general: set[_Reader] = set()
+        self._count: dict[str, int] = {}
+        self._ends: list[tuple[float, int, _Reader]] = []
+        self._serial = 0
+        self._fresh: list[Entry] = []  # not yet shown to the readers without ids
+        self._flush_at = 0.0
+
+    def full(self, principal: str) -> bool:
+        """Whether this principal has as many readers parked as one may have."""
+        return self._count.get(principal, 0) >= READERS_PER_PRINCIPAL
+
+    def add(self, to: Callable[[Reply], None], park: Park, now: float) -> None:
+        """Answer from the log, or park. ``to`` is called once. ``now`` in monotonic seconds."""
+        changes = self._behind(park)
+        if changes.entries or changes.snapshot or changes.revision < self.head or not park.wait_seconds:
+            to(_reply(park, _encode(changes), changes.revision))
+            return
+        reader = _Reader(to, park, now + park.wait_seconds)
+        self._count[park.principal] = self._count.get(park.principal, 0) + 1
+        self._serial += 1
+        heappush(self._ends, (reader.until, self._serial, reader))
+        for key in _keys(park):
+            self._by_id.setdefault(key, set()).add(reader)
+        if not _keys(park):
+            self._general.add(reader)
+
+    def committed(self, entries: list[Entry], now: float) -> None:
+        """New entries of the log, durable by now."""
+        if not entries:
+            return
+        self.head = entries[-1].revision
+        self._recent.extend(entries)
+        if self._by_id:
+            self._answer_concerned(entries)
+        if self._general:
+            self._fresh.extend(entries)
+            self._flush_at = max(self._flush_at, now)
+
+    def wake(self, ids: Iterable[str]) -> None:
+        """Answer who waits for these objects, with nothing: there is no entry, but something to look at."""
+        for reader in {reader for each in ids for reader in self._by_id.get(each, ())}:
+            self._answer(reader, _encode(Changes([], self.head)))
+
+    def tick(self, now: float) -> None:
+        """Answer the readers without ids if it is time, and those whose time is over."""
+        if self._fresh and now >= self._flush_at:
+            self._flush()
+            self._flush_at = now + FLUSH_SECONDS
+        while self._ends and (self._ends[0][2].answered or self._ends[0][0] <= now):
+            reader = heappop(self._ends)[2]
+            if not reader.answered:
+                wanted = self._fresh_for(reader.park) if reader in self._general else []
+                self._answer(reader, _encode(self._page(reader.park, wanted)))
+
+    def next_tick(self) -> float | None:
+        """When `tick` has something to do, in monotonic seconds."""
+        times = [self._ends[0][0]] if self._ends else []
+        if self._fresh:
+            times.append(self._flush_at)
+        return min(times, default=None)
+
+    # -- inside -----------------------------------------------------------------------------------------------------
+    def _behind(self, park: Park) -> Changes:
+        """What a reader has not seen yet."""
+        if park.after >= self.head:
+            return Changes([], self.head)
+        if self._recent and park.after >= self._recent[0].revision - 1:
+            last = len(self._recent)
+            new = [self._recent[n] for n in range(last - (self.head - park.after), last)]
+            return self._page(park, [entry for entry in new if _wants(park, entry)])
+        page = self._log.changes(park.after, park.limit, lambda value: _wants(park, _recall(value)))
+        if page.tail > park.after + 1:
+            return Changes([], page.head, snapshot=True)
+        return Changes([msgspec.Raw(value) for _, value in page.entries], page.upto)
+
+    def _page(self, park: Park, wanted: list[Entry]) -> Changes:
+        shown = wanted[: park.limit]
+        revision = shown[-1].revision if len(shown) < len(wanted) else self.head
+        return Changes([msgspec.Raw(entry.value) for entry in shown], revision)
+
+    def _answer_concerned(self, entries: list[Entry]) -> None:
+        found: dict[_Reader, list[Entry]] = {}
+        for entry in entries:
+            for key in entry.ids | {entry.job}:
+                for reader in self._by_id.get(key, ()):
+                    seen = found.setdefault(reader, [])
+                    if _wants(reader.park, entry) and (not seen or seen[-1] is not entry):
+                        seen.append(entry)
+        for reader, wanted in found.items():
+            if wanted:
+                self._answer(reader, _encode(self._page(reader.park, wanted)))
+
+    def _fresh_for(self, park: Park) -> list[Entry]:
+        return [entry for entry in self._fresh if entry.revision > park.after and _wants(park, entry)]
+
+    def _flush(self) -> None:
+        encoded: dict[tuple[str, frozenset[str], int, int], bytes | None] = {}
+        oldest = self._fresh[0].revision - 1
+        for reader in list(self._general):
+            park = reader.park
+            group = (park.owner, park.kinds, park.limit, max(park.after, oldest))
+            if group not in encoded:
+                wanted = self._fresh_for(park)
+                encoded[group] = _encode(self._page(park, wanted)) if wanted else None
+            answer = encoded[group]
+            if answer is not None:
+                self._answer(reader, answer)
+        self._fresh.clear()
+
+    def _answer(self, reader: _Reader, changes: bytes) -> None:
+        park = reader.park
+        reader.answered = True
+        self._general.discard(reader)
+        for key in _keys(park):
+            readers = self._by_id[key]
+            readers.discard(reader)
+            if not readers:
+                del self._by_id[key]
+        self._count[park.principal] -= 1
+        if not self._count[park.principal]:
+            del self._count[park.principal]
+        reader.to(_reply(park, changes, self.head))
+
+
+def _keys(park: Park) -> frozenset[str]:
+    return frozenset((park.job,)) if park.job else park.ids
+
+
+def _wants(park: Park, entry: Entry) -> bool:
+    if park.owner and entry.owner and entry.owner != park.owner:
+        return False
+    if park.job and park.job != entry.job and park.job not in entry.ids:
+        return False
+    return (not park.ids or not park.ids.isdisjoint(entry.ids)) and (not park.kinds or entry.kind in park.kinds)
+
+
+def _recall(value: bytes) -> Entry:
+    """A stored entry as the core made it, as far as `_wants` looks at it."""
+    head = _head(value)
+    ids = frozenset(each for each in (head.id, head.job, head.parent, head.target) if each)
+    owner = head.owner if head.kind in ("vm", "job") else ""
+    return Entry(0, 0.0, value, (), ids, head.kind, owner, head.job)
+
+
+def _reply(park: Park, changes: bytes, revision: int) -> Reply:
+    return Reply(park.request, msgspec.Raw(changes), revision=revision)
