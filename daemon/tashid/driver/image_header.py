@@ -153,3 +153,13 @@ def check_kernel(pool: str, path: str) -> None:
     with open_regular(pool, path) as (_, file_bytes):
         if not 0 < file_bytes <= KERNEL_MAX:
             raise DriverError(f"{path!r}: {file_bytes} bytes long, a kernel or ramdisk has 1 to {KERNEL_MAX}")
+
+
+def inspect_image(pool: str, path: str, format: str, kernel: str, initrd: str) -> dict[str, str]:
+    """A driver's answer about an image and what boots it; ``kernel`` and ``initrd`` may be empty."""
+    header = inspect(pool, path, format)
+    if initrd and not kernel:
+        raise DriverError(f"{initrd!r}: an initial ramdisk without a kernel boots nothing")
+    for part in filter(None, (kernel, initrd)):
+        check_kernel(pool, part)
+    return {"size_bytes": str(header.size_bytes)}

@@ -9,12 +9,16 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from tashid.driver.interface import DriverError
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+
+
+class NotThere(DriverError):
+    """There is no such file, or no such folder above it."""
 
 
 def split_path(path: str) -> list[str]:
@@ -30,6 +34,22 @@ def absolute_path(pool: str, path: str) -> str:
     return os.path.join(pool, *split_path(path))
 
 
+def _walk(pool: str, folders: list[str], create: bool) -> int:
+    held = os.open(pool, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for name in folders:
+            if create:
+                with suppress(FileExistsError):  # as wanted; the open below refuses what is no folder
+                    os.mkdir(name, 0o755, dir_fd=held)
+            inner = os.open(name, _FOLDER, dir_fd=held)
+            os.close(held)
+            held = inner
+    except BaseException:
+        os.close(held)
+        raise
+    return held
+
+
 @contextmanager
 def open_parent(pool: str, path: str, create: bool = False) -> Iterator[tuple[int, str]]:
     """The folder that holds ``path``, as a descriptor, and the last component; missing folders are made if asked.
@@ -37,24 +57,16 @@ def open_parent(pool: str, path: str, create: bool = False) -> Iterator[tuple[in
     Raises DriverError when a component is missing, is no folder, or is a symbolic link.
     """
     *folders, last = split_path(path)
-    held = -1
     try:
-        held = os.open(pool, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        for name in folders:
-            if create:
-                try:
-                    os.mkdir(name, 0o755, dir_fd=held)
-                except FileExistsError:
-                    pass  # as wanted; the open below refuses what is no folder
-            inner = os.open(name, _FOLDER, dir_fd=held)
-            os.close(held)
-            held = inner
+        held = _walk(pool, folders, create)
+    except FileNotFoundError as error:
+        raise NotThere(f"{path!r}: its folder is not in the pool {pool}") from error
+    except OSError as error:
+        raise DriverError(f"{path!r}: its folder in the pool {pool} can't be opened: {error.strerror}") from error
+    try:
         yield held, last
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise DriverError(f"{path!r}: no such folder in the pool {pool}: {error.strerror}") from error
     finally:
-        if held >= 0:
-            os.close(held)
+        os.close(held)
 
 
 @contextmanager
@@ -66,6 +78,8 @@ def open_regular(pool: str, path: str) -> Iterator[tuple[int, int]]:
     with open_parent(pool, path) as (folder, name):
         try:
             file = os.open(name, _FILE, dir_fd=folder)
+        except FileNotFoundError as error:
+            raise NotThere(f"{path!r}: there is no such file in the pool {pool}") from error
         except OSError as error:
             raise DriverError(f"{path!r}: can't be opened as a plain file: {error.strerror}") from error
         try:
