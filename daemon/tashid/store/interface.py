@@ -111,7 +111,7 @@ class Store(Protocol):
         """Everything that is wrong with the files, a line each; an empty list is good news."""
 
     def backup(self, path: str) -> None:
-        """A consistent copy, while others write: written beside, synced, renamed to ``path``."""
+        """A consistent copy, while others write: written to ``path``.tmp, synced, renamed. Raises Unavailable."""
 
     def close(self) -> None:
         """Give up lock and files. Nothing else may be called afterwards."""
