@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import zmq
 
+from tashi.run.files import sync_folder
 from tashi.wire.errors import Code, Refused
 
 LENGTH = 40
@@ -36,7 +37,6 @@ def new_pair() -> KeyPair:
 
 def write_pair(path: str, pair: KeyPair) -> None:
     """Write a new key file, mode 0600, durable. Refuses to replace one: that key may be somebody's identity."""
-    folder = os.path.dirname(path) or "."
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError as error:
@@ -45,7 +45,7 @@ def write_pair(path: str, pair: KeyPair) -> None:
         file.write(f'public = "{pair.public}"\nsecret = "{pair.secret}"\n')
         file.flush()
         os.fsync(fd)
-    sync_folder(folder)
+    sync_folder(path)
 
 
 def read_pair(path: str) -> KeyPair:
@@ -85,12 +85,3 @@ def check_private(path: str, state: os.stat_result) -> None:
         raise Refused(Code.DENIED, f"{path}: mode {mode:04o}: others may read it", f"chmod {want} {path}")
     if state.st_uid not in (os.geteuid(), 0):
         raise Refused(Code.DENIED, f"{path}: belongs to uid {state.st_uid}", f"chown it to uid {os.geteuid()}")
-
-
-def sync_folder(folder: str) -> None:
-    """Make a new or renamed name in a folder durable."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterable
 from typing import Any
 
-from tashi.run.keys import sync_folder
+from tashi.run.files import sync_folder
 from tashi.wire.errors import Fault, Unavailable
 
 Record = dict[str, Any]
@@ -30,7 +30,7 @@ class Outbox:
         self.lines = len(self.records)
         os.ftruncate(self._fd, self._good)
         os.fsync(self._fd)
-        sync_folder(os.path.dirname(path) or ".")
+        sync_folder(path)
 
     def append(self, records: Iterable[Record]) -> None:
         """Durable when it returns. Raises Unavailable, and then nothing was added."""
@@ -58,7 +58,7 @@ class Outbox:
             except BaseException:
                 os.close(fd)
                 raise
-            sync_folder(os.path.dirname(self._path) or ".")
+            sync_folder(self._path)
         except OSError as error:
             raise Unavailable(f"{self._path}: {error.strerror}") from error
         os.close(self._fd)

@@ -1,0 +1,303 @@
+"""tashi-agent: the wiring of mind, journal, workers, hypervisor events and the line to the controller."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import sys
+import time
+from collections import deque
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from tashi.agent.events import (
+    Called,
+    Connected,
+    Disconnected,
+    DriverEvent,
+    DriverUp,
+    Event,
+    Heard,
+    Now,
+    Steps,
+)
+from tashi.agent.events import Tick as TimePassed
+from tashi.agent.mind import Mind
+from tashi.config import Config
+from tashi.model.host import Facts
+from tashi.run.events import EventSource
+from tashi.run.log import Log
+from tashi.run.loop import Loop, Source, Timer
+from tashi.run.notify import Notifier
+from tashi.run.outbox import Outbox
+from tashi.run.workers import Outcome, Pool
+from tashi.wire.errors import Unavailable
+from tashi.wire.messages import AgentMessage, Beat, ControllerMessage, Rejected
+from tashid import start
+from tashid.driver.settings import DriverSettings, dump_settings
+from tashid.enroll import Enrolled, enroll, enrolled
+from tashid.identity import identity, lock_state
+from tashid.link import Link
+
+NAME = "tashi-agent"
+FACTS_SECONDS = 100.0  # the accelerator's self-test is in it
+AGAIN_SECONDS = 5.0  # between two tries of what has to work before the agent can do anything
+CHECK_SECONDS = 0.5
+PATIENCE_SECONDS, PATIENCE_MAX_SECONDS = 2.0, 30.0  # without a welcome; then another socket
+COMPACT_LINES = 2000
+# A migration's caller waits for hours: it must not stand in the way of calls that take moments.
+LONG_CALLS = ("migrate",)
+
+_controller_message = msgspec.json.Decoder(ControllerMessage).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse, run, and return the exit status."""
+    parser = start.parser(
+        NAME, "Make this host's guests what the controller wants, and tell it what is. Runs until SIGTERM."
+    )
+    parser.add_argument(
+        "--enroll",
+        metavar="FILE",
+        help="register this host with the document that thost-add printed (-: stdin), and end",
+    )
+    return start.run(NAME, parser.parse_args(argv), serve)
+
+
+def serve(config: Config, options: argparse.Namespace, log: Log) -> None:
+    """Enrol, or run until told to stop. Raises TashiError or OSError for what keeps it from that."""
+    state = config.agent.state
+    start.raise_file_limit()
+    start.private_folder(state)
+    lock = lock_state(state)
+    try:
+        if options.enroll is not None:
+            sys.stdout.write(f"{enroll(state, options.enroll)}: enrolled\n")
+            return
+        me = enrolled(state)
+        outbox = Outbox(os.path.join(state, "journal"))
+        try:
+            _Agent(config, me, outbox, log).run()
+        finally:
+            outbox.close()
+        log.notice("stopped")
+    finally:
+        os.close(lock)
+
+
+def clock() -> Now:
+    """The machine's two clocks."""
+    return Now(time.monotonic(), time.time())
+
+
+class _Agent:
+    """Everything with a file descriptor, and the mind that tells it what to do."""
+
+    def __init__(self, config: Config, me: Enrolled, outbox: Outbox, log: Log) -> None:
+        self._log, self._outbox, self._config, self._me = log, outbox, config, me
+        self._loop = Loop(Notifier())
+        settings = dump_settings(_driver_settings(config, me.host)).decode()
+        worker = [sys.executable, "-m", "tashid.driver.worker", settings]
+        self._short = Pool(self._loop, worker, config.agent.workers)
+        self._long = Pool(self._loop, worker, config.agent.workers)
+        self._events_argv = [sys.executable, "-m", "tashid.driver.events", settings]
+        self._events: EventSource | None = None
+        self._link = Link(self._loop, me.controller, me.server_key, me.pair, self._linked, self._hear)
+        self._mind: Mind | None = None
+        self._held: deque[Steps] = deque()  # what the mind decided and the journal has not taken yet
+        self._journal_trouble = ""
+        self._timer: Timer | None = None
+        self._welcomed = False
+        self._patience = PATIENCE_SECONDS
+        self._patient_until = self._hello_at = 0.0
+        self._compact_at = COMPACT_LINES
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.on_signal(number, self._loop.stop)
+        self._loop.on_signal(signal.SIGHUP, lambda: log.notice("SIGHUP: settings are read at a start only"))
+
+    def run(self) -> None:
+        try:
+            self._ask_facts()
+            self._loop.run(f"host {self._me.host}")
+        finally:
+            for pool in (self._short, self._long):
+                pool.close()
+            if self._events is not None:
+                self._events.close()
+            self._link.close()
+            self._loop.close()
+
+    # -- before there is a mind ---------------------------------------------------------------------------------------
+    def _ask_facts(self) -> None:
+        self._short.call("facts", {}, FACTS_SECONDS, self._got_facts)
+
+    def _got_facts(self, outcome: Outcome) -> None:
+        if outcome.outcome != "ok":
+            self._log.error("can't learn what this host has", why=outcome.text, again_seconds=AGAIN_SECONDS)
+            self._loop.after(AGAIN_SECONDS, self._ask_facts)
+            return
+        facts = msgspec.convert(outcome.value, Facts)
+        who = identity(self._config.agent.state, self._me.host)
+        self._mind = Mind(self._outbox.records, who, facts)
+        self._log.notice(
+            "started", host=who.host, incarnation=who.incarnation, boot=who.boot_id,
+            cores=facts.cores, memory_bytes=facts.memory_bytes, accelerator=facts.accelerator,
+            journal_lines=self._outbox.lines,
+        )  # fmt: skip
+        self._events = EventSource(self._loop, self._events_argv, self._happened, self._events_up)
+        self._rebuild()
+        self._check()
+        self._step(TimePassed())
+
+    # -- the mind's steps ---------------------------------------------------------------------------------------------
+    def _step(self, event: Event) -> None:
+        assert self._mind is not None
+        self._held.append(self._mind.step(event, clock()))
+        self._carry_on()
+        if self._mind.welcomed != self._welcomed:
+            self._welcomed = self._mind.welcomed
+            self._log.notice("welcome" if self._welcomed else "without controller", controller=self._link.address)
+            self._patience = PATIENCE_SECONDS
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.at(self._mind.next_tick(), lambda: self._step(TimePassed()))
+
+    def _carry_on(self) -> None:
+        """Journal, then call, then send. What the journal does not take waits, and so does all that comes after it."""
+        while self._held:
+            steps = self._held[0]
+            if steps.journal:
+                try:
+                    self._outbox.append(steps.journal)
+                except Unavailable as error:
+                    self._journal_failed(error)
+                    return
+            self._held.popleft()
+            for call in steps.calls:
+                pool = self._long if call.verb in LONG_CALLS else self._short
+                pool.call(call.verb, call.args, call.seconds, partial(self._called, call.id, call.verb))
+            for message in steps.messages:
+                self._send(message)
+        if self._journal_trouble:
+            self._log.notice("the journal can be written again")
+            self._journal_trouble = ""
+        if self._outbox.lines >= self._compact_at:
+            self._compact()
+
+    def _journal_failed(self, error: Unavailable) -> None:
+        """Nothing is done that could be forgotten. That we are alive, and unwell, is said all the same."""
+        if error.text != self._journal_trouble:
+            self._log.error("can't write the journal: nothing is done until it works", error=error.text)
+            self._journal_trouble = error.text
+        for message in self._held[-1].messages:
+            if isinstance(message, Beat):
+                self._send(message)
+
+    def _compact(self) -> None:
+        assert self._mind is not None
+        records = self._mind.memory.snapshot()
+        try:
+            self._outbox.rewrite(records)
+        except Unavailable as error:
+            self._log.warning("can't shorten the journal", error=error.text)
+        self._compact_at = max(COMPACT_LINES, 2 * self._outbox.lines)
+
+    def _called(self, number: int, verb: str, outcome: Outcome) -> None:
+        if outcome.outcome != "ok":
+            self._log.warning("call", verb=verb, outcome=outcome.outcome, why=outcome.text)
+        self._step(Called(number, *outcome))
+
+    # -- the controller -----------------------------------------------------------------------------------------------
+    def _send(self, message: AgentMessage) -> None:
+        if isinstance(message, Beat):
+            message = msgspec.structs.replace(message, degraded=message.degraded or self._unwell())
+        self._link.send(_encode(message))
+
+    def _unwell(self) -> str:
+        stuck = self._short.stuck + self._long.stuck
+        if self._journal_trouble:
+            return f"journal: {self._journal_trouble}"[:200]
+        return f"{stuck} workers hang and can't be killed" if stuck else ""
+
+    def _hear(self, frame: bytes) -> None:
+        try:
+            message = _controller_message(frame)
+        except (ValueError, RecursionError) as error:
+            self._log.warning("the controller said what this agent does not understand", error=error)
+            return
+        if isinstance(message, Rejected):
+            self._log.warning("not accepted", controller=self._link.address, reason=message.reason)
+            self._hello_at = self._later()
+            self._patient_until = self._hello_at + PATIENCE_MAX_SECONDS
+        self._step(Heard(message))
+
+    def _linked(self, up: bool) -> None:
+        self._patient_until = self._later()
+        self._hello_at = float("inf")
+        self._step(Connected() if up else Disconnected())
+
+    def _check(self) -> None:
+        """Whether the line still works; if not, another."""
+        assert self._mind is not None
+        self._loop.after(CHECK_SECONDS, self._check)
+        now = clock()
+        if self._held:
+            self._carry_on()
+        if self._mind.deaf(now):
+            self._log.warning("the controller is not heard any more", controller=self._link.address)
+            self._step(Disconnected())
+            self._rebuild()
+        elif not self._mind.welcomed and now.monotonic >= self._hello_at:
+            self._hello_at = float("inf")
+            self._step(Connected())
+        elif not self._mind.welcomed and now.monotonic >= self._patient_until:
+            self._rebuild()
+
+    def _rebuild(self) -> None:
+        self._hello_at = float("inf")
+        self._patient_until = self._later()
+        self._link.rebuild()
+
+    def _later(self) -> float:
+        """When to try again: later each time, and never all agents at once."""
+        self._patience = min(self._patience * 2, PATIENCE_MAX_SECONDS)
+        return self._loop.now() + self._patience * random.uniform(0.5, 1.0)
+
+    # -- the hypervisor -----------------------------------------------------------------------------------------------
+    def _happened(self, line: Any) -> None:
+        if "connected" in line:
+            self._step(DriverUp(bool(line["connected"]), str(line.get("why", ""))))
+        else:
+            self._step(DriverEvent(str(line["vm"]), str(line.get("event", ""))))
+
+    def _events_up(self, up: bool, why: str) -> None:
+        if not up:
+            self._log.warning("hypervisor events are not heard", why=why)
+            self._step(DriverUp(False, f"events: {why}"))
+
+
+def _driver_settings(config: Config, host: str) -> DriverSettings:
+    own = config.agent
+    return DriverSettings(
+        driver="fake" if own.driver == "fake" else "libvirt",
+        uri=own.uri,
+        accel="kvm" if own.accel == "kvm" else "tcg" if own.accel == "tcg" else "auto",
+        lab=own.lab,
+        pool=config.pool.path,
+        state=own.state,
+        networks={name: network.bridge for name, network in config.networks.items()},
+        address=own.address,
+        migrate_uri=own.migrate_uri,
+        cores=own.cores,
+        memory_bytes=own.memory,
+        disk_bytes=own.disk,
+        host=host,
+        world=config.fake.path,
+        seconds_start=config.fake.seconds_start,
+        seconds_per_gib=config.fake.seconds_per_gib,
+    )

@@ -1,0 +1,135 @@
+"""How a host gets its place: a key pair made here, and a one-time token that buys its public half a record.
+
+No private key ever travels. What is left is ``agent.key`` and ``enrolled.toml`` in the agent's state; the token is worth
+nothing any more. Doing it again with the same document and key gets the same answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tomllib
+from typing import Any, NamedTuple
+
+import msgspec
+import tomli_w
+import zmq
+
+from tashi.run.files import write_durably
+from tashi.run.keys import KeyPair, read_or_make_pair, read_pair
+from tashi.wire.errors import Code, Refused, TashiError, Unavailable
+from tashi.wire.messages import Enroll, Reply, Request
+from tashid.link import connect, dealer
+
+ANSWER_SECONDS = 10.0
+DOCUMENT_MAX = 65_536  # bytes
+
+
+class Document(msgspec.Struct, frozen=True):
+    """What ``thost-add`` prints."""
+
+    host: str
+    token: str
+    controller: list[str]
+    enroll: list[str]
+    server_key: str
+
+
+class Enrolled(NamedTuple):
+    """Who this agent is and whom it believes."""
+
+    host: str
+    controller: tuple[str, ...]
+    server_key: str
+    pair: KeyPair
+
+
+def enroll(state: str, file: str) -> str:
+    """Use the enrolment document in ``file`` ("-": standard input); returns the host's name.
+
+    Raises TashiError: no answer, wrong token, not a document.
+    """
+    document = _document(file)
+    pair = read_or_make_pair(os.path.join(state, "agent.key"))
+    body = Enroll(document.token, document.host, pair.public)
+    # The same key with the same token is the same request: asking again after a lost answer is safe.
+    identity = hashlib.blake2b(f"{document.token}{pair.public}".encode(), digest_size=16).hexdigest()
+    _ask(document, pair, Request(identity, "enroll", msgspec.Raw(msgspec.json.encode(body))))
+    kept = {"host": document.host, "controller": document.controller, "server_key": document.server_key}
+    write_durably(os.path.join(state, "enrolled.toml"), tomli_w.dumps(kept).encode(), 0o600)
+    return document.host
+
+
+def enrolled(state: str) -> Enrolled:
+    """What enrolment left in ``state``. Raises Refused when there was none."""
+    path = os.path.join(state, "enrolled.toml")
+    try:
+        with open(path, "rb") as stream:
+            kept = tomllib.load(stream)
+        return Enrolled(
+            str(kept["host"]),
+            tuple(map(str, kept["controller"])),
+            str(kept["server_key"]),
+            read_pair(os.path.join(state, "agent.key")),
+        )
+    except FileNotFoundError as error:
+        hint = "thost-add NAME on the controller, then here: tashi-agent --enroll FILE"
+        raise Refused(Code.WRONG_STATE, f"{error.filename}: this host is not enrolled", hint) from error
+    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        raise Refused(Code.BAD_REQUEST, f"{path}: not what enrolment writes: {error}") from error
+
+
+def _document(file: str) -> Document:
+    if file == "-":
+        data = sys.stdin.buffer.read(DOCUMENT_MAX)
+    else:
+        with open(file, "rb") as stream:
+            data = stream.read(DOCUMENT_MAX)
+    try:
+        document = msgspec.convert(tomllib.loads(data.decode()), Document)
+    except ValueError as error:
+        raise Refused(
+            Code.BAD_REQUEST, f"{file}: not an enrolment document: {error}", "thost-add prints one"
+        ) from error
+    if not document.enroll or not document.controller:
+        raise Refused(Code.BAD_REQUEST, f"{file}: names no controller", "set [controller] listen and address there")
+    return document
+
+
+def _ask(document: Document, pair: KeyPair, request: Request) -> None:
+    frame = msgspec.json.encode(request)
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    try:
+        for address in document.enroll:
+            reply = _ask_one(context, document.server_key, pair, address, frame)
+            if reply is not None:
+                break
+        else:
+            where = ", ".join(document.enroll)
+            why = "not running, not reachable, or another server key"
+            raise Unavailable(f"no answer from {where} in {ANSWER_SECONDS:g} s: {why}", code=Code.NO_ANSWER)
+    finally:
+        context.term()
+    if reply.error is not None:
+        raise TashiError(_code(reply.error.code), reply.error.text, reply.error.hint)
+
+
+def _ask_one(context: zmq.Context[Any], server_key: str, pair: KeyPair, address: str, frame: bytes) -> Reply | None:
+    """One controller's answer, or None when it has none in time."""
+    socket = dealer(context, server_key, pair)
+    try:
+        socket.setsockopt(zmq.IMMEDIATE, 0)
+        connect(socket, address)
+        socket.send(frame, zmq.NOBLOCK)
+        if not socket.poll(int(ANSWER_SECONDS * 1000)):
+            return None
+        return msgspec.json.decode(socket.recv_multipart(zmq.NOBLOCK)[0], type=Reply)
+    except msgspec.DecodeError as error:
+        raise Unavailable(f"{address}: what answers is not a controller: {error}") from error
+    finally:
+        socket.close(0)
+
+
+def _code(code: str) -> Code:
+    return Code(code) if code in Code.__members__.values() else Code.FAULT
