@@ -7,6 +7,7 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from tashi.sched.index import Index, Policy
 from tashi.sched.oracle import View, choose
 from tashi.sched.pool import Pool

@@ -1,0 +1,265 @@
+"""The controller in the simulation: the real shell, core and store in memory, started, crashed and frozen at will.
+
+It is loaded by name, because this library stands below the daemons. What leaves it is held against the invariants at
+the moment when it leaves, before the network has its way with it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tashi.core.cluster import Cluster
+from tashi.core.settings import Settings
+from tashi.core.turn import Now
+from tashi.sim.history import Violation
+from tashi.sim.invariants import Invariants
+from tashi.sim.world import Timer, World
+from tashi.wire.errors import Unavailable
+from tashi.wire.messages import AgentMessage, ControllerMessage
+
+RESTART_SECONDS = 1.0  # as a supervisor waits
+BATCH_SECONDS = 0.001  # what arrives so close together is one batch
+SETTINGS = Settings(
+    start_seconds=30.0, stop_seconds=15.0, move_seconds=60.0, image_seconds=60.0, resend_max_seconds=8.0
+)
+
+_orders = msgspec.json.Decoder(ControllerMessage).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class Crash(BaseException):
+    """The process dies here. Not an Exception: nothing may catch it."""
+
+
+class Caller(NamedTuple):
+    """A connection of a person's program; ``hear`` takes what is sent to it."""
+
+    by: str
+    hear: Callable[[bytes], None]
+
+
+class AgentLine(NamedTuple):
+    """A connection of an agent, as the controller sees it: another one after the controller was started anew."""
+
+    key: str
+    conn: int
+    controller: int
+
+
+class Controller:
+    """One process after the other on the same store."""
+
+    def __init__(self, world: World, invariants: Invariants, deliver: Callable[[AgentLine, Any], None]) -> None:
+        self.world, self.invariants, self.deliver = world, invariants, deliver
+        self.on_hang_up: Callable[[], None] = lambda: None  # all connections break
+        self.store = import_module("tashid.store.memory").MemoryStore(crash=self._at_store)
+        invariants.tables = self.store.contents.tables
+        self.keys: dict[str, str] = {}  # person: public key
+        self.starts = 0
+        self.process: Process | None = None
+        self.frozen: list[Process] = []
+        self.crash_at = ""  # before-write, after-write, sending: where the next batch ends the process
+        self.disk_fails = False
+        self._puts: list[tuple[str, str, bytes | None]] = []
+
+    # -- life ----------------------------------------------------------------------------------------------------------
+    def start(self) -> None:
+        """Start a process on what is stored, unless one runs."""
+        if self.process is not None:
+            return
+        self.starts += 1
+        self.world.say("controller", f"starts, the {self.starts}. time")
+        self.store = self.store.reopened()
+        self.guard(self._load)
+        self.invariants.restarted()
+
+    def _load(self) -> None:
+        try:
+            self.process = Process(self, self.store, self.starts)
+        except Unavailable as error:
+            self.world.say("controller", f"can't start: {error}")
+            self.world.after(RESTART_SECONDS, self.start)
+        else:
+            self.process.wake()
+
+    def crash(self) -> None:
+        if self.process is not None:
+            self.world.say("controller", "killed")
+            self._bury()
+
+    def _bury(self) -> None:
+        if self.process is not None:
+            self.process.die()
+            self.process = None
+            self.on_hang_up()
+
+    def freeze(self) -> None:
+        """Stop it as SIGSTOP would; another may be started meanwhile."""
+        if self.process is not None:
+            self.world.say("controller", "frozen")
+            self.process.frozen = True
+            self.frozen.append(self.process)
+            self.process = None
+
+    def thaw(self) -> None:
+        """The frozen go on where they were, knowing nothing; they find themselves fenced and end."""
+        for process in self.frozen:
+            self.world.say("controller", f"number {process.number} goes on")
+            process.frozen = False
+            self.guard(process.serve)
+            process.die()
+        self.frozen.clear()
+
+    def guard(self, act: Callable[[], None]) -> None:
+        """Do something as the process, which may die of it."""
+        try:
+            act()
+        except Crash as where:
+            self.world.say("controller", f"killed {where}")
+            self._bury()
+
+    # -- doors ---------------------------------------------------------------------------------------------------------
+    def ask(self, by: str, request: bytes, answer: Callable[[bytes], None]) -> None:
+        """A request of a person arrives; without a process there is nobody to answer."""
+        if self.process is not None:
+            self.process.arrive(Caller(by, answer), request)
+
+    def listens(self) -> bool:
+        """Whether a connection can be made."""
+        return self.process is not None
+
+    def hear_agent(self, key: str, conn: int, message: AgentMessage) -> None:
+        if self.process is not None:
+            self.process.arrive(AgentLine(key, conn, self.process.number), _encode(message))
+
+    # -- store ---------------------------------------------------------------------------------------------------------
+    def note_commit(self, puts: list[tuple[str, str, bytes | None]]) -> None:
+        self._puts = puts
+
+    def _at_store(self, where: str) -> None:
+        if where == "before-write" and self.disk_fails:
+            raise Unavailable("no space left on the simulated disk")
+        if where == "after-write":
+            puts, self._puts = self._puts, []
+            self.invariants.committed(puts)
+        if where == self.crash_at:
+            self.crash_at = ""
+            raise Crash(where)
+
+
+class Process:
+    """One life of the controller."""
+
+    def __init__(self, controller: Controller, store: Any, number: int) -> None:
+        self.controller, self.world, self.number = controller, controller.world, number
+        shell, principal = import_module("tashid.shell"), import_module("tashid.principal")
+        interface = import_module("tashid.store.interface")
+        self._incoming, self._peer = shell.Incoming, principal.Peer
+        self._queue: deque[Any] = deque()
+        self._timer: Timer | None = None
+        self.alive, self.frozen = True, False
+        self.cluster = Cluster(SETTINGS, lambda: self.world.chance.randbytes(32))
+        for table in interface.WORKING_TABLES:
+            for key, value in store.load(table):
+                self.cluster.load(table, key, value)
+        self.cluster.loaded(self._now(), store.acquire(), store.head())
+        self._shell = shell.Shell(
+            self.cluster,
+            Watched(store, controller),
+            principal.Directory(self.cluster),
+            self._send,
+            self._now,
+            Faults(self.world),
+            shell.Retention(100_000, 7 * 86_400.0),
+        )
+
+    def _now(self) -> Now:
+        return Now(self.world.seconds, self.world.wall)
+
+    def die(self) -> None:
+        self.alive = False
+        self._queue.clear()
+        if self._timer is not None:
+            self._timer.drop()
+
+    def arrive(self, connection: Caller | AgentLine, payload: bytes) -> None:
+        if isinstance(connection, AgentLine):
+            peer = self._peer("agent", key=connection.key)
+        elif connection.by == "root":
+            peer = self._peer("admin", uid=0)
+        elif connection.by == "enroll":
+            peer = self._peer("enroll", key="anybody")
+        else:
+            peer = self._peer("operator", key=self.controller.keys[connection.by])
+        self._queue.append(self._incoming(connection, peer, payload))
+        self._wake_at(self.world.seconds + BATCH_SECONDS)
+
+    def wake(self) -> None:
+        """Serve when something is due."""
+        if self.alive:
+            due = BATCH_SECONDS if self._queue else max(self._shell.next_time() - self.world.seconds, BATCH_SECONDS)
+            self._wake_at(self.world.seconds + due)
+
+    def _wake_at(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.drop()
+        self._timer = self.world.after(when - self.world.seconds, lambda: self.controller.guard(self._turn))
+
+    def _turn(self) -> None:
+        if self.alive and not self.frozen:
+            self.serve()
+            self.wake()
+
+    def serve(self) -> None:
+        self._shell.serve(self._waiting())
+
+    def _waiting(self) -> Iterator[Any]:
+        while self._queue:
+            yield self._queue.popleft()
+
+    def _send(self, connection: Any, frames: list[bytes]) -> bool:
+        controller = self.controller
+        if controller.crash_at == "sending" and self.world.happens(0.3):
+            controller.crash_at = ""
+            raise Crash("between two messages")
+        if isinstance(connection, Caller):
+            controller.invariants.reply_leaves(connection.by, json.loads(frames[0]))
+            connection.hear(frames[0])
+        else:
+            message = _orders(frames[0])
+            controller.invariants.order_leaves(connection.key, message)
+            controller.deliver(connection, message)
+        return True
+
+
+class Watched:
+    """The store as the shell sees it; what it commits is shown to the invariants."""
+
+    def __init__(self, store: Any, controller: Controller) -> None:
+        self._store, self._controller = store, controller
+        self.get, self.changes, self.head, self.prune = store.get, store.changes, store.head, store.prune
+
+    def commit(self, puts: Any, log: Any, *, epoch: int, reserve: bool = False) -> None:
+        self._controller.note_commit([tuple(put) for put in puts])
+        self._store.commit(puts, log, epoch=epoch, reserve=reserve)
+
+
+class Faults:
+    """The shell's log: what it calls an error of its own is a finding."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def error(self, event: str, **facts: Any) -> None:
+        self._world.say("controller", f"{event} {facts}")
+        if event.startswith("fault"):
+            raise Violation(f"I4 the controller has a fault: {facts.get('trace', '')}")
+
+    def warning(self, event: str, **facts: Any) -> None:
+        self._world.say("controller", f"{event} {facts}")

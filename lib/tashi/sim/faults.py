@@ -1,0 +1,203 @@
+"""What goes wrong in a run, how often, and for how long. Every fault heals; at the end all do at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tashi.sim.controller import Controller
+from tashi.sim.machine import Machine
+from tashi.sim.network import CALM, ROUGH, Network, Weather
+from tashi.sim.world import World
+
+# seconds: how long a fault lasts at most
+LONGEST = 25.0
+
+
+@dataclass(frozen=True)
+class Climate:
+    """One kind of run: the network's weather, and the seconds between two faults of each kind (0: never)."""
+
+    weather: Weather = CALM
+    controller_crash: float = 0.0
+    controller_freeze: float = 0.0
+    store_fails: float = 0.0
+    agent_crash: float = 0.0
+    power_cut: float = 0.0
+    line_cut: float = 0.0  # between a host and the controller
+    peer_cut: float = 0.0  # between two hosts
+    reconnect: float = 0.0
+    hypervisor_down: float = 0.0
+    stall: float = 0.0
+    guest_ends: float = 20.0
+    clock_jump: float = 0.0
+
+
+CLIMATES: tuple[Climate, ...] = (
+    Climate(),
+    Climate(ROUGH, reconnect=20.0),
+    Climate(controller_crash=8.0, store_fails=30.0, clock_jump=30.0),
+    Climate(ROUGH, controller_crash=15.0, agent_crash=15.0, line_cut=20.0),
+    Climate(agent_crash=6.0, hypervisor_down=20.0, stall=40.0),
+    Climate(power_cut=25.0, agent_crash=30.0, line_cut=30.0),
+    Climate(peer_cut=8.0, line_cut=25.0, agent_crash=25.0),
+    Climate(controller_freeze=20.0, controller_crash=30.0, power_cut=60.0, peer_cut=30.0),
+    Climate(
+        ROUGH,
+        controller_crash=30.0,
+        controller_freeze=60.0,
+        store_fails=60.0,
+        agent_crash=25.0,
+        power_cut=50.0,
+        line_cut=25.0,
+        peer_cut=25.0,
+        reconnect=30.0,
+        hypervisor_down=60.0,
+        stall=60.0,
+        clock_jump=60.0,
+    ),
+)
+
+
+class Faults:
+    """Lets things go wrong until `stop`."""
+
+    def __init__(
+        self, world: World, network: Network, controller: Controller, machines: list[Machine], climate: Climate
+    ) -> None:
+        self.world, self.network, self.controller, self.machines = world, network, controller, machines
+        self.climate = climate
+        self._stopped = False
+
+    def begin(self) -> None:
+        self.network.weather = self.climate.weather
+        plan: list[tuple[float, Callable[[], None]]] = [
+            (self.climate.controller_crash, self._controller_crash),
+            (self.climate.controller_freeze, self._controller_freeze),
+            (self.climate.store_fails, self._store_fails),
+            (self.climate.agent_crash, self._agent_crash),
+            (self.climate.power_cut, self._power_cut),
+            (self.climate.line_cut, self._line_cut),
+            (self.climate.peer_cut, self._peer_cut),
+            (self.climate.reconnect, lambda: self._machine().reconnect()),
+            (self.climate.hypervisor_down, self._hypervisor_down),
+            (self.climate.stall, self._stall),
+            (self.climate.guest_ends, self._guest_ends),
+            (self.climate.clock_jump, self._clock_jump),
+        ]
+        for pause, fault in plan:
+            if pause:
+                self._again(pause, fault)
+
+    def stop(self) -> None:
+        """No more faults, and all that are heal now."""
+        self._stopped = True
+        self.world.say("faults", "all heal")
+        self.network.weather = CALM
+        self.network.heal_all()
+        self.controller.disk_fails = False
+        self.controller.crash_at = ""
+        self.controller.thaw()
+        self.controller.start()
+        for machine in self.machines:
+            machine.crash_at_next_write = False
+            machine.hypervisor.stalls = 0.0
+            machine.restore_power()
+            machine.set_hypervisor(True)
+            machine.start_agent()
+
+    def _again(self, pause: float, fault: Callable[[], None]) -> None:
+        def act() -> None:
+            if not self._stopped:
+                fault()
+                self._again(pause, fault)
+
+        self.world.after(self.world.chance.expovariate(1 / pause), act)
+
+    def _machine(self) -> Machine:
+        return self.world.chance.choice(self.machines)
+
+    def _for_a_while(self, heal: Callable[[], None], longest: float = LONGEST) -> None:
+        self.world.after(self.world.chance.uniform(0.05, 1.0) ** 2 * longest, heal)
+
+    def _controller_crash(self) -> None:
+        where = self.world.chance.choice(("", "before-write", "after-write", "sending"))
+        if where:
+            self.controller.crash_at = where
+        else:
+            self.controller.crash()
+        self._for_a_while(self.controller.start)
+
+    def _controller_freeze(self) -> None:
+        """Frozen for so long that another takes over, which the frozen one then finds out."""
+        self.controller.freeze()
+        self._for_a_while(self.controller.start, 5.0)
+        self._for_a_while(self.controller.thaw, 40.0)
+
+    def _store_fails(self) -> None:
+        self.world.say("faults", "the disk is full")
+        self.controller.disk_fails = True
+
+        def heal() -> None:
+            self.controller.disk_fails = False
+
+        self._for_a_while(heal, 10.0)
+
+    def _agent_crash(self) -> None:
+        machine = self._machine()
+        if self.world.happens(0.5):
+            machine.crash_at_next_write = True
+        else:
+            machine.crash_agent()
+        self._for_a_while(machine.start_agent)
+
+    def _power_cut(self) -> None:
+        machine = self._machine()
+        machine.cut_power()
+        self._for_a_while(machine.restore_power)
+
+    def _line_cut(self) -> None:
+        self._cut(self._machine().name, "controller")
+
+    def _peer_cut(self) -> None:
+        one, other = self.world.chance.sample(self.machines, 2)
+        self._cut(one.name, other.name)
+
+    def _cut(self, one: str, other: str) -> None:
+        if self.world.happens(0.5):
+            one, other = other, one
+        both = self.world.happens(0.7)
+        self.world.say("faults", f"no way from {one} to {other}{', nor back' if both else ''}")
+        self.network.cut(one, other, both)
+
+        def heal() -> None:
+            self.world.say("faults", f"{one} and {other} reach each other again")
+            self.network.heal(one, other)
+
+        self._for_a_while(heal)
+
+    def _hypervisor_down(self) -> None:
+        machine = self._machine()
+        machine.set_hypervisor(False)
+        self._for_a_while(lambda: machine.set_hypervisor(True))
+
+    def _stall(self) -> None:
+        machine = self._machine()
+        machine.hypervisor.stalls = 0.2
+
+        def heal() -> None:
+            machine.hypervisor.stalls = 0.0
+
+        self._for_a_while(heal)
+
+    def _guest_ends(self) -> None:
+        machine = self._machine()
+        running = machine.hypervisor.running()
+        if running:
+            vm = self.world.chance.choice(running).vm
+            self.world.say(machine.name, f"{vm} powers itself off")
+            machine.hypervisor.guest_ends(vm)
+
+    def _clock_jump(self) -> None:
+        self.world.wall_jump = self.world.chance.choice((-3600.0, 0.0, 1.0, 3600.0, 86_400.0))
+        self.world.say("faults", f"the wall clock is {self.world.wall_jump:+.0f} s off")

@@ -1,0 +1,71 @@
+"""The network between programs: it loses, doubles, delays and reorders messages, and it is cut.
+
+A message travels over a link, named by the programs at its ends. Each link has its own mood (`Weather`); a cut link
+delivers nothing, in either direction or in one. Real connections keep their order and lose only at their end: this
+network is worse, on purpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tashi.sim.world import World
+
+
+@dataclass(frozen=True)
+class Weather:
+    """Probabilities for each message; delays in seconds (exponential, with a rare long one)."""
+
+    lose: float = 0.0
+    double: float = 0.0
+    delay: float = 0.002
+    stray: float = 0.0  # probability of a long delay
+    stray_delay: float = 20.0
+
+
+CALM = Weather()
+ROUGH = Weather(lose=0.05, double=0.05, delay=0.05, stray=0.02)
+
+
+class Network:
+    """Carries messages; ``cut`` and ``heal`` by the names of two ends."""
+
+    def __init__(self, world: World, weather: Weather = CALM) -> None:
+        self.world = world
+        self.weather = weather
+        self._cut: set[tuple[str, str]] = set()  # (from, to)
+
+    def send(self, source: str, target: str, deliver: Callable[[], None]) -> None:
+        """Hand a message over. ``deliver`` is called once, never, or twice; each time at its own moment."""
+        world, weather = self.world, self.weather
+        for _ in range(2 if world.happens(weather.double) else 1):
+            if world.happens(weather.lose):
+                continue
+            delay = world.chance.expovariate(1 / weather.delay)
+            if world.happens(weather.stray):
+                delay += world.chance.random() * weather.stray_delay
+            world.after(delay, lambda: self._arrive(source, target, deliver))
+
+    def reaches(self, source: str, target: str) -> bool:
+        return (source, target) not in self._cut
+
+    def cut(self, one: str, other: str, both: bool = True) -> None:
+        """Let nothing through from ``one`` to ``other``, nor back when ``both``."""
+        self._cut.add((one, other))
+        if both:
+            self._cut.add((other, one))
+
+    def heal(self, one: str, other: str) -> None:
+        """Undo any cut between the two."""
+        self._cut -= {(one, other), (other, one)}
+
+    def heal_all(self) -> None:
+        self._cut.clear()
+
+    def cuts(self) -> list[tuple[str, str]]:
+        return sorted(self._cut)
+
+    def _arrive(self, source: str, target: str, deliver: Callable[[], None]) -> None:
+        if self.reaches(source, target):
+            deliver()
