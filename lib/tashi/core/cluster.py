@@ -70,6 +70,13 @@ def found_of(value: bytes) -> Found:
     return Found(answered.hash, bytes(answered.reply))
 
 
+class _Kept(msgspec.Struct):
+    """What is read again of a stored answer; only answers that were not errors are stored."""
+
+    ok: msgspec.Raw
+    revision: int = 0
+
+
 class Mark(NamedTuple):
     undo: int
     revision: int
@@ -220,7 +227,8 @@ class Cluster:
         if found is not None:
             if found.hash != digest:
                 raise Refused(Code.CONFLICT, "this request id was used for another request")
-            return Decision(reply=msgspec.json.decode(found.reply, type=Reply))
+            kept = msgspec.json.decode(found.reply, type=_Kept)
+            return Decision(reply=Reply(raw.id, kept.ok, revision=kept.revision))
         turn.request = request_key(turn.who.name, raw.id)
         turn.secret = self.chance() if raw.verb == "host.add" else b""
         accepted = verb.act(turn, body)

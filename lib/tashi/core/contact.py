@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from tashi.core import move
 from tashi.core.observe import Order, observe
 from tashi.core.turn import Turn
 from tashi.model.host import Facts, Health, Host
@@ -155,4 +156,5 @@ def silent(turn: Turn, host: Host, seconds: float) -> None:
     if host.health is not Health.UNKNOWN:
         turn.put(replace(host, health=Health.UNKNOWN, reason=reason))
         turn.mentions += sorted(turn.state.vms_of_host.get(host.id, ()))
+    move.source_silent(turn, host.id)
     turn.wake |= turn.state.vms_of_host.get(host.id, set()) | {host.id}

@@ -131,7 +131,11 @@ def budget_spent(turn: Turn, job: Job) -> None:
     elif job.verb == "vm.migrate" and vm is not None and vm.move is not None:
         if not job.cancelling:
             aborting = move.cancel(turn, vm, "vm.migrate")
-            turn.put(replace(turn.state.jobs[job.id], reason=f"its time is up, {aborting.id} calls it back"))
+            vm = turn.state.vms[vm.id]
+            if vm.move is not None:
+                why = f"its time is up, {aborting.id} calls it back"
+                turn.put(replace(vm, move=replace(vm.move, reason=why)))
+                turn.phase(job.id, job.phase, why)
     elif job.kind == "image":
         image = turn.state.images.get(job.target)
         if image is not None:

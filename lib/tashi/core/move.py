@@ -31,6 +31,7 @@ class Verdict(StrEnum):
     LOST = "lost"  # nothing is left on either side
 
 
+NO_FIGURES = "the source is silent: no figures"
 N, M, R, P, G = Evidence.NONE, Evidence.MOVING, Evidence.RUNNING, Evidence.PAUSED, Evidence.GONE
 VERDICTS: dict[tuple[Evidence, Evidence], Verdict] = {
     # (source, destination)
@@ -175,9 +176,18 @@ def _arrived(turn: Turn, vm: Vm, move: Move, observed: Observed) -> None:
     if move.total_seconds is not None:
         _report(turn, vm.job, move.total_seconds, move.downtime_seconds, move.bytes)
     elif turn.host_unknown(move.source):
-        turn.end(vm.job, JobState.DONE, "the source is silent: no figures")
+        turn.end(vm.job, JobState.DONE, NO_FIGURES)
     else:
         turn.phase(vm.job, "confirm")
+
+
+def source_silent(turn: Turn, host: str) -> None:
+    """Migrations that only wait for this host's figures are over without them."""
+    for vm_id in sorted(turn.state.vms_of_host.get(host, ())):
+        vm = turn.state.vms[vm_id]
+        job = turn.state.jobs.get(vm.job)
+        if host in vm.leftovers and job is not None and job.verb == "vm.migrate" and job.phase == "confirm":
+            turn.end(job.id, JobState.DONE, NO_FIGURES)
 
 
 def confirmed(turn: Turn, vm: Vm, host: str, seen: Seen) -> None:

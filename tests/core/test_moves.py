@@ -1,0 +1,225 @@
+"""Live migration: who owns the guest after everything that can happen to either end."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from tashi.agent import events
+from tashi.core.move import VERDICTS, Verdict
+from tashi.model.vm import Evidence
+from tests.core.world import Hypervisor, World
+
+
+@pytest.fixture
+def world() -> World:
+    world = World()
+    world.create("web", host="h1")
+    return world
+
+
+def start_and_hold(world: World) -> tuple[str, str, Hypervisor, events.Call]:
+    """A migration of web from h1 to h2 whose call has not come back."""
+    source = world.host("h1")
+    source.holding.add("migrate")
+    answer = world.ok("vm.migrate", name="web", to="h2")
+    (call,) = source.held
+    return answer.job, world.vm("web")["id"], source, call
+
+
+def end_call(host: Hypervisor, call: events.Call, outcome: str, text: str = "") -> None:
+    host.held.remove(call)
+    host.happen(events.Called(call.id, outcome, None, text))
+
+
+def alive(world: World, vm: str) -> list[str]:
+    return [each.name for each in world.hosts.values() if each.guests.get(vm, ("",))[0] == "running"]
+
+
+@pytest.mark.parametrize(("source", "destination"), list(itertools.product(Evidence, Evidence)))
+def test_no_verdict_gives_the_guest_to_two(source: Evidence, destination: Evidence) -> None:
+    verdict = VERDICTS.get((source, destination), Verdict.WAIT)
+    if destination is Evidence.RUNNING:
+        assert verdict is Verdict.ARRIVED
+    if verdict is Verdict.STAYED and source is not Evidence.RUNNING:
+        assert destination is Evidence.GONE, "a paused source is resumed only when nothing is at the destination"
+    if source in (Evidence.NONE, Evidence.MOVING) and destination is not Evidence.RUNNING:
+        assert verdict is Verdict.WAIT
+
+
+def test_it_arrives_with_its_figures_and_leaves_nothing(world: World) -> None:
+    answer = world.ok("vm.migrate", name="web", to="h2")
+    vm, job = world.vm("web"), world.job(answer.job)
+    assert (vm["state"], vm["host"]) == ("running", "h2")
+    assert (job["state"], job["from"], job["to"]) == ("done", "h1", "h2")
+    assert (job["total_seconds"], job["downtime_seconds"], job["bytes"]) == (1.5, 0.1, 1000)
+    assert alive(world, vm["id"]) == ["h2"] and vm["id"] not in world.host("h1").guests
+    assert [host["cores_used"] for host in world.rows("host")] == [0, 1, 0]
+
+
+def test_both_ends_are_claimed_while_it_moves(world: World) -> None:
+    start_and_hold(world)
+    assert world.vm("web")["state"] == "migrating" and world.vm("web")["destination"] == "h2"
+    assert [host["cores_used"] for host in world.rows("host")] == [1, 1, 0]
+
+
+def test_a_failed_migration_stays_and_frees_the_destination(world: World) -> None:
+    job, vm, source, call = start_and_hold(world)
+    end_call(source, call, "failed", "destination is out of memory")
+    world.run(2)
+    assert world.job(job)["state"] == "failed" and world.job(job)["reason"] == "destination is out of memory"
+    after = world.vm("web")
+    assert (after["state"], after["host"]) == ("running", "h1")
+    assert alive(world, vm) == ["h1"]
+    assert source.guests[vm][1] == after["generation"], "the source runs under the newest generation"
+    assert [host["cores_used"] for host in world.rows("host")] == [1, 0, 0]
+
+
+def test_abort_calls_it_back(world: World) -> None:
+    job, vm, source, call = start_and_hold(world)
+    answer = world.ok("vm.migrate", name="web", abort=True)
+    end_call(source, call, "failed", "aborted by client")
+    world.run(2)
+    assert world.job(job)["state"] == "cancelled"
+    assert world.job(answer.job)["state"] == "done"
+    assert alive(world, vm) == ["h1"]
+
+
+def test_an_abort_that_comes_too_late_says_so(world: World) -> None:
+    job, vm, source, call = start_and_hold(world)
+    answer = world.ok("job.cancel", name=job)
+    source.held.remove(call)
+    source.happen(events.Called(call.id, "ok", source.do(call)))
+    world.run(2)
+    assert world.job(job)["state"] == "done" and alive(world, vm) == ["h2"]
+    assert world.job(answer.job)["state"] == "failed" and "too late" in world.job(answer.job)["reason"]
+
+
+def test_a_lost_caller_is_followed_until_the_guest_is_found(world: World) -> None:
+    job, vm, source, call = start_and_hold(world)
+    end_call(source, call, "unknown", "the worker was killed")
+    del source.guests[vm]
+    world.host("h2").guests[vm] = ("running", world.vm("web")["generation"])
+    world.run(10)
+    assert world.vm("web")["host"] == "h2" and world.job(job)["state"] == "done"
+    assert alive(world, vm) == ["h2"]
+
+
+def test_paused_at_both_ends_the_destination_is_cleared_before_the_source_goes_on(world: World) -> None:
+    job, vm, source, call = start_and_hold(world)
+    generation = world.vm("web")["generation"]
+    source.guests[vm] = ("paused", generation - 1)
+    world.host("h2").guests[vm] = ("paused", generation)
+    end_call(source, call, "unknown", "connection lost")
+    world.run(10)
+    assert vm not in world.host("h2").guests
+    assert alive(world, vm) == ["h1"] and world.vm("web")["state"] == "running"
+    assert world.job(job)["state"] == "failed"
+
+
+def test_with_the_destination_silent_a_paused_source_waits(world: World) -> None:
+    job, vm, source, call = start_and_hold(world)
+    world.host("h2").up = False
+    source.guests[vm] = ("paused", 1)
+    end_call(source, call, "unknown", "connection lost")
+    world.run(60)
+    assert alive(world, vm) == [] and world.vm("web")["state"] == "migrating"
+    assert world.job(job)["state"] == "running"
+    world.host("h2").guests[vm] = ("running", world.vm("web")["generation"])
+    world.host("h2").up = True
+    world.host("h2").happen(events.Connected())
+    world.run(40)
+    assert alive(world, vm) == ["h2"] and vm not in source.guests
+    assert world.vm("web")["host"] == "h2"
+
+
+def test_the_source_cut_off_after_the_switch_over_changes_nothing(world: World) -> None:
+    job, vm, source, call = start_and_hold(world)
+    source.up = False
+    world.host("h2").guests[vm] = ("running", world.vm("web")["generation"])
+    world.host("h2").happen(events.DriverEvent(vm))
+    world.run(10)
+    assert world.vm("web")["host"] == "h2" and world.vm("web")["state"] == "running"
+    assert world.job(job)["state"] == "done" and "no figures" in world.job(job)["reason"]
+    assert world.rows("host", names=["h1"])[0]["cores_used"] == 1, "claimed until it is proven gone"
+    source.guests[vm] = ("paused", 1)
+    source.up = True
+    end_call(source, call, "unknown", "connection lost")
+    source.happen(events.Connected())
+    world.run(40)
+    assert vm not in source.guests and alive(world, vm) == ["h2"]
+    assert world.rows("host", names=["h1"])[0]["cores_used"] == 0
+
+
+def test_the_agent_restarted_in_mid_migration_follows_it(world: World) -> None:
+    job, vm, source, _ = start_and_hold(world)
+    source.start()
+    world.run(10)
+    assert world.job(job)["state"] == "failed" and "interrupted" in world.job(job)["reason"]
+    assert alive(world, vm) == ["h1"] and world.vm("web")["state"] == "running"
+
+
+def test_destroy_in_mid_migration_ends_both_copies(world: World) -> None:
+    job, vm, source, call = start_and_hold(world)
+    world.host("h2").guests[vm] = ("paused", world.vm("web")["generation"])
+    destroy = world.ok("vm.destroy", name="web")
+    end_call(source, call, "failed", "aborted")
+    world.run(5)
+    assert world.missing("web") and world.job(destroy.job)["state"] == "done"
+    assert vm not in source.guests and vm not in world.host("h2").guests
+    assert world.job(job)["state"] == "cancelled"
+
+
+def test_a_migration_beyond_its_time_is_called_back(world: World) -> None:
+    job, vm, source, call = start_and_hold(world)
+    world.run(601)
+    assert "its time is up" in world.job(job)["reason"]
+    end_call(source, call, "failed", "aborted")
+    world.run(3)
+    assert world.job(job)["state"] == "cancelled" and alive(world, vm) == ["h1"]
+
+
+def test_only_a_running_vm_migrates_and_not_to_where_it_is(world: World) -> None:
+    assert world.refused("vm.migrate", name="web", to="h1").code == "wrong-state"
+    world.ok("vm.shutdown", name="web")
+    problem = world.refused("vm.migrate", name="web", to="h2")
+    assert problem.code == "wrong-state" and "stopped" in problem.text
+    assert world.refused("vm.migrate", name="web", abort=True).code == "wrong-state"
+
+
+def test_drain_moves_what_runs_and_detaches_what_is_stopped(world: World) -> None:
+    for at in range(4):
+        world.create(f"n{at}", host="h1")
+    world.create("off", host="h1")
+    world.ok("vm.shutdown", name="off")
+    answer = world.ok("host.drain", name="h1")
+    world.run(3)
+    assert world.job(answer.job)["state"] == "done"
+    assert world.rows(where=["host=h1"]) == []
+    assert world.rows("host", names=["h1"])[0]["state"] == "drained"
+    assert not world.host("h1").guests
+    assert {vm["state"] for vm in world.rows()} == {"running", "stopped"}
+    world.ok("vm.start", name="off")
+    assert world.vm("off")["host"] in ("h2", "h3")
+
+
+def test_a_drain_with_too_little_room_names_who_stays(world: World) -> None:
+    for host in ("h2", "h3"):
+        world.create(f"full-{host}", cores=8, host=host)
+    answer = world.ok("host.drain", name="h1")
+    world.run(2)
+    job = world.job(answer.job)
+    assert job["state"] == "failed" and "web: no host has room" in job["reason"]
+    assert world.rows("host", names=["h1"])[0]["state"] == "draining"
+    assert world.vm("web")["state"] == "running"
+    world.ok("host.resume", name="h1")
+    assert world.rows("host", names=["h1"])[0]["state"] == "normal"
+
+
+def test_a_host_with_vms_is_not_removed(world: World) -> None:
+    assert "web" in world.refused("host.remove", name="h1").text
+    world.ok("host.drain", name="h1")
+    world.run(2)
+    world.ok("host.remove", name="h1")
+    assert [host["name"] for host in world.rows("host")] == ["h2", "h3"]

@@ -1,0 +1,87 @@
+"""After a commit that failed, memory is what the store would give: records, indexes and counters alike."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tashi.core.cluster import Cluster
+from tashi.core.settings import Settings
+from tashi.wire.messages import Request
+from tests.core.world import GIB, ROOT, World
+
+NAMES = st.sampled_from(["a", "b", "c", "d"])
+HOSTS = st.sampled_from(["h1", "h2", "h3"])
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(
+            st.just("vm.create"),
+            st.fixed_dictionaries(
+                {"name": NAMES, "image": st.just("tiny"), "cores": st.integers(1, 9), "memory_bytes": st.just(GIB)},
+                optional={"count": st.integers(1, 3), "hold": st.booleans(), "host": HOSTS},
+            ),
+        ),
+        st.tuples(
+            st.sampled_from(["vm.start", "vm.shutdown", "vm.destroy", "vm.migrate"]),
+            st.fixed_dictionaries({"name": NAMES}),
+        ),
+        st.tuples(
+            st.sampled_from(["host.drain", "host.resume", "host.remove"]), st.fixed_dictionaries({"name": HOSTS})
+        ),
+        st.tuples(st.just("host.add"), st.fixed_dictionaries({"name": st.sampled_from(["h4", "h5"])})),
+        st.tuples(st.just("user.add"), st.fixed_dictionaries({"name": NAMES, "uid": st.integers(1000, 1003)})),
+    ),
+    max_size=8,
+)
+
+
+def derived(cluster: Cluster) -> dict[str, Any]:
+    """Everything that is kept beside the records."""
+    state = cluster.state
+    return {
+        "names": {kind: {name: sorted(ids) for name, ids in names.items()} for kind, names in state.names.items()},
+        "vms_of_host": {host: set(vms) for host, vms in state.vms_of_host.items() if vms},
+        "children": {job: set(parts) for job, parts in state.children.items() if parts},
+        "waiting": sorted(state.waiting),
+        "keys": (dict(state.host_of_key), dict(state.user_of_key), dict(state.user_of_uid)),
+        "pool": state.pool.used_bytes,
+        "room": {host: (state.index.free(host), state.index.explain(1, 1, pin=host).get(host)) for host in state.hosts},
+    }
+
+
+@settings(max_examples=150, deadline=None)
+@given(before=STEPS, lost=STEPS)
+def test_what_was_not_stored_never_was(before: list[Any], lost: list[Any]) -> None:
+    world = World()
+    for verb, body in before:
+        world.ask(verb, **body)
+    cluster, mark = world.cluster, world.cluster.mark()
+    records, beside = world.everything(), derived(cluster)
+    for number, (verb, body) in enumerate(lost):
+        raw = Request(f"lost-{number:05d}", verb, msgspec.Raw(json.dumps(body).encode()))
+        cluster.request(ROOT, raw, None, world.now())
+    cluster.rollback(mark)
+    assert world.everything() == records
+    assert derived(cluster) == beside
+    loaded = Cluster(Settings(pool_bytes=100 * GIB), lambda: b"")
+    for (table, key), value in records.items():
+        loaded.load(table, key, value)
+    loaded.loaded(world.now(), 2, 0)
+    for host in cluster.state.hosts:
+        loaded.state.set_reachable(host, cluster.state.reachable.get(host, ""))
+    assert derived(loaded) == beside
+
+
+def test_puts_are_the_newest_value_of_each_key() -> None:
+    world = World()
+    mark = world.cluster.mark()
+    world.create("web")
+    world.ok("vm.destroy", name="web")
+    puts = {(table, key): value for table, key, value in world.cluster.puts_since(mark)}
+    assert puts["vm", "v-1"] is None
+    assert [key for table, key in puts if table == "done"]
+    assert len(puts) == len(world.cluster.puts_since(mark)), "each key once"

@@ -1,0 +1,148 @@
+"""Every verb, every role: who may, who may not, and that nothing is learnt or changed by asking."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from tashi.core import verbs
+from tashi.core.cluster import Principal
+from tashi.wire import messages
+from tashi.wire.errors import Fault
+from tashi.wire.messages import Request
+from tests.core.world import GIB, World
+
+RANKS = ["user", "operator", "admin"]
+BODIES: dict[str, dict[str, Any]] = {
+    "status": {},
+    "list": {"noun": "vm"},
+    "changes": {},
+    "vm.create": {"name": "n", "image": "tiny", "cores": 1, "memory_bytes": GIB},
+    "vm.start": {"name": "web"},
+    "vm.shutdown": {"name": "web"},
+    "vm.destroy": {"name": "web"},
+    "vm.migrate": {"name": "web"},
+    "job.cancel": {"name": "j-9999"},
+    "host.add": {"name": "h9"},
+    "host.drain": {"name": "h1"},
+    "host.resume": {"name": "h1"},
+    "host.remove": {"name": "h3"},
+    "image.add": {"name": "i", "path": "i.raw", "format": "raw"},
+    "image.remove": {"name": "nix"},
+    "user.add": {"name": "u", "uid": 1},
+    "user.remove": {"name": "u"},
+    "enroll": {"token": "t" * 32, "host": "h1", "key": "k" * 40},
+}
+
+
+def principal(role: str) -> Principal:
+    return Principal("someone", role)
+
+
+def code(world: World, verb: str, who: Principal, body: dict[str, Any]) -> str:
+    raw = Request("request-x", verb, msgspec.Raw(json.dumps(body).encode()))
+    reply = world.cluster.request(who, raw, None, world.now()).reply
+    return reply.error.code if reply is not None and reply.error is not None else ""
+
+
+def test_every_verb_is_walked() -> None:
+    assert set(BODIES) == set(verbs.VERBS)
+
+
+@pytest.mark.parametrize(("verb", "role"), list(itertools.product(BODIES, ["", "agent", "enroll", *RANKS])))
+def test_role(verb: str, role: str) -> None:
+    world = World(2)
+    world.ok("user.add", name="someone", uid=7, role=role if role in RANKS else "user")
+    needs = verbs.VERBS[verb].role
+    may = role == needs if "enroll" in (needs, role) else role in RANKS and RANKS.index(role) >= RANKS.index(needs)
+    before = world.everything()
+    answer = code(world, verb, principal(role), BODIES[verb])
+    if may:
+        assert answer != "denied" or verb == "enroll"
+    else:
+        assert answer == "denied"
+        assert world.everything() == before
+
+
+@pytest.mark.parametrize("verb", ["vm.start", "vm.shutdown", "vm.destroy", "vm.migrate"])
+@pytest.mark.parametrize("whose", ["own", "foreign", "absent"])
+@pytest.mark.parametrize("role", RANKS)
+def test_object(verb: str, whose: str, role: str) -> None:
+    world = World(2)
+    world.ok("user.add", name="someone", uid=7, role=role)
+    owner = principal(role) if whose == "own" else Principal("other", "user")
+    if whose != "absent":
+        world.create("web", who=owner)
+    answer = code(world, verb, principal(role), {"name": "web"})
+    hidden = whose == "absent" or (whose == "foreign" and role == "user")
+    assert (answer == "not-found") is hidden
+
+
+def test_the_text_for_a_foreign_vm_is_that_for_none() -> None:
+    world = World(1)
+    world.create("web", who=Principal("other", "user"))
+    texts = set()
+    for name in ("web", "nix"):
+        raw = Request("request-x", "vm.destroy", msgspec.Raw(json.dumps({"name": name}).encode()))
+        reply = world.cluster.request(Principal("someone", "user"), raw, None, world.now()).reply
+        assert reply is not None and reply.error is not None
+        texts.add(reply.error.text.replace(name, "NAME"))
+    assert len(texts) == 1
+
+
+@pytest.mark.parametrize("verb", ["", "vm.nix", "__class__", "_answer", "vm.create\n", "x" * 200])
+def test_an_unknown_verb_is_said_to_be_one(verb: str) -> None:
+    assert code(World(0), verb, Principal("root", "admin"), {}) == "unknown-verb"
+
+
+def test_a_record_lowers_what_the_socket_allows() -> None:
+    world = World(1)
+    world.ok("user.add", name="carol", uid=5, role="user")
+    assert code(world, "host.add", Principal("carol", "admin"), {"name": "h9"}) == "denied"
+    world.ok("user.add", name="dave", uid=6, role="admin")
+    assert code(world, "host.add", Principal("dave", "operator"), {"name": "h9"}) == "denied"
+    assert code(world, "host.add", Principal("dave", "admin"), {"name": "h9"}) == ""
+
+
+def test_a_request_without_a_verb_keeps_the_controller_from_starting(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Forgotten(messages.Strict, frozen=True):
+        pass
+
+    monkeypatch.setattr(messages, "Forgotten", Forgotten, raising=False)
+    with pytest.raises(Fault, match="Forgotten"):
+        verbs.check()
+
+
+def test_a_token_is_good_for_one_host_once_and_not_for_ever() -> None:
+    world = World(0)
+    world.ok("host.add", name="h1")
+    token = world.decide("host.add", name="h2").reply
+    assert token is not None
+    secret = json.loads(bytes(token.ok or b""))["extra"]["token"]
+    enroll = Principal("", "enroll")
+    assert code(world, "enroll", enroll, {"token": "0" * 32, "host": "h2", "key": "a" * 40}) == "denied"
+    assert code(world, "enroll", enroll, {"token": secret, "host": "nix", "key": "a" * 40}) == "denied"
+    world.seconds += 3601
+    assert code(world, "enroll", enroll, {"token": secret, "host": "h2", "key": "a" * 40}) == "denied"
+    world.seconds -= 3601
+    assert code(world, "enroll", enroll, {"token": secret, "host": "h2", "key": "a" * 40}) == ""
+    assert code(world, "enroll", enroll, {"token": secret, "host": "h2", "key": "b" * 40}) == "denied"
+    assert world.cluster.host_of_key("a" * 40) == "h-2"
+
+
+def test_a_kept_answer_holds_no_token() -> None:
+    world = World(0)
+    world.decide("host.add", request_id="add-host-1", name="h1")
+    kept = bytes(world.cluster.state.requests["root\nadd-host-1"].reply)
+    assert b"token" not in kept and b"h-1" in kept
+
+
+def test_an_operator_removes_only_their_own_images() -> None:
+    world = World(1)
+    world.ok("user.add", name="someone", uid=7, role="operator")
+    assert code(world, "image.remove", principal("operator"), {"name": "tiny"}) == "denied"
+    assert code(world, "image.remove", Principal("root", "admin"), {"name": "tiny"}) == ""

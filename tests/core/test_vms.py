@@ -1,0 +1,288 @@
+"""What the rules make of a VM's life, seen by who asked for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tashi.agent import events
+from tashi.core.cluster import Principal
+from tashi.core.settings import Settings
+from tests.core.world import GIB, ROOT, World
+
+ALICE, BOB = Principal("alice", "operator"), Principal("bob", "operator")
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_created_vm_runs_and_holds_its_capacity(world: World) -> None:
+    vm = world.create("web", cores=2)
+    assert (vm["state"], vm["host"], vm["owner"]) == ("running", "h1", "root")
+    assert world.rows("host", names=["h1"])[0]["cores_used"] == 2
+    assert world.rows("job", where=["verb=vm.create"])[0]["state"] == "done"
+
+
+def test_many_are_numbered_and_placed_all_or_none(world: World) -> None:
+    answer = world.ok("vm.create", name="n", image="tiny", cores=2, memory_bytes=GIB // 4, count=12)
+    assert sorted(answer.objects.values()) == [f"n-{at:02d}" for at in range(12)]
+    assert {vm["state"] for vm in world.rows()} == {"running"}
+    assert world.job(answer.job)["state"] == "done"
+    problem = world.refused("vm.create", name="m", image="tiny", cores=1, memory_bytes=GIB // 4, count=1)
+    assert problem.code == "no-room"
+
+
+def test_a_refusal_names_each_host_and_its_reason(world: World) -> None:
+    world.create("a", cores=6, host="h1")
+    world.ok("host.drain", name="h2")
+    world.host("h3").up = False
+    world.run(7)
+    problem = world.refused("vm.create", name="b", image="tiny", cores=4, memory_bytes=GIB)
+    assert problem.code == "no-room" and problem.retry
+    assert "h1: needs 4 cores, 2 free" in problem.text
+    assert "h2: drained" in problem.text
+    assert "h3: silent for" in problem.text
+
+
+def test_what_no_host_could_ever_hold_is_impossible_and_never_held(world: World) -> None:
+    problem = world.refused("vm.create", name="b", image="tiny", cores=9, memory_bytes=GIB, hold=True)
+    assert problem.code == "impossible"
+    problem = world.refused("vm.create", name="b", image="tiny", cores=1, memory_bytes=GIB, disk_bytes=101 * GIB)
+    assert problem.code == "impossible"
+
+
+def test_the_pools_disk_is_counted_once(world: World) -> None:
+    world.create("a", disk_bytes=60 * GIB)
+    problem = world.refused("vm.create", name="b", image="tiny", cores=1, memory_bytes=GIB, disk_bytes=60 * GIB)
+    assert problem.code == "no-room" and "pool" in problem.text
+    world.ok("vm.destroy", name="a")
+    world.create("b", disk_bytes=60 * GIB)
+
+
+def test_held_vms_start_first_come_first_served(world: World) -> None:
+    for host in ("h1", "h2", "h3"):
+        world.create(f"full-{host}", cores=8, host=host)
+    first = world.create("first", cores=8, hold=True)
+    second = world.create("second", cores=1, hold=True)
+    assert (first["state"], second["state"]) == ("held", "held")
+    assert "needs 8 cores" in first["reason"]
+    world.ok("vm.destroy", name="full-h2")
+    assert world.vm("first")["state"] == "running"
+    assert world.vm("second")["state"] == "held", "a later one must not pass the first"
+    world.ok("vm.destroy", name="full-h1")
+    assert world.vm("second")["state"] == "running"
+
+
+def test_a_hold_ends_when_its_time_is_over(world: World) -> None:
+    for host in ("h1", "h2", "h3"):
+        world.create(f"full-{host}", cores=8, host=host)
+    answer = world.ok("vm.create", name="w", image="tiny", cores=1, memory_bytes=GIB, hold=True, hold_seconds=5)
+    world.run(7)
+    assert world.vm("w")["state"] == "failed"
+    assert world.job(answer.job)["state"] == "failed"
+    assert "needs 1 cores" in world.vm("w")["reason"]
+
+
+def test_parts_of_one_held_request_start_together(world: World) -> None:
+    for host in ("h1", "h2", "h3"):
+        world.create(f"full-{host}", cores=8, host=host)
+    world.ok("vm.create", name="g", image="tiny", cores=8, memory_bytes=GIB, count=2, hold=True)
+    world.ok("vm.destroy", name="full-h1")
+    assert [vm["state"] for vm in world.rows(where=["name=~^g-"])] == ["held", "held"]
+    world.ok("vm.destroy", name="full-h2")
+    assert [vm["state"] for vm in world.rows(where=["name=~^g-"])] == ["running", "running"]
+
+
+def test_shutdown_stops_and_start_runs_elsewhere_with_nothing_left_behind(world: World) -> None:
+    world.create("web", host="h1")
+    answer = world.ok("vm.shutdown", name="web")
+    assert world.vm("web")["state"] == "stopped"
+    assert world.job(answer.job)["state"] == "done"
+    world.ok("vm.start", name="web", host="h2")
+    vm = world.vm("web")
+    assert (vm["state"], vm["host"]) == ("running", "h2")
+    assert vm["id"] not in world.host("h1").guests
+
+
+def test_a_guest_that_ignores_the_button_goes_on_and_the_operation_says_so(world: World) -> None:
+    world.create("deaf")
+    world.host("h1").holding.add("press_power_button")
+    answer = world.ok("vm.shutdown", name="deaf", timeout_seconds=3)
+    assert world.vm("deaf")["state"] == "shutting-down"
+    world.run(4)
+    assert world.job(answer.job)["state"] == "failed"
+    assert "tvm-destroy" in world.job(answer.job)["reason"]
+    assert world.vm("deaf")["state"] == "running"
+
+
+def test_a_guest_that_ends_by_itself_is_stopped_and_not_started_again(world: World) -> None:
+    vm = world.create("web")
+    world.host("h1").ends(vm["id"])
+    world.run(3)
+    after = world.vm("web")
+    assert after["state"] == "stopped" and after["desired"] == "stopped"
+    assert after["generation"] > vm["generation"]
+    assert world.host("h1").guests[vm["id"]][0] == "stopped"
+
+
+def test_a_start_that_fails_is_told_and_frees_its_capacity(world: World) -> None:
+    world.host("h1").failing["start"] = "no such machine type"
+    answer = world.ok("vm.create", name="web", image="tiny", cores=8, memory_bytes=GIB, host="h1")
+    assert world.vm("web")["state"] == "failed"
+    assert world.vm("web")["reason"] == "no such machine type"
+    assert world.job(answer.job)["reason"] == "no such machine type"
+    assert world.rows("host", names=["h1"])[0]["cores_used"] == 0
+    del world.host("h1").failing["start"]
+    world.ok("vm.start", name="web")
+    assert world.vm("web")["state"] == "running" and not world.vm("web")["reason"]
+
+
+def test_destroy_removes_guest_and_record_and_the_name_is_free(world: World) -> None:
+    vm = world.create("web")
+    world.ok("vm.destroy", name="web")
+    assert world.missing("web") and vm["id"] not in world.host("h1").guests
+    assert world.create("web")["id"] != vm["id"]
+
+
+def test_destroy_takes_over_from_a_start(world: World) -> None:
+    world.host("h1").holding.add("start")
+    start = world.ok("vm.create", name="web", image="tiny", cores=1, memory_bytes=GIB, host="h1")
+    assert world.refused("vm.shutdown", name="web").code == "locked"
+    world.ok("vm.destroy", name="web")
+    assert world.job(start.job)["state"] == "cancelled"
+    assert world.vm("web")["state"] == "destroying", "its record stays until it is proven gone"
+    host = world.host("h1")
+    host.holding.clear()
+    for call in host.held:
+        host.happen(events.Called(call.id, "ok", host.do(call)))
+    world.run(3)
+    assert world.missing("web") and not host.guests
+
+
+def test_locked_names_the_operation(world: World) -> None:
+    world.host("h1").holding.add("start")
+    answer = world.ok("vm.create", name="web", image="tiny", cores=1, memory_bytes=GIB, host="h1")
+    problem = world.refused("vm.shutdown", name="web")
+    assert problem.code == "locked" and answer.job in problem.text and problem.retry
+
+
+def test_a_silent_host_makes_its_vms_unknown_and_starts_nothing_elsewhere(world: World) -> None:
+    vm = world.create("web", host="h2")
+    world.host("h2").up = False
+    world.run(8)
+    assert world.vm("web")["state"] == "unknown"
+    assert "h2 is silent" in world.vm("web")["reason"]
+    assert all(vm["id"] not in world.host(other).guests for other in ("h1", "h3"))
+    assert world.refused("vm.start", name="web").code == "wrong-state"
+    assert any(entry["id"] == vm["id"] and entry["state"] == "unknown" for entry in world.log)
+    world.host("h2").up = True
+    world.host("h2").happen(events.Connected())
+    world.run(2)
+    assert world.vm("web")["state"] == "running"
+
+
+def test_after_a_power_cut_its_vms_are_stopped_and_can_be_started(world: World) -> None:
+    world.create("web", host="h2")
+    world.host("h2").power_cut()
+    world.run(8)
+    assert world.vm("web")["state"] == "unknown"
+    world.host("h2").up = True
+    world.host("h2").start()
+    world.run(2)
+    vm = world.vm("web")
+    assert vm["state"] == "stopped" and "booted anew" in vm["reason"]
+    assert world.host("h2").guests[vm["id"]][0] == "stopped", "nothing starts by itself"
+    world.ok("vm.start", name="web")
+    assert world.vm("web")["state"] == "running"
+
+
+def test_requests_in_the_grace_after_a_start_wait_for_hosts() -> None:
+    world = World(0)
+    world.cluster.loaded(world.now(), 2, world.cluster.revision)
+    world.add_host("h1")
+    world.settle()
+    world.ok("image.add", name="tiny", path="t.raw", format="raw")
+    world.host("h1").up = False
+    world.cluster.state.set_reachable("h-1", "its agent has not reported yet")
+    world.ok("vm.create", name="early", image="tiny", cores=1, memory_bytes=GIB)
+    assert world.vm("early")["state"] == "pending"
+    world.host("h1").up = True
+    world.host("h1").happen(events.Connected())
+    world.run(1)
+    assert world.vm("early")["state"] == "running"
+
+
+def test_the_same_request_id_twice_has_one_effect(world: World) -> None:
+    body = {"name": "web", "image": "tiny", "cores": 1, "memory_bytes": GIB}
+    first = world.decide("vm.create", request_id="same-request", **body)
+    key = "root\nsame-request"
+    answered = world.cluster.state.requests[key]
+    found = type("F", (), {"hash": answered.hash, "reply": bytes(answered.reply)})
+    again = world.decide("vm.create", request_id="same-request", found=found, **body)
+    assert again.reply == first.reply and len(world.rows()) == 1
+    other = world.decide("vm.create", request_id="same-request", found=found, **(body | {"cores": 2}))
+    assert other.reply is not None and other.reply.error is not None and other.reply.error.code == "conflict"
+
+
+def test_a_dry_run_takes_the_same_path_and_changes_nothing(world: World) -> None:
+    before = world.everything()
+    answer = world.ok("vm.create", name="web", image="tiny", cores=1, memory_bytes=GIB, dry_run=True)
+    assert answer.placement == {"web": "h1"} and answer.dry_run
+    assert world.everything() == before
+    assert world.refused("vm.create", name="web", image="tiny", cores=99, memory_bytes=GIB, dry_run=True)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"name": "-rf"}, "name"),
+        ({"name": "a/b"}, "name"),
+        ({"name": "x\n"}, "name"),
+        ({"name": "x" * 64}, "63"),
+        ({"name": "v-17"}, "id"),
+        ({"cores": 0}, "cores"),
+        ({"cores": -1}, "cores"),
+        ({"cores": 2**63}, "cores"),
+        ({"cores": 1.5}, "int"),
+        ({"cores": True}, "int"),
+        ({"memory_bytes": 1}, "memory_bytes"),
+        ({"count": 0}, "count"),
+        ({"disk_bytes": 1024}, "smaller than"),
+        ({"image": "nix"}, "no such image"),
+        ({"nics": ["nix"]}, "no such network"),
+        ({"host": "nix"}, "no such host"),
+        ({"surprise": 1}, "surprise"),
+    ],
+)
+def test_bad_input_is_named_and_changes_nothing(world: World, body: dict[str, object], said: str) -> None:
+    good = {"name": "web", "image": "tiny", "cores": 1, "memory_bytes": GIB}
+    assert said in world.refused("vm.create", **(good | body)).text
+
+
+def test_users_see_and_touch_only_their_own(world: World) -> None:
+    world.create("web", who=ALICE)
+    world.create("web", who=BOB)
+    assert [vm["owner"] for vm in world.rows(who=ALICE)] == ["alice"]
+    world.ok("vm.destroy", who=BOB, name="web")
+    assert world.rows(who=ALICE)[0]["state"] == "running"
+    problem = world.refused("vm.destroy", who=BOB, name=world.rows(who=ALICE)[0]["id"])
+    assert problem.code == "not-found"
+    world.create("web", who=BOB)
+    assert world.refused("vm.destroy", name="web").code == "conflict", "two of that name: root must say which"
+
+
+def test_a_hundred_creates_for_ten_places(world: World) -> None:
+    small = World(1, Settings(pool_bytes=1000 * GIB))
+    small.create("two", cores=3)
+    answers = [small.ask("vm.create", name=f"r{at}", image="tiny", cores=1, memory_bytes=GIB // 4) for at in range(100)]
+    refused = [answer for answer in answers if hasattr(answer, "code")]
+    assert len(answers) - len(refused) == 5
+    assert {answer.code for answer in refused} == {"no-room"}
+    assert all("needs 1 cores, 0 free" in answer.text for answer in refused)
+
+
+def test_root_sees_everything(world: World) -> None:
+    world.create("a", who=ALICE)
+    world.create("b", who=BOB)
+    assert {vm["name"] for vm in world.rows(who=ROOT)} == {"a", "b"}
