@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from tashi.model.clock import Now as Now
 from tashi.wire.messages import AgentMessage, ControllerMessage
-
-
-class Now(NamedTuple):
-    monotonic: float
-    wall: float
 
 
 class Identity(NamedTuple):

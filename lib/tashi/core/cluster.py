@@ -22,7 +22,8 @@ from tashi.core.placement import retry_waiting
 from tashi.core.resend import Resend
 from tashi.core.settings import Settings
 from tashi.core.state import Answered, State
-from tashi.core.turn import CONTROLLER, RANK, Now, Principal, Turn, done_key
+from tashi.core.turn import CONTROLLER, RANK, Principal, Turn, done_key
+from tashi.model.clock import Now
 from tashi.model.host import Host
 from tashi.model.user import User
 from tashi.wire.errors import Code, Refused, TashiError, retry_helps

@@ -12,19 +12,13 @@ from msgspec.structs import replace
 
 from tashi.core.settings import Settings
 from tashi.core.state import State
+from tashi.model.clock import Now
 from tashi.model.job import Job, JobState
 from tashi.model.name import ID_LETTER, kind_of_id, make_id
 from tashi.model.units import stamp
 from tashi.model.vm import Vm
 from tashi.wire.errors import Code, NotFound, Refused
 from tashi.wire.messages import ControllerMessage
-
-
-class Now(NamedTuple):
-    """Two clocks: decisions use ``monotonic`` (seconds), stamps use ``wall`` (seconds since 1970)."""
-
-    monotonic: float
-    wall: float
 
 
 class Principal(NamedTuple):

@@ -2,11 +2,11 @@
 
 Three conversations share one envelope, a JSON object in one frame:
 
-* a command asks (`Request`) and gets exactly one answer (`Reply`; a list's rows follow as a second frame of ready text);
+* a command asks (`Request`) and gets exactly one answer (`Reply`; a list's rows are a second frame);
 * an agent tells (`AgentMessage`: hello, beat, tell), and every `tell` is answered by an `acked`;
 * the controller orders (`ControllerMessage`: welcome, rows, shot), fenced by epoch and generation.
 
-Decoding validates: an integer out of bounds, a wrong type or an unknown field is a bad request and nothing else happens.
+Decoding validates: an integer out of bounds, a wrong type or an unknown field is a bad request, and nothing happens.
 """
 
 from __future__ import annotations
