@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import socket
 
-from tashi.wire.messages import Facts
+from tashi.model.host import Facts
 from tashid.driver.settings import DriverSettings
 
 

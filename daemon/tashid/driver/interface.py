@@ -2,7 +2,8 @@
 
 A driver runs in a worker process, one call at a time, and may be killed at the call's deadline; so every call is
 idempotent or looks first. Errors are `DriverError` (definite: nothing changed) or anything else (unknown: look again).
-One contract suite, tests/contract/test_driver.py, is the definition; what a driver can't do it says by its capabilities.
+One contract suite, tests/contract/test_driver.py, is the definition; what a driver can't do it says by its
+capabilities.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from tashi.wire.messages import Facts, Guest, Seen
+from tashi.model.host import Facts
+from tashi.wire.messages import Guest, Seen
 
 
 class Capability(StrEnum):
@@ -22,6 +24,17 @@ class Capability(StrEnum):
 
 class DriverError(Exception):
     """The call had no effect; the text names the object and the reason."""
+
+
+def spares(only_if: str, seen: Seen) -> bool:
+    """Whether ``remove`` with this ``only_if`` leaves a guest as it is. Raises DriverError for an unknown word."""
+    if only_if == "paused":
+        return seen.state != "paused"
+    if only_if == "never-ran":
+        return not seen.never_ran
+    if only_if:
+        raise DriverError(f"{seen.vm}: remove only if {only_if[:40]!r}: that is not known")
+    return False
 
 
 class MoveStats(NamedTuple):

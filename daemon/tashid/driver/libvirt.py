@@ -228,9 +228,7 @@ class Domain:
         }
         connection = self._raw.connect()
         try:
-            ticket = connection.domainEventRegisterAny(
-                self._raw, libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, take, None
-            )
+            ticket = connection.domainEventRegisterAny(self._raw, libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, take, None)
             try:
                 self._raw.migrateToURI3(peer, parameters, flags)
                 over.wait(FIGURES_SECONDS)

@@ -9,12 +9,13 @@ are answered, because libvirt would make any other call wait for the migration's
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import partial
 
-from tashi.wire.messages import Facts, Guest, GuestState, Seen
-from tashid.driver import accelerator, disks, image_header
+from tashi.model.host import Facts
+from tashi.wire.messages import Guest, GuestState, Seen
+from tashid.driver import accelerator, image_header
+from tashid.driver.disks import delete_disk, make_disk
 from tashid.driver.domain_xml import (
     NAMESPACE,
     PREFIX,
@@ -27,7 +28,7 @@ from tashid.driver.domain_xml import (
     with_generation,
 )
 from tashid.driver.facts import host_facts
-from tashid.driver.interface import Capability, DriverError, MoveJob, MoveStats
+from tashid.driver.interface import Capability, DriverError, MoveJob, MoveStats, spares
 from tashid.driver.libvirt import Connection, Domain, Gone, Unclear
 from tashid.driver.peer import check_peer
 from tashid.driver.pool import absolute_path
@@ -96,18 +97,18 @@ class LibvirtDriver:
                 self._write_generation(domain, generation)
         return self.look(vm)
 
-    def remove(self, vm: str, only_if: str, disks_to_delete: list[str]) -> Seen:
+    def remove(self, vm: str, only_if: str, disks: list[str]) -> Seen:
         domain = self._find_still(vm)
         if domain is not None:
             seen = self._see(domain)
-            if not _ONLY_IF[only_if](seen):
+            if spares(only_if, seen):
                 return seen
             persistent = domain.is_persistent()
             domain.destroy()
             if persistent:
                 domain.undefine()
-        for path in disks_to_delete:
-            disks.delete_disk(self._settings.pool, path)
+        for path in disks:
+            delete_disk(self._settings.pool, path)
         return Seen(vm, "absent")
 
     def stamp(self, vm: str, generation: int) -> Seen:
@@ -203,8 +204,8 @@ class LibvirtDriver:
         xml = domain_xml(guest, generation, place)
         with ExitStack() as undo:
             for disk in guest.disks:
-                if disks.make_disk(pool, disk):
-                    undo.callback(disks.delete_disk, pool, disk.path)
+                if make_disk(pool, disk):
+                    undo.callback(delete_disk, pool, disk.path)
             domain = self._connection.define(xml)
             if is_new:
                 undo.callback(domain.undefine)
@@ -220,13 +221,6 @@ class LibvirtDriver:
         if mark is None:
             raise DriverError(f"{domain.name}: lost its metadata")
         domain.set_metadata(mark_xml(Metadata(mark.vm, generation, mark.disks)), PREFIX, NAMESPACE)
-
-
-_ONLY_IF: dict[str, Callable[[Seen], bool]] = {
-    "": lambda seen: True,
-    "paused": lambda seen: seen.state == "paused",
-    "never-ran": lambda seen: seen.never_ran,
-}
 
 
 def _mark_of(domain: Domain) -> Metadata | None:

@@ -12,84 +12,35 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-import msgspec
-
 from tashi.run.child import Verb, serve, take_channel
-from tashi.wire.messages import Guest
+from tashid.driver.calls import read_args
 from tashid.driver.interface import Driver, DriverError
 from tashid.driver.open import open_driver
 from tashid.driver.settings import load_settings
 
-
-class _Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    pass
-
-
-class _Vm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    vm: str
-
-
-class _VmGeneration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    vm: str
-    generation: int
-
-
-class _Start(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    guest: Guest
-    generation: int
-
-
-class _Remove(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    vm: str
-    only_if: str = ""
-    disks: list[str] = []
-
-
-class _Migrate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    guest: Guest
-    peer: str
-    generation: int
-
-
-class _Image(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    path: str
-    format: str
-    kernel: str = ""
-    initrd: str = ""
-
-
-CALLS: dict[str, tuple[type[msgspec.Struct], Callable[[Driver, Any], object]]] = {
-    "facts": (_Nothing, lambda driver, _: driver.facts()),
-    "inventory": (_Nothing, lambda driver, _: driver.inventory()),
-    "look": (_Vm, lambda driver, a: driver.look(a.vm)),
-    "start": (_Start, lambda driver, a: driver.start(a.guest, a.generation)),
-    "stop": (_VmGeneration, lambda driver, a: driver.stop(a.vm, a.generation)),
-    "remove": (_Remove, lambda driver, a: driver.remove(a.vm, a.only_if, a.disks)),
-    "stamp": (_VmGeneration, lambda driver, a: driver.stamp(a.vm, a.generation)),
-    "press_power_button": (_Vm, lambda driver, a: driver.press_power_button(a.vm)),
-    "migrate": (_Migrate, lambda driver, a: driver.migrate(a.guest, a.peer, a.generation)),
-    "moving": (_Vm, lambda driver, a: driver.moving(a.vm)),
-    "abort_move": (_Vm, lambda driver, a: driver.abort_move(a.vm)),
-    "inspect_image": (_Image, lambda driver, a: driver.inspect_image(a.path, a.format, a.kernel, a.initrd)),
+CALLS: dict[str, Callable[[Driver, Any], object]] = {
+    "facts": lambda driver, _: driver.facts(),
+    "inventory": lambda driver, _: driver.inventory(),
+    "look": lambda driver, a: driver.look(a.vm),
+    "start": lambda driver, a: driver.start(a.guest, a.generation),
+    "stop": lambda driver, a: driver.stop(a.vm, a.generation),
+    "remove": lambda driver, a: driver.remove(a.vm, a.only_if, a.disks),
+    "stamp": lambda driver, a: driver.stamp(a.vm, a.generation),
+    "press_power_button": lambda driver, a: driver.press_power_button(a.vm),
+    "migrate": lambda driver, a: driver.migrate(a.guest, a.peer, a.generation),
+    "moving": lambda driver, a: driver.moving(a.vm),
+    "abort_move": lambda driver, a: driver.abort_move(a.vm),
+    "inspect_image": lambda driver, a: driver.inspect_image(a.path, a.format, a.kernel, a.initrd),
 }
 
 
 def verbs(driver: Callable[[], Driver]) -> Mapping[str, Verb]:
-    """The table for `serve`: arguments checked against their type, then the call."""
+    """The table for `serve`: arguments checked against their shape, then the call."""
 
-    def bind(name: str) -> Verb:
-        shape, call = CALLS[name]
+    def bind(name: str, call: Callable[[Driver, Any], object]) -> Verb:
+        return lambda args: call(driver(), read_args(name, args))
 
-        def verb(args: dict[str, Any]) -> object:
-            try:
-                given = msgspec.convert(args, type=shape)
-            except msgspec.ValidationError as error:
-                raise DriverError(f"{name}: {error}") from error
-            return call(driver(), given)
-
-        return verb
-
-    return {name: bind(name) for name in CALLS}
+    return {name: bind(name, call) for name, call in CALLS.items()}
 
 
 def main(argv: list[str]) -> None:
