@@ -8,12 +8,12 @@ the controller is silent, and nothing is done to a guest that no row names.
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import msgspec
 
+from tashi.agent.desk import Desk, Doing
 from tashi.agent.events import (
-    Call,
     Called,
     Connected,
     Disconnected,
@@ -31,11 +31,9 @@ from tashi.agent.plan import LOOK_SECONDS, call_of, obeyed, why_refused
 from tashi.model.host import Facts
 from tashi.wire.messages import (
     Acked,
-    AgentMessage,
     Beat,
     ControllerMessage,
     Hello,
-    Inventory,
     MoveProgress,
     Pulse,
     Rejected,
@@ -44,7 +42,6 @@ from tashi.wire.messages import (
     Seen,
     Shot,
     ShotDone,
-    Tell,
     Welcome,
 )
 
@@ -58,15 +55,6 @@ SHOT_OUTCOMES: dict[str, Literal["done", "failed", "unknown"]] = {
 SHOT_CALLS = {"power-button": "press_power_button", "abort-move": "abort_move", "inspect-image": "inspect_image"}
 
 
-class Doing(NamedTuple):
-    """What a call under way is for."""
-
-    verb: str
-    vm: str = ""
-    row: Row | None = None
-    job: str = ""
-
-
 class Mind:
     """One agent. ``journal`` is what was written by former steps, of former incarnations too."""
 
@@ -75,10 +63,8 @@ class Mind:
         self.memory = Memory()
         for record in journal:
             self.memory.apply(record)
-        self.welcomed = False
+        self._desk = Desk(self.memory, identity)
         self.heartbeat_seconds, self.missed = 1.0, 5
-        self._seq = self._call = 0
-        self._doing: dict[int, Doing] = {}
         self._busy: dict[str, int] = {}  # vm -> call under way on it
         self._next: dict[str, Row] = {}  # vm -> row that waits for that call
         self._rows: dict[str, Row] = {}  # vm -> row that holds, as it was sent
@@ -93,17 +79,16 @@ class Mind:
         self._pulse_at = 0.0
         self._retell_due = 0.0
         self._retells = 0
-        self._out: Steps = Steps([], [], [])
         self._interrupted = [job for job, done in self.memory.shots.items() if done is None]
 
     def step(self, event: Event, now: Now) -> Steps:
         """Take one event in."""
-        self._out = Steps([], [], [])
+        steps = self._desk.clear()
         match event:
             case Connected():
                 self._hello()
             case Disconnected():
-                self.welcomed = False
+                self._desk.listening = False
             case Heard(message):
                 self._heard(message, now)
             case Called():
@@ -116,12 +101,17 @@ class Mind:
             case Tick():
                 pass
         self._on_time(now)
-        return self._out
+        return steps
+
+    @property
+    def welcomed(self) -> bool:
+        """Whether the controller has greeted us on this connection."""
+        return self._desk.listening
 
     def next_tick(self) -> float:
         """When a `Tick` is due, in monotonic seconds."""
         due = [self._inventory_due]
-        if self.welcomed:
+        if self._desk.listening:
             due.append(self._beat_due)
             if self.memory.outbox:
                 due.append(self._retell_due)
@@ -129,28 +119,28 @@ class Mind:
 
     def deaf(self, now: Now) -> bool:
         """Whether the controller should have been heard by now: time to build the socket anew."""
-        return self.welcomed and now.monotonic - self._pulse_at > self.heartbeat_seconds * self.missed
+        return self._desk.listening and now.monotonic - self._pulse_at > self.heartbeat_seconds * self.missed
 
     # -- hearing ----------------------------------------------------------------------------------------------------
     def _hello(self) -> None:
-        self.welcomed = False
+        self._desk.listening = False
         who = self.identity
-        self._send(Hello(who.host, who.uuid, who.boot_id, who.incarnation, self.memory.epoch, self.facts))
+        self._desk.send(Hello(who.host, who.uuid, who.boot_id, who.incarnation, self.memory.epoch, self.facts))
 
     def _heard(self, message: ControllerMessage, now: Now) -> None:
         self._pulse_at = now.monotonic
         if isinstance(message, Rejected):
-            self.welcomed = False
+            self._desk.listening = False
             return
         if isinstance(message, Acked):
             seqs = [seq for seq in message.seqs if (message.incarnation, seq) in self.memory.outbox]
             if seqs:
-                self._note({"is": "acked", "incarnation": message.incarnation, "seqs": seqs})
+                self._desk.note({"is": "acked", "incarnation": message.incarnation, "seqs": seqs})
             return
         if message.epoch < self.memory.epoch:
             return  # a controller that another has replaced: it changes nothing here
         if message.epoch > self.memory.epoch:
-            self._note({"is": "epoch", "epoch": message.epoch})
+            self._desk.note({"is": "epoch", "epoch": message.epoch})
         match message:
             case Welcome():
                 self._welcome(message, now)
@@ -163,7 +153,7 @@ class Mind:
                 pass
 
     def _welcome(self, message: Welcome, now: Now) -> None:
-        self.welcomed = True
+        self._desk.listening = True
         self.heartbeat_seconds, self.missed = message.heartbeat_seconds, message.missed
         for job in self._interrupted:
             self._shot_over(ShotDone(job, "unknown", "the agent was interrupted"))
@@ -177,11 +167,11 @@ class Mind:
         why_refused_ = why_refused(told, row)
         if why_refused_:
             seen = self._states.get(row.vm) or Seen(row.vm, "absent")
-            self._tell(msgspec.structs.replace(seen, outcome="refused", reason=why_refused_, row_generation=0))
+            self._desk.tell(msgspec.structs.replace(seen, outcome="refused", reason=why_refused_, row_generation=0))
             return
         again = told is not None and told.generation == row.generation and told.role == row.role
         if not again:
-            self._note({"is": "row", "vm": row.vm, "generation": row.generation, "role": row.role})
+            self._desk.note({"is": "row", "vm": row.vm, "generation": row.generation, "role": row.role})
         self._rows[row.vm] = row
         if row.vm in self._busy:
             self._row_while_busy(row, again)
@@ -193,17 +183,17 @@ class Mind:
             self._carry_out(row)
 
     def _row_while_busy(self, row: Row, again: bool) -> None:
-        doing = self._doing[self._busy[row.vm]]
+        doing = self._desk.doing[self._busy[row.vm]]
         if again:
             return  # it is being done
         self._next[row.vm] = row
         under_way = doing.row is not None and doing.row.role == "source"
         if under_way and doing.row is not None and row.generation > doing.row.generation:
-            self._start("abort_move", {"vm": row.vm}, LOOK_SECONDS, Doing("abort_move"))
+            self._desk.call("abort_move", {"vm": row.vm}, LOOK_SECONDS, Doing("abort_move"))
 
     def _carry_out(self, row: Row) -> None:
         verb, args, seconds = call_of(row)
-        self._busy[row.vm] = self._start(verb, args, seconds, Doing(verb, row.vm, row))
+        self._busy[row.vm] = self._desk.call(verb, args, seconds, Doing(verb, row.vm, row))
 
     def _carried_out(self, called: Called, doing: Doing) -> None:
         """A row's call is over: note how it went, tell it, go on with what waits."""
@@ -231,14 +221,14 @@ class Mind:
 
     def _outcome(self, row: Row, outcome: str, reason: str, stats: dict[str, float] | None = None) -> None:
         told = Told(row.generation, row.role, outcome, reason[:200], stats or {})
-        self._note(outcome_record(row.vm, told))
+        self._desk.note(outcome_record(row.vm, told))
 
     # -- looking ----------------------------------------------------------------------------------------------------
     def _look(self, vm: str) -> None:
         if vm in self._busy:
             self._look_again.add(vm)
         else:
-            self._busy[vm] = self._start("look", {"vm": vm}, LOOK_SECONDS, Doing("look", vm))
+            self._busy[vm] = self._desk.call("look", {"vm": vm}, LOOK_SECONDS, Doing("look", vm))
 
     def _looked(self, called: Called, doing: Doing) -> None:
         if called.outcome != "ok":
@@ -268,7 +258,7 @@ class Mind:
         told = self.memory.told.get(seen.vm)
         if told is None or told.role != "source" or seen.moving or told.outcome in ("done", "failed"):
             return
-        if seen.vm in self._busy and self._doing[self._busy[seen.vm]].verb == "migrate":
+        if seen.vm in self._busy and self._desk.doing[self._busy[seen.vm]].verb == "migrate":
             return
         row = Row(seen.vm, "source", told.generation)
         if seen.state == "absent":
@@ -288,7 +278,7 @@ class Mind:
         guests = [msgspec.convert(each, Seen) for each in called.value]
         ours = {seen.vm: seen for seen in guests if not seen.foreign}
         for record in self.memory.prune():
-            self._note(record)
+            self._desk.note(record)
         for vm, told in self.memory.told.items():
             if not (told.role == "absent" and told.outcome == "done"):
                 ours.setdefault(vm, Seen(vm, "absent"))
@@ -296,12 +286,9 @@ class Mind:
             if seen.vm not in self._busy and seen.vm not in self._newer:
                 self._states[seen.vm] = seen
                 self._follow_move(seen)
-        if self.welcomed:
-            self._seq += 1
+        if self._desk.listening:
             whole = [self._dressed(self._states.get(vm, seen)) for vm, seen in ours.items()]
-            whole += [seen for seen in guests if seen.foreign]
-            who = self.identity
-            self._send(Inventory(who.incarnation, self._seq, who.boot_id, whole))
+            self._desk.tell_all(whole + [seen for seen in guests if seen.foreign])
 
     # -- one-shots --------------------------------------------------------------------------------------------------
     def _shot(self, shot: Shot) -> None:
@@ -309,7 +296,7 @@ class Mind:
         if shot.job in self.memory.shots:
             done = self.memory.shots[shot.job]
             if done is not None and not self.memory.is_telling(shot.job):
-                self._tell_shot(msgspec.convert(done, ShotDone))
+                self._desk.tell(shot=msgspec.convert(done, ShotDone))
             return
         told = self.memory.told.get(shot.vm)
         if shot.vm and told is not None and shot.generation < told.generation:
@@ -317,17 +304,17 @@ class Mind:
                 ShotDone(shot.job, "failed", f"generation {shot.generation} is older than {told.generation}")
             )
             return
-        self._note({"is": "shot", "job": shot.job})
+        self._desk.note({"is": "shot", "job": shot.job})
         args = {"vm": shot.vm} if shot.vm else dict(shot.args)
-        self._start(SHOT_CALLS[shot.action], args, max(1.0, shot.seconds), Doing("shot", shot.vm, job=shot.job))
+        self._desk.call(SHOT_CALLS[shot.action], args, max(1.0, shot.seconds), Doing("shot", shot.vm, job=shot.job))
 
     def _shot_called(self, called: Called, doing: Doing) -> None:
         result = {key: str(value) for key, value in called.value.items()} if isinstance(called.value, dict) else {}
         self._shot_over(ShotDone(doing.job, SHOT_OUTCOMES[called.outcome], called.text[:200], result))
 
     def _shot_over(self, done: ShotDone) -> None:
-        self._note({"is": "shot", "job": done.job, "done": msgspec.to_builtins(done)})
-        self._tell_shot(done)
+        self._desk.note({"is": "shot", "job": done.job, "done": msgspec.to_builtins(done)})
+        self._desk.tell(shot=done)
 
     # -- telling ----------------------------------------------------------------------------------------------------
     def _dressed(self, seen: Seen) -> Seen:
@@ -345,50 +332,33 @@ class Mind:
 
     def _tell_state(self, vm: str, exited: bool = False) -> None:
         seen = self._dressed(self._states[vm])
-        self._tell(msgspec.structs.replace(seen, exited=True) if exited else seen)
-
-    def _tell(self, seen: Seen) -> None:
-        self._seq += 1
-        who = self.identity
-        self._post(Tell(who.incarnation, self._seq, who.boot_id, seen=seen))
-
-    def _tell_shot(self, done: ShotDone) -> None:
-        self._seq += 1
-        who = self.identity
-        self._post(Tell(who.incarnation, self._seq, who.boot_id, shot=done))
-
-    def _post(self, message: Tell) -> None:
-        """Into the outbox; sent at once when somebody listens."""
-        self._note({"is": "tell", "message": msgspec.to_builtins(message)})
-        if self.welcomed:
-            self._send(message)
+        self._desk.tell(msgspec.structs.replace(seen, exited=True) if exited else seen)
 
     # -- time -------------------------------------------------------------------------------------------------------
     def _on_time(self, now: Now) -> None:
         if now.monotonic >= self._inventory_due and not self._inventory_call:
             self._inventory_due = now.monotonic + INVENTORY_SECONDS
             self._newer.clear()
-            self._inventory_call = self._start("inventory", {}, LOOK_SECONDS, Doing("inventory"))
-        if not self.welcomed:
+            self._inventory_call = self._desk.call("inventory", {}, LOOK_SECONDS, Doing("inventory"))
+        if not self._desk.listening:
             return
         if now.monotonic >= self._beat_due:
             self._beat_due = now.monotonic + self.heartbeat_seconds
-            self._send(Beat(self._degraded, list(self._moves.values())))
+            self._desk.send(Beat(self._degraded, list(self._moves.values())))
             self._ask_moves()
         if self.memory.outbox and now.monotonic >= self._retell_due:
             delay = RETELL_SECONDS[min(self._retells, len(RETELL_SECONDS) - 1)]
             self._retells, self._retell_due = self._retells + 1, now.monotonic + delay
-            for kept in self.memory.outbox.values():
-                self._send(msgspec.convert(kept, Tell))
+            self._desk.tell_again()
         elif not self.memory.outbox:
             self._retells, self._retell_due = 0, now.monotonic + RETELL_SECONDS[0]
 
     def _ask_moves(self) -> None:
         """How far migrations from here are: asked beside the call that makes them."""
-        asked = {doing.vm for doing in self._doing.values() if doing.verb == "moving"}
-        for doing in list(self._doing.values()):
+        asked = {doing.vm for doing in self._desk.doing.values() if doing.verb == "moving"}
+        for doing in list(self._desk.doing.values()):
             if doing.verb == "migrate" and doing.vm not in asked:
-                self._start("moving", {"vm": doing.vm}, LOOK_SECONDS, Doing("moving", doing.vm, doing.row))
+                self._desk.call("moving", {"vm": doing.vm}, LOOK_SECONDS, Doing("moving", doing.vm, doing.row))
 
     def _progress(self, called: Called, doing: Doing) -> None:
         if called.outcome != "ok" or not isinstance(called.value, dict) or doing.row is None:
@@ -398,7 +368,7 @@ class Mind:
 
     # -- calls ------------------------------------------------------------------------------------------------------
     def _called(self, called: Called, now: Now) -> None:
-        doing = self._doing.pop(called.id, None)
+        doing = self._desk.doing.pop(called.id, None)
         if doing is None:
             return
         self._newer.add(doing.vm)
@@ -427,16 +397,3 @@ class Mind:
         elif vm in self._look_again:
             self._look_again.discard(vm)
             self._look(vm)
-
-    def _start(self, verb: str, args: dict[str, Any], seconds: float, doing: Doing) -> int:
-        self._call += 1
-        self._doing[self._call] = doing
-        self._out.calls.append(Call(self._call, verb, args, seconds))
-        return self._call
-
-    def _note(self, record: dict[str, Any]) -> None:
-        self.memory.apply(record)
-        self._out.journal.append(record)
-
-    def _send(self, message: AgentMessage) -> None:
-        self._out.messages.append(message)
