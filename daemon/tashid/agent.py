@@ -22,6 +22,7 @@ from tashi.agent.events import (
     DriverUp,
     Event,
     Heard,
+    Identity,
     Now,
     Steps,
 )
@@ -31,7 +32,7 @@ from tashi.config import Config
 from tashi.model.host import Facts
 from tashi.run.events import EventSource
 from tashi.run.log import Log
-from tashi.run.loop import Loop, Source, Timer
+from tashi.run.loop import Loop, Timer
 from tashi.run.notify import Notifier
 from tashi.run.outbox import Outbox
 from tashi.run.workers import Outcome, Pool
@@ -40,7 +41,7 @@ from tashi.wire.messages import AgentMessage, Beat, ControllerMessage, Rejected
 from tashid import start
 from tashid.driver.settings import DriverSettings, dump_settings
 from tashid.enroll import Enrolled, enroll, enrolled
-from tashid.identity import identity, lock_state
+from tashid.identity import Machine, identity, lock_state
 from tashid.link import Link
 
 NAME = "tashi-agent"
@@ -58,14 +59,9 @@ _encode = msgspec.json.Encoder().encode
 
 def main(argv: list[str] | None = None) -> int:
     """Parse, run, and return the exit status."""
-    parser = start.parser(
-        NAME, "Make this host's guests what the controller wants, and tell it what is. Runs until SIGTERM."
-    )
-    parser.add_argument(
-        "--enroll",
-        metavar="FILE",
-        help="register this host with the document that thost-add printed (-: stdin), and end",
-    )
+    parser = start.parser(NAME, "Make this host's guests as the controller wants them, and tell it how they are.")
+    wanted = "register this host with the document that thost-add printed (-: standard input), and end"
+    parser.add_argument("--enroll", metavar="FILE", help=wanted)
     return start.run(NAME, parser.parse_args(argv), serve)
 
 
@@ -79,10 +75,10 @@ def serve(config: Config, options: argparse.Namespace, log: Log) -> None:
         if options.enroll is not None:
             sys.stdout.write(f"{enroll(state, options.enroll)}: enrolled\n")
             return
-        me = enrolled(state)
+        me, who = enrolled(state), identity(state)
         outbox = Outbox(os.path.join(state, "journal"))
         try:
-            _Agent(config, me, outbox, log).run()
+            _Agent(config, me, who, outbox, log).run()
         finally:
             outbox.close()
         log.notice("stopped")
@@ -98,8 +94,9 @@ def clock() -> Now:
 class _Agent:
     """Everything with a file descriptor, and the mind that tells it what to do."""
 
-    def __init__(self, config: Config, me: Enrolled, outbox: Outbox, log: Log) -> None:
-        self._log, self._outbox, self._config, self._me = log, outbox, config, me
+    def __init__(self, config: Config, me: Enrolled, who: Machine, outbox: Outbox, log: Log) -> None:
+        self._log, self._outbox, self._me = log, outbox, me
+        self._identity = Identity(me.host, who.uuid, who.boot_id, who.incarnation)
         self._loop = Loop(Notifier())
         settings = dump_settings(_driver_settings(config, me.host)).decode()
         worker = [sys.executable, "-m", "tashid.driver.worker", settings]
@@ -142,7 +139,7 @@ class _Agent:
             self._loop.after(AGAIN_SECONDS, self._ask_facts)
             return
         facts = msgspec.convert(outcome.value, Facts)
-        who = identity(self._config.agent.state, self._me.host)
+        who = self._identity
         self._mind = Mind(self._outbox.records, who, facts)
         self._log.notice(
             "started", host=who.host, incarnation=who.incarnation, boot=who.boot_id,

@@ -1,7 +1,7 @@
 """How a host gets its place: a key pair made here, and a one-time token that buys its public half a record.
 
-No private key ever travels. What is left is ``agent.key`` and ``enrolled.toml`` in the agent's state; the token is worth
-nothing any more. Doing it again with the same document and key gets the same answer.
+No private key ever travels. What is left is ``agent.key`` and ``enrolled.toml`` in the agent's state; the token is
+worth nothing any more. Doing it again with the same document and key gets the same answer.
 """
 
 from __future__ import annotations
@@ -89,9 +89,7 @@ def _document(file: str) -> Document:
     try:
         document = msgspec.convert(tomllib.loads(data.decode()), Document)
     except ValueError as error:
-        raise Refused(
-            Code.BAD_REQUEST, f"{file}: not an enrolment document: {error}", "thost-add prints one"
-        ) from error
+        raise Refused(Code.BAD_REQUEST, f"{file}: not what thost-add prints: {error}") from error
     if not document.enroll or not document.controller:
         raise Refused(Code.BAD_REQUEST, f"{file}: names no controller", "set [controller] listen and address there")
     return document

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+from typing import NamedTuple
 
-from tashi.agent.events import Identity
 from tashi.run.files import write_durably
 from tashi.wire.errors import Code, Fault, Refused, Unavailable
 
@@ -17,10 +17,17 @@ MACHINE_ID_FILE = "/etc/machine-id"
 BOOT_ID_FILE = "/proc/sys/kernel/random/boot_id"
 
 
-def identity(state: str, host: str) -> Identity:
+class Machine(NamedTuple):
+    """The machine's own id, the id of its boot, and the number of this start of its agent."""
+
+    uuid: str
+    boot_id: str
+    incarnation: int
+
+
+def identity(state: str) -> Machine:
     """Who this agent is, with a new incarnation. Raises TashiError when the machine can't say who it is."""
-    return Identity(
-        host,
+    return Machine(
         _id_in(os.environ.get("TASHI_MACHINE_ID_FILE") or MACHINE_ID_FILE),
         _id_in(os.environ.get("TASHI_BOOT_ID_FILE") or BOOT_ID_FILE),
         _next_incarnation(os.path.join(state, "incarnation")),

@@ -149,10 +149,7 @@ class Shell:
             return Decision(reply=problem(request.id, Refused(Code.DENIED, "you are not served here")))
         if who.role == "enroll" and not self._enrolments.take(now.monotonic):
             return Decision(reply=problem(request.id, Refused(Code.BUSY, "too many enrolments at a time")))
-        decision = self._cluster.request(who, request, self._found(who, request), now)
-        if decision.park is not None and self._watchers.full(who.name):
-            return Decision(reply=problem(request.id, Refused(Code.BUSY, f"{who.name} watches too often at a time")))
-        return decision
+        return self._cluster.request(who, request, self._found(who, request), now)
 
     def _found(self, who: Principal, request: Request) -> Found | None:
         """What this request id was answered before: in this batch, or ever."""
@@ -207,7 +204,7 @@ class Shell:
             newest = self._cluster.connection_of(host)
             if newest is not None:
                 self._send(newest, [order])
-        self._watchers.committed(batch.log, now)
+        self._watchers.committed(batch.log)
         self._watchers.wake(batch.wake)
         self._park(batch, now)
 
@@ -233,7 +230,11 @@ class Shell:
 
     def _park(self, batch: _Batch, now: float) -> None:
         for connection, park in batch.parks:
-            self._watchers.add(partial(self._reply_to, connection), park, now)
+            if self._watchers.full(park.principal):
+                busy = Refused(Code.BUSY, f"{park.principal} watches too often at a time")
+                self._reply_to(connection, problem(park.request, busy))
+            else:
+                self._watchers.add(partial(self._reply_to, connection), park, now)
 
     def _reply_to(self, connection: Hashable, reply: Reply) -> None:
         self._send(connection, [_encode(reply)])

@@ -24,6 +24,7 @@ import zmq
 from tashi.config import Controller
 from tashi.run.keys import KeyPair
 from tashi.run.log import Log
+from tashi.wire.errors import Code, Refused
 from tashid.principal import Peer, uid_of_address
 from tashid.shell import Incoming
 
@@ -135,7 +136,7 @@ class Sockets:
         # Nobody may connect between bind and chmod: the socket is made in this thread, with this mask.
         before = os.umask(0o177)
         try:
-            socket.bind(f"ipc://{path}")
+            _bind(socket, f"ipc://{path}")
         finally:
             os.umask(before)
         if door.role != "admin":
@@ -162,7 +163,7 @@ class Sockets:
             socket.setsockopt(zmq.ZAP_DOMAIN, door.name.encode())
             for address in addresses(settings.listen):
                 host = f"[{address}]" if ":" in address else address
-                socket.bind(f"tcp://{host}:{ports[door.name]}")
+                _bind(socket, f"tcp://{host}:{ports[door.name]}")
 
 
 def addresses(listen: tuple[str, ...]) -> list[str]:
@@ -170,6 +171,13 @@ def addresses(listen: tuple[str, ...]) -> list[str]:
     if "::" in listen and "0.0.0.0" in listen:
         return [each for each in listen if each != ("0.0.0.0" if os.path.exists("/proc/net/if_inet6") else "::")]
     return list(listen)
+
+
+def _bind(socket: zmq.Socket[bytes], address: str) -> None:
+    try:
+        socket.bind(address)
+    except zmq.ZMQError as error:
+        raise Refused(Code.IMPOSSIBLE, f"{address}: {error.strerror}", "see [controller] in tashi.toml") from error
 
 
 def _read(door: Door, socket: zmq.Socket[bytes], sender: bytes) -> Incoming:

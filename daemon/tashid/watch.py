@@ -3,7 +3,8 @@
 Theory of operation. A reader is first answered from the log, as far as it is behind. One that has seen everything is
 parked. From then on only new entries can concern it, and each commit brings them here: a reader of certain objects or
 of an operation is found by their ids and answered at once; readers without ids are answered together, at most four
-times a second, and those that wait for the same are given the same encoded answer.
+times a second, and those that wait for the same are given the same encoded answer. (One that reads what is older than
+the last of these times is catching up, and is not kept waiting.)
 
 Recent entries are kept in memory, because those who wait for their own request ask for the last few, over and over.
 """
@@ -69,8 +70,8 @@ class Watchers:
         self._count: dict[str, int] = {}
         self._ends: list[tuple[float, int, _Reader]] = []
         self._serial = 0
-        self._fresh: list[Entry] = []  # not yet shown to the readers without ids
-        self._flush_at = 0.0
+        self._flushed = head  # what readers without ids were last answered up to
+        self._flush_at = float("-inf")  # when they may be answered again
 
     def full(self, principal: str) -> bool:
         """Whether this principal has as many readers parked as one may have."""
@@ -78,9 +79,7 @@ class Watchers:
 
     def add(self, to: Callable[[Reply], None], park: Park, now: float) -> None:
         """Answer from the log, or park. ``to`` is called once. ``now`` in monotonic seconds."""
-        changes = self._behind(park)
-        if changes.entries or changes.snapshot or changes.revision < self.head or not park.wait_seconds:
-            to(_reply(park, _encode(changes), changes.revision))
+        if self._answered_now(to, park, now):
             return
         reader = _Reader(to, park, now + park.wait_seconds)
         self._count[park.principal] = self._count.get(park.principal, 0) + 1
@@ -91,7 +90,7 @@ class Watchers:
         if not _keys(park):
             self._general.add(reader)
 
-    def committed(self, entries: list[Entry], now: float) -> None:
+    def committed(self, entries: list[Entry]) -> None:
         """New entries of the log, durable by now."""
         if not entries:
             return
@@ -99,34 +98,45 @@ class Watchers:
         self._recent.extend(entries)
         if self._by_id:
             self._answer_concerned(entries)
-        if self._general:
-            self._fresh.extend(entries)
-            self._flush_at = max(self._flush_at, now)
 
     def wake(self, ids: Iterable[str]) -> None:
         """Answer who waits for these objects, with nothing: there is no entry, but something to look at."""
         for reader in {reader for each in ids for reader in self._by_id.get(each, ())}:
-            self._answer(reader, _encode(Changes([], self.head)))
+            self._answer(reader, Changes([], self.head))
 
     def tick(self, now: float) -> None:
         """Answer the readers without ids if it is time, and those whose time is over."""
-        if self._fresh and now >= self._flush_at:
-            self._flush()
-            self._flush_at = now + FLUSH_SECONDS
+        if self._to_flush() and now >= self._flush_at:
+            self._flush(now)
         while self._ends and (self._ends[0][2].answered or self._ends[0][0] <= now):
             reader = heappop(self._ends)[2]
             if not reader.answered:
-                wanted = self._fresh_for(reader.park) if reader in self._general else []
-                self._answer(reader, _encode(self._page(reader.park, wanted)))
+                self._answer(reader, self._behind(reader.park))
 
     def next_tick(self) -> float | None:
         """When `tick` has something to do, in monotonic seconds."""
         times = [self._ends[0][0]] if self._ends else []
-        if self._fresh:
+        if self._to_flush():
             times.append(self._flush_at)
         return min(times, default=None)
 
     # -- inside -----------------------------------------------------------------------------------------------------
+    def _answered_now(self, to: Callable[[Reply], None], park: Park, now: float) -> bool:
+        """Answer a reader that is behind, unless it has to wait for its turn."""
+        general = not _keys(park)
+        if general and park.wait_seconds and park.after >= self._flushed and now < self._flush_at:
+            return False
+        changes = self._behind(park)
+        if not (_tells(changes, self.head) or not park.wait_seconds):
+            return False
+        if general and park.after >= self._flushed:
+            self._flushed, self._flush_at = self.head, now + FLUSH_SECONDS
+        to(_reply(park, _encode(changes), changes.revision))
+        return True
+
+    def _to_flush(self) -> bool:
+        return bool(self._general) and self.head > self._flushed
+
     def _behind(self, park: Park) -> Changes:
         """What a reader has not seen yet."""
         if park.after >= self.head:
@@ -155,26 +165,24 @@ class Watchers:
                         seen.append(entry)
         for reader, wanted in found.items():
             if wanted:
-                self._answer(reader, _encode(self._page(reader.park, wanted)))
+                self._answer(reader, self._page(reader.park, wanted))
 
-    def _fresh_for(self, park: Park) -> list[Entry]:
-        return [entry for entry in self._fresh if entry.revision > park.after and _wants(park, entry)]
-
-    def _flush(self) -> None:
-        encoded: dict[tuple[str, frozenset[str], int, int], bytes | None] = {}
-        oldest = self._fresh[0].revision - 1
+    def _flush(self, now: float) -> None:
+        self._flushed, self._flush_at = self.head, now + FLUSH_SECONDS
+        found: dict[tuple[str, frozenset[str], int, int], tuple[Changes, bytes]] = {}
         for reader in list(self._general):
             park = reader.park
-            group = (park.owner, park.kinds, park.limit, max(park.after, oldest))
-            if group not in encoded:
-                wanted = self._fresh_for(park)
-                encoded[group] = _encode(self._page(park, wanted)) if wanted else None
-            answer = encoded[group]
-            if answer is not None:
-                self._answer(reader, answer)
-        self._fresh.clear()
+            group = (park.owner, park.kinds, park.limit, park.after)
+            if group not in found:
+                changes = self._behind(park)
+                found[group] = (changes, _encode(changes))
+            changes, encoded = found[group]
+            if _tells(changes, self.head):
+                self._answer(reader, changes, encoded)
+            else:
+                reader.park = park._replace(after=self.head)  # all up to here does not concern it
 
-    def _answer(self, reader: _Reader, changes: bytes) -> None:
+    def _answer(self, reader: _Reader, changes: Changes, encoded: bytes = b"") -> None:
         park = reader.park
         reader.answered = True
         self._general.discard(reader)
@@ -186,7 +194,12 @@ class Watchers:
         self._count[park.principal] -= 1
         if not self._count[park.principal]:
             del self._count[park.principal]
-        reader.to(_reply(park, changes, self.head))
+        reader.to(_reply(park, encoded or _encode(changes), changes.revision))
+
+
+def _tells(changes: Changes, head: int) -> bool:
+    """Whether an answer has something in it that its reader did not know."""
+    return bool(changes.entries) or changes.snapshot or changes.revision < head
 
 
 def _keys(park: Park) -> frozenset[str]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
 import socket
 from collections.abc import Callable, Mapping
@@ -25,15 +26,17 @@ PR_SET_PDEATHSIG = 1  # prctl(2)
 Verb = Callable[[dict[str, Any]], object]
 
 
-def take_channel(parent: int | None = None) -> socket.socket:
+def take_channel() -> socket.socket:
     """The channel, out of the reach of grandchildren; from now on this process dies when its parent does.
 
-    A call that outlived its agent could undo what the next agent does. ``parent`` is the pid that started us.
+    A call that outlived its agent could undo what the next agent does.
     """
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if parent is not None and os.getppid() != parent:
-        os._exit(1)  # it died before we asked to be told
     channel = socket.socket(fileno=os.dup(0))
+    hung_up = select.poll()
+    hung_up.register(channel, select.POLLHUP)
+    if hung_up.poll(0):
+        os._exit(1)  # it died before we asked to be told
     os.set_inheritable(channel.fileno(), False)
     channel.setblocking(True)
     null = os.open(os.devnull, os.O_RDONLY)

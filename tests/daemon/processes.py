@@ -1,0 +1,191 @@
+"""A controller as a real process on a folder of its own, and clients that talk to it frame by frame."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from tashi.run.keys import KeyPair, new_pair, read_pair
+
+ROOT = Path(__file__).parents[2]
+PORTS = ("user", "admin", "agent", "enroll")
+PATIENCE = 20.0  # seconds; a loaded machine is slow, not wrong
+
+
+def environment() -> dict[str, str]:
+    """What daemons under test see."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "HOME") if name in os.environ}
+    return {**kept, "PYTHONPATH": f"{ROOT / 'lib'}:{ROOT / 'daemon'}:{ROOT}"}
+
+
+def until(true: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
+    """Wait until something is so, and return it."""
+    end = time.monotonic() + seconds
+    while not (value := true()):
+        assert time.monotonic() < end, f"not in {seconds} s: {what}"
+        time.sleep(0.01)
+    return value
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback that nobody uses at the moment."""
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in held]
+    for each in held:
+        each.close()
+    return ports
+
+
+class Controller:
+    """One controller's folder; the process can be started, killed and started again."""
+
+    def __init__(self, listen: str = '["127.0.0.1"]', group: str = "", more: str = "") -> None:
+        # Not pytest's own folder: another uid must be able to get to the sockets.
+        self.folder = Path(tempfile.mkdtemp(prefix="tashi-"))
+        self.folder.chmod(0o755)
+        self.ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+        ports = "\n".join(f"{name}_port = {port}" for name, port in self.ports.items())
+        self.config = self.folder / "tashi.toml"
+        self.config.write_text(
+            f'[controller]\nstate = "{self.folder}/state"\nrun = "{self.folder}/run"\nlisten = {listen}\n'
+            f'address = "127.0.0.1"\ngroup = "{group or "no-such-group"}"\n{ports}\n{more}\n'
+        )
+        self.process: subprocess.Popen[bytes] | None = None
+        self.context = zmq.Context()
+
+    @property
+    def log(self) -> str:
+        path = self.folder / "log"
+        return path.read_text() if path.exists() else ""
+
+    @property
+    def server_key(self) -> str:
+        return read_pair(str(self.folder / "state/server.key")).public
+
+    def spawn(self) -> subprocess.Popen[bytes]:
+        """Start it and don't wait."""
+        with open(self.folder / "log", "ab") as log:
+            return subprocess.Popen(
+                [sys.executable, ROOT / "cmd/tashi-controller", "--config", self.config],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment(),
+            )
+
+    def start(self) -> Controller:
+        """Start it and wait until it serves."""
+        before = self.log.count(" serving ")
+        self.process = process = self.spawn()
+
+        def serves() -> bool:
+            assert process.poll() is None, f"it ended:\n{self.log}"
+            return self.log.count(" serving ") > before
+
+        until(serves, f"the controller serves:\n{self.log}")
+        return self
+
+    def kill(self) -> None:
+        """As a power cut would."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> int:
+        """In good order; its exit status."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE)
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self.context.destroy(linger=0)
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+        shutil.rmtree(self.folder)
+
+    def local(self, name: str = "admin.sock") -> Asker:
+        """A client on a local socket."""
+        return Asker(self.context, f"ipc://{self.folder}/run/{name}")
+
+    def remote(self, port: str, pair: KeyPair | None = None, host: str = "127.0.0.1") -> Asker:
+        """A client on a tcp port, with a key of its own if none is given."""
+        return Asker(self.context, f"tcp://{host}:{self.ports[port]}", self.server_key, pair or new_pair())
+
+    def descriptors(self) -> int:
+        """How many descriptors it has open."""
+        assert self.process is not None
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def resident_bytes(self) -> int:
+        """Its memory, as the kernel counts it."""
+        assert self.process is not None
+        with open(f"/proc/{self.process.pid}/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class Asker:
+    """A DEALER that sends what it is told and waits for what comes."""
+
+    def __init__(
+        self, context: zmq.Context[zmq.Socket[bytes]], address: str, server_key: str = "", pair: KeyPair | None = None
+    ) -> None:
+        self.socket = context.socket(zmq.DEALER)
+        self.socket.linger = 0
+        self.socket.ipv6 = True
+        if pair is not None:
+            self.socket.curve_serverkey = server_key.encode()
+            self.socket.curve_publickey, self.socket.curve_secretkey = pair.public.encode(), pair.secret.encode()
+        self.socket.connect(address)
+
+    def send(self, verb: str, identity: str = "", **body: Any) -> str:
+        """Send a request; returns its id."""
+        identity = identity or uuid.uuid4().hex
+        self.socket.send(json.dumps({"id": identity, "verb": verb, "body": body}).encode())
+        return identity
+
+    def reply(self, seconds: float = PATIENCE) -> dict[str, Any]:
+        """The next reply; a list's rows are under ``rows``."""
+        assert self.socket.poll(int(seconds * 1000)), "no answer"
+        head, *rest = self.socket.recv_multipart()
+        answer: dict[str, Any] = json.loads(head)
+        return {**answer, "rows": rest[0].decode()} if rest else answer
+
+    def silent(self, seconds: float) -> bool:
+        """Whether nothing comes for so long."""
+        return not self.socket.poll(int(seconds * 1000))
+
+    def ask(self, verb: str, identity: str = "", **body: Any) -> dict[str, Any]:
+        """The answer to a request: the whole envelope."""
+        identity = self.send(verb, identity, **body)
+        answer = self.reply()
+        assert answer["id"] == identity
+        return answer
+
+    def ok(self, verb: str, **body: Any) -> dict[str, Any]:
+        """The content of a good answer."""
+        answer = self.ask(verb, **body)
+        assert answer.get("error") is None, answer
+        content: dict[str, Any] = answer["ok"]
+        return content
+
+    def code(self, verb: str, identity: str = "", **body: Any) -> str:
+        """The code of the error that a request gets."""
+        answer = self.ask(verb, identity, **body)
+        return str(answer["error"]["code"])
+
+    def close(self) -> None:
+        self.socket.close(0)
