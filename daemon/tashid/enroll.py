@@ -19,7 +19,7 @@ import zmq
 from tashi.run.files import write_durably
 from tashi.run.keys import KeyPair, read_or_make_pair, read_pair
 from tashi.wire.errors import Code, Refused, TashiError, Unavailable
-from tashi.wire.messages import Enroll, Reply, Request
+from tashi.wire.messages import Enroll, Problem, Request
 from tashid.link import connect, dealer
 
 ANSWER_SECONDS = 10.0
@@ -34,6 +34,12 @@ class Document(msgspec.Struct, frozen=True):
     controller: list[str]
     enroll: list[str]
     server_key: str
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What matters of a reply: whether it is an error."""
+
+    error: Problem | None = None
 
 
 class Enrolled(NamedTuple):
@@ -113,7 +119,7 @@ def _ask(document: Document, pair: KeyPair, request: Request) -> None:
         raise TashiError(_code(reply.error.code), reply.error.text, reply.error.hint)
 
 
-def _ask_one(context: zmq.Context[Any], server_key: str, pair: KeyPair, address: str, frame: bytes) -> Reply | None:
+def _ask_one(context: zmq.Context[Any], server_key: str, pair: KeyPair, address: str, frame: bytes) -> Answer | None:
     """One controller's answer, or None when it has none in time."""
     socket = dealer(context, server_key, pair)
     try:
@@ -122,7 +128,7 @@ def _ask_one(context: zmq.Context[Any], server_key: str, pair: KeyPair, address:
         socket.send(frame, zmq.NOBLOCK)
         if not socket.poll(int(ANSWER_SECONDS * 1000)):
             return None
-        return msgspec.json.decode(socket.recv_multipart(zmq.NOBLOCK)[0], type=Reply)
+        return msgspec.json.decode(socket.recv_multipart(zmq.NOBLOCK)[0], type=Answer)
     except msgspec.DecodeError as error:
         raise Unavailable(f"{address}: what answers is not a controller: {error}") from error
     finally:
