@@ -159,7 +159,7 @@ class Shell:
         key = request_key(who.name, request.id)
         lately = self._cluster.state.requests.get(key)
         if lately is not None:
-            return Found(lately.hash, bytes(lately.reply))
+            return Found(lately.hash, bytes(lately.ok), lately.revision)
         value = self._store.get("request", key)
         return None if value is None else found_of(value)
 

@@ -137,7 +137,7 @@ def test_a_token_is_good_for_one_host_once_and_not_for_ever() -> None:
 def test_a_kept_answer_holds_no_token() -> None:
     world = World(0)
     world.decide("host.add", request_id="add-host-1", name="h1")
-    kept = bytes(world.cluster.state.requests["root\nadd-host-1"].reply)
+    kept = bytes(world.cluster.state.requests["root\nadd-host-1"].ok)
     assert b"token" not in kept and b"h-1" in kept
 
 

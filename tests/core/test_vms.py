@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tashi.agent import events
-from tashi.core.cluster import Principal
+from tashi.core.cluster import Found, Principal
 from tashi.core.settings import Settings
 from tests.core.world import GIB, ROOT, World
 
@@ -218,7 +218,7 @@ def test_the_same_request_id_twice_has_one_effect(world: World) -> None:
     first = world.decide("vm.create", request_id="same-request", **body)
     key = "root\nsame-request"
     answered = world.cluster.state.requests[key]
-    found = type("F", (), {"hash": answered.hash, "reply": bytes(answered.reply)})
+    found = Found(answered.hash, bytes(answered.ok), answered.revision)
     again = world.decide("vm.create", request_id="same-request", found=found, **body)
     assert again.reply == first.reply and len(world.rows()) == 1
     other = world.decide("vm.create", request_id="same-request", found=found, **(body | {"cores": 2}))

@@ -68,14 +68,7 @@ def request_key(who: str, request_id: str) -> str:
 def found_of(value: bytes) -> Found:
     """A stored answer, decoded."""
     answered = msgspec.json.decode(value, type=Answered)
-    return Found(answered.hash, bytes(answered.reply))
-
-
-class _Kept(msgspec.Struct):
-    """What is read again of a stored answer; only answers that were not errors are stored."""
-
-    ok: msgspec.Raw
-    revision: int = 0
+    return Found(answered.hash, bytes(answered.ok), answered.revision)
 
 
 class Mark(NamedTuple):
@@ -228,8 +221,7 @@ class Cluster:
         if found is not None:
             if found.hash != digest:
                 raise Refused(Code.CONFLICT, "this request id was used for another request")
-            kept = msgspec.json.decode(found.reply, type=_Kept)
-            return Decision(reply=Reply(raw.id, kept.ok, revision=kept.revision))
+            return Decision(reply=Reply(raw.id, msgspec.Raw(found.ok), revision=found.revision))
         turn.request = request_key(turn.who.name, raw.id)
         turn.secret = self.chance() if raw.verb == "host.add" else b""
         accepted = verb.act(turn, body)
@@ -239,9 +231,10 @@ class Cluster:
         return self._accept(turn, raw, digest, accepted, mark)
 
     def _accept(self, turn: Turn, raw: Request, digest: str, accepted: Accepted, mark: Mark) -> Decision:
-        reply = Reply(raw.id, msgspec.Raw(_encode(accepted)), revision=mark.revision)
-        self.state.put("request", turn.request, Answered(digest, msgspec.Raw(_encode(_unsecret(reply, accepted)))))
-        return self._close(turn, mark, reply=reply)
+        ok = msgspec.Raw(_encode(accepted))
+        kept = ok if not accepted.extra else msgspec.Raw(_encode(_unsecret(accepted)))
+        self.state.put("request", turn.request, Answered(digest, kept, mark.revision))
+        return self._close(turn, mark, reply=Reply(raw.id, ok, revision=mark.revision))
 
     def _check_role(self, turn: Turn, verb: str, role: str) -> None:
         has = turn.who.role
@@ -386,12 +379,9 @@ def _decode(raw: Request) -> Any:
         raise Refused(Code.BAD_REQUEST, f"{raw.verb}: {wrong}"[:400]) from None
 
 
-def _unsecret(reply: Reply, accepted: Accepted) -> Reply:
+def _unsecret(accepted: Accepted) -> Accepted:
     """What is kept of an answer: not the token in it, which is told once and never again."""
-    if not accepted.extra:
-        return reply
-    kept = msgspec.structs.replace(accepted, extra={}, note="the enrolment document was given once")
-    return msgspec.structs.replace(reply, ok=msgspec.Raw(_encode(kept)))
+    return msgspec.structs.replace(accepted, extra={}, note="the enrolment document was given once")
 
 
 def problem(request_id: str, error: TashiError, revision: int = 0) -> Reply:

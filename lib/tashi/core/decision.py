@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
-from tashi.core.turn import Turn
+from tashi.core.turn import KIND_OF_LETTER, Turn
 from tashi.model.host import Host
 from tashi.model.job import Job
-from tashi.model.units import stamp
 from tashi.model.vm import Vm, state_of
 from tashi.wire.messages import Change, ControllerMessage, Reply
 
@@ -18,10 +17,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Found(NamedTuple):
-    """What a request id was answered before: the hash of that request's verb and body, and the encoded reply."""
+    """What a request id was answered before: the hash of that request's verb and body, the encoded answer, and the
+
+    revision that it named.
+    """
 
     hash: str
-    reply: bytes
+    ok: bytes
+    revision: int
 
 
 class Entry(NamedTuple):
@@ -81,25 +84,17 @@ def entry_of(turn: Turn, table: str, key: str, before: Any, revision: int) -> En
     if record is None:
         return None
     kind = "job" if table == "done" else table
-    change = Change(revision=revision, at=stamp(turn.now.wall), kind=kind, id=record.id, name=record.name, state="gone")
-    owner, job = "", turn.job
+    job = record.id if kind == "job" else (record.job if kind in LOCKED and record.job else turn.job)
+    change = _CHANGES[kind](turn, revision, record, job, gone)
     refers: tuple[tuple[str, str], ...] = ()
-    if kind == "vm":
-        change, owner, job = _of_vm(turn, change, record, gone), record.owner, record.job or turn.job
-    elif kind == "job":
-        owner, job = record.owner, record.id
-        change = _of_job(change, record)
-        if table == "done":
-            refers = (("done", key), ("request", record.request)) if record.request else (("done", key),)
-    elif kind == "host":
-        change = _of_host(turn, change, record, gone)
-    elif not gone and kind == "image":
-        change = msgspec.structs.replace(change, state=record.state, owner=record.owner)
-    elif not gone:
-        change = msgspec.structs.replace(change, state=record.role)
-    if kind != "job":
-        change = msgspec.structs.replace(change, by=turn.who.name, verb=turn.verb, why=turn.why, job=job)
+    if table == "done":
+        refers = (("done", key), ("request", record.request)) if record.request else (("done", key),)
+    owner = record.owner if kind in OWNED else ""
     return Entry(revision, turn.now.wall, _encode(change), refers, _ids(kind, record, job), kind, owner, job)
+
+
+LOCKED = ("vm", "host", "image")  # kinds with an operation at work on them
+OWNED = ("vm", "job")  # kinds that only their owner may see
 
 
 def _ids(kind: str, record: Any, job: str) -> frozenset[str]:
@@ -108,43 +103,79 @@ def _ids(kind: str, record: Any, job: str) -> frozenset[str]:
     return frozenset((record.id, job)) if job else frozenset((record.id,))
 
 
-def _of_vm(turn: Turn, change: Change, vm: Vm, gone: bool) -> Change:
-    if gone:
-        return msgspec.structs.replace(change, owner=vm.owner, generation=vm.generation)
-    state, reason = state_of(vm, turn.host_unknown(vm.host))
+def _vm(turn: Turn, revision: int, vm: Vm, job: str, gone: bool) -> Change:
+    state, reason = ("gone", "") if gone else state_of(vm, turn.host_unknown(vm.host))
     return Change(
-        revision=change.revision,
-        at=change.at,
+        revision=revision,
+        at=turn.at(),
         kind="vm",
         id=vm.id,
         name=vm.name,
-        state=state.value,
+        state=state,
         owner=vm.owner,
         reason=reason,
+        by=turn.who.name,
+        verb=turn.verb,
+        why=turn.why,
+        job=job,
         host=turn.host_name(vm.host),
         generation=vm.generation,
     )
 
 
-def _of_host(turn: Turn, change: Change, host: Host, gone: bool) -> Change:
-    if gone:
-        return change
-    state = host.state.value if host.health == "up" else f"{host.state.value}, {host.health.value}"
-    return msgspec.structs.replace(change, state=state, reason=host.reason)
-
-
-def _of_job(change: Change, job: Job) -> Change:
-    return msgspec.structs.replace(
-        change,
+def _job(turn: Turn, revision: int, job: Job, ident: str, gone: bool) -> Change:
+    return Change(
+        revision=revision,
+        at=turn.at(),
+        kind="job",
+        id=job.id,
+        name=job.name,
         state=job.state.value,
         owner=job.owner,
         reason=job.reason,
         by=job.by,
         verb=job.verb,
         why=job.why,
-        job=job.id,
+        job=ident,
         parent=job.parent,
         target=job.target,
         phase=job.phase,
         result=job.result,
     )
+
+
+def _plain(turn: Turn, revision: int, record: Any, job: str, gone: bool) -> Change:
+    """Hosts, images and users."""
+    kind = KIND_OF_LETTER[record.id[0]]
+    return Change(
+        revision=revision,
+        at=turn.at(),
+        kind=kind,
+        id=record.id,
+        name=record.name,
+        state="gone" if gone else _STATES[kind](record),
+        owner=getattr(record, "owner", ""),
+        reason=getattr(record, "reason", ""),
+        by=turn.who.name,
+        verb=turn.verb,
+        why=turn.why,
+        job=job,
+    )
+
+
+def _host_state(host: Host) -> str:
+    return host.state.value if host.health == "up" else f"{host.state.value}, {host.health.value}"
+
+
+_STATES: dict[str, Callable[[Any], str]] = {
+    "host": _host_state,
+    "image": lambda image: image.state,
+    "user": lambda user: user.role,
+}
+_CHANGES: dict[str, Callable[[Turn, int, Any, str, bool], Change]] = {
+    "vm": _vm,
+    "job": _job,
+    "host": _plain,
+    "image": _plain,
+    "user": _plain,
+}

@@ -29,10 +29,11 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """What a request got: the hash of its verb and body, and the reply, to be given again."""
+    """What a request got: the hash of its verb and body, and the answer, to be given again."""
 
     hash: str
-    reply: msgspec.Raw
+    ok: msgspec.Raw
+    revision: int = 0
 
 
 class State:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 
 SIZE_MAX = 2**60  # 1 EiB: larger numbers are mistakes, and stay exact in every JSON reader's 64 bits
 
@@ -66,4 +67,9 @@ def format_seconds(seconds: float | None) -> str:
 
 def stamp(wall_seconds: float) -> str:
     """A wall-clock instant (seconds since 1970) as ISO 8601 UTC with milliseconds."""
-    return datetime.fromtimestamp(wall_seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return _stamp(int(wall_seconds * 1000))
+
+
+@lru_cache(maxsize=16)  # everything that happens in one batch happens in a few of these
+def _stamp(milliseconds: int) -> str:
+    return f"{datetime.fromtimestamp(milliseconds // 1000, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03d}Z"
