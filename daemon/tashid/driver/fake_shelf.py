@@ -60,7 +60,7 @@ class MemoryShelf:
 
 
 class FolderShelf:
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = path
         os.makedirs(path, exist_ok=True)
 

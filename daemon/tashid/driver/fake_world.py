@@ -12,6 +12,7 @@ that a real one can: an incoming guest that never ran, two paused ones, or a run
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -125,7 +126,7 @@ class _Mark(Struct, frozen=True):
 class World:
     """``World(folder)`` for processes that share it; `World.in_memory` for one process with a clock of its own."""
 
-    def __init__(self, path: str, clock: Clock | None = None) -> None:
+    def __init__(self, path: str | os.PathLike[str], clock: Clock | None = None) -> None:
         self.clock: Clock = clock or RealClock()
         self._shelf: Shelf = FolderShelf(path)
 

@@ -54,6 +54,11 @@ _STATES: dict[int, GuestState] = {
     libvirt.VIR_DOMAIN_PMSUSPENDED: "paused",
 }
 
+_INCOMING = (
+    (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP),
+    (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_MIGRATION),
+)
+
 # What asking for a job's figures gives when no migration leaves from here: gone or switched off in between, incoming.
 _NOT_LEAVING = (
     libvirt.VIR_ERR_NO_DOMAIN,
@@ -122,10 +127,12 @@ class Domain:
             return _STATES[self._raw.state()[0]]
 
     def is_incoming(self) -> bool:
-        """Paused by a migration, and not persistent yet: it came here and has not run an instruction."""
+        """Paused because a migration comes in, and not persistent yet: it has not run an instruction here.
+
+        libvirt makes an incoming domain persistent first and lets it run then.
+        """
         with _sorted(self.name):
-            reason = (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_MIGRATION)
-            return tuple(self._raw.state()) == reason and not self._raw.isPersistent()
+            return tuple(self._raw.state()) in _INCOMING and not self._raw.isPersistent()
 
     def is_active(self) -> bool:
         with _sorted(self.name):
