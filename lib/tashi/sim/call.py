@@ -82,7 +82,7 @@ class WorkerCall:
         except TimeoutError as error:
             self._end("unknown", None, str(error))
         else:
-            if self.host.stalls and self.world.happens(self.host.stalls):
+            if self.verb != "migrate" and self.host.stalls and self.world.happens(self.host.stalls):
                 seconds += STALL_SECONDS
             self.world.after(seconds, self._go_on)
 

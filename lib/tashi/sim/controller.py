@@ -16,7 +16,8 @@ import msgspec
 
 from tashi.core.cluster import Cluster
 from tashi.core.settings import Settings
-from tashi.core.turn import Now
+from tashi.model.clock import Now
+from tashi.sim import words
 from tashi.sim.history import Violation
 from tashi.sim.invariants import Invariants
 from tashi.sim.world import Timer, World
@@ -47,6 +48,7 @@ class Caller(NamedTuple):
 class AgentLine(NamedTuple):
     """A connection of an agent, as the controller sees it: another one after the controller was started anew."""
 
+    host: str
     key: str
     conn: int
     controller: int
@@ -134,9 +136,12 @@ class Controller:
         """Whether a connection can be made."""
         return self.process is not None
 
-    def hear_agent(self, key: str, conn: int, message: AgentMessage) -> None:
+    def hear_agent(self, host: str, key: str, conn: int, message: AgentMessage) -> None:
         if self.process is not None:
-            self.process.arrive(AgentLine(key, conn, self.process.number), _encode(message))
+            told = words.report(message)
+            if told:
+                self.world.say("controller", f"hears {host}: {told}")
+            self.process.arrive(AgentLine(host, key, conn, self.process.number), _encode(message))
 
     # -- store ---------------------------------------------------------------------------------------------------------
     def note_commit(self, puts: list[tuple[str, str, bytes | None]]) -> None:
@@ -146,8 +151,7 @@ class Controller:
         if where == "before-write" and self.disk_fails:
             raise Unavailable("no space left on the simulated disk")
         if where == "after-write":
-            puts, self._puts = self._puts, []
-            self.invariants.committed(puts)
+            self.invariants.committed(self._puts)
         if where == self.crash_at:
             self.crash_at = ""
             raise Crash(where)
@@ -233,7 +237,10 @@ class Process:
             connection.hear(frames[0])
         else:
             message = _orders(frames[0])
-            controller.invariants.order_leaves(connection.key, message)
+            told = words.order(message)
+            if told:
+                self.world.say("controller", f"tells {connection.host}: {told}")
+            controller.invariants.order_leaves(connection.host, message, controller.store.contents.epoch)
             controller.deliver(connection, message)
         return True
 
@@ -247,7 +254,10 @@ class Watched:
 
     def commit(self, puts: Any, log: Any, *, epoch: int, reserve: bool = False) -> None:
         self._controller.note_commit([tuple(put) for put in puts])
-        self._store.commit(puts, log, epoch=epoch, reserve=reserve)
+        try:
+            self._store.commit(puts, log, epoch=epoch, reserve=reserve)
+        finally:
+            self._controller.note_commit([])
 
 
 class Faults:

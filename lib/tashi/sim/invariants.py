@@ -29,8 +29,6 @@ class Invariants:
     def __init__(self, site: Site, history: History) -> None:
         self.site, self.history = site, history
         self.tables: Tables = {}  # the contents of the controllers' store
-        self.log_head = 0
-        self.epoch = 0
         self._obeyed: dict[str, tuple[int, dict[str, int]]] = {}  # host: highest epoch; highest generation of each VM
         self._last: dict[tuple[str, str], bytes] = {}
 
@@ -50,7 +48,7 @@ class Invariants:
                         raise Violation(f"I2 {domain.vm} runs on {runs[domain.vm]} and on {host.name}")
                     runs[domain.vm] = host.name
                     for disk in domain.guest.disks:
-                        if disk.path not in self.site.disks:
+                        if disk.path not in self.site.disks and not self.history.destroy_asked(domain.vm):
                             raise Violation(f"I2 {domain.vm} runs on {host.name} and its disk {disk.path} is deleted")
             if cores > host.cores or memory > host.memory_bytes:
                 raise Violation(f"I5 {host.name} has {host.cores} cores, its guests have {cores} ({memory} bytes)")
@@ -88,8 +86,9 @@ class Invariants:
             raise Violation(f"I4 {new['id']} ended {old['state']}, then {new['state']}")
         if table == "meta" and isinstance(new, int) and new < old:
             raise Violation(f"I7 the counter {key} went from {old} back to {new}")
-        if table == "vm" and new.get("generation", 1) < old.get("generation", 1):
-            raise Violation(f"I7 {key} went from generation {old.get('generation', 1)} back to {new.get('generation', 1)}")
+        before_it, after_it = (record.get("generation", 1) for record in (old, new)) if table == "vm" else (0, 0)
+        if after_it < before_it:
+            raise Violation(f"I7 {key} went from generation {before_it} back to {after_it}")
 
     def reply_leaves(self, by: str, reply: dict[str, Any]) -> None:
         """I1: what is promised is durable now, and is what was promised before."""
@@ -102,8 +101,10 @@ class Invariants:
     def knows(self, job: str) -> bool:
         return job in self.tables["job"] or done_key(job) in self.tables["done"]
 
-    def order_leaves(self, host: str, message: ControllerMessage) -> None:
-        """I1: no host is told what is not durable."""
+    def order_leaves(self, host: str, message: ControllerMessage, epoch: int) -> None:
+        """I1: no host is told what is not durable; what the deposed say, agents don't heed."""
+        if getattr(message, "epoch", epoch) < epoch:
+            return
         if isinstance(message, Rows):
             for row in message.rows:
                 self._row_leaves(host, row)
@@ -112,6 +113,8 @@ class Invariants:
 
     def _row_leaves(self, host: str, row: Row) -> None:
         stored = self.tables["vm"].get(row.vm)
+        if stored is None and row.role == "absent" and ("vm", row.vm) in self._last:
+            return  # told, obeyed and removed in one batch
         if stored is None:
             raise Violation(f"I1 {host} is told of {row.vm}, which is not stored")
         record = json.loads(stored)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from tashi.agent import events
 from tashi.agent.mind import Mind
+from tashi.sim import words
 from tashi.sim.call import WorkerCall
 from tashi.sim.hypervisor import Hypervisor
 from tashi.sim.invariants import Invariants
@@ -30,7 +31,7 @@ class Listener(Protocol):
 
     def listens(self) -> bool: ...
 
-    def hear_agent(self, key: str, conn: int, message: AgentMessage) -> None: ...
+    def hear_agent(self, host: str, key: str, conn: int, message: AgentMessage) -> None: ...
 
 
 class Machine:
@@ -186,7 +187,13 @@ class Machine:
     def _start_call(self, call: events.Call) -> None:
         current = self.mind
 
+        asked = words.call(call.verb, call.args)
+        if asked:
+            self.world.say(self.name, asked)
+
         def done(outcome: str, value: Any, text: str) -> None:
+            if asked:
+                self.world.say(self.name, f"{asked}: {outcome} {text}".rstrip())
             if self.mind is current:
                 self._calls.pop(call.id, None)
                 self._step(events.Called(call.id, outcome, value, text))
@@ -196,7 +203,9 @@ class Machine:
     def _send(self, message: AgentMessage) -> None:
         conn = self.conn
         if conn:
-            self.network.send(self.name, "controller", lambda: self.listener.hear_agent(self.key, conn, message))
+            self.network.send(
+                self.name, "controller", lambda: self.listener.hear_agent(self.name, self.key, conn, message)
+            )
 
     def _hypervisor_says(self, vm: str, what: str) -> None:
         """An event of the hypervisor; now and then one is lost, as when its child process is between two lives."""

@@ -13,7 +13,7 @@ AT_REST = (VmState.RUNNING, VmState.STOPPED, VmState.FAILED, VmState.HELD)
 
 
 def why_not_at_rest(site: Site, invariants: Invariants, controller: Controller) -> str:
-    """What is still under way; empty when nothing is. Raises Violation for a record that lies."""
+    """What is still under way; empty when nothing is. Raises Violation when the controller contradicts itself."""
     if controller.process is None:
         return "no controller"
     cluster = controller.process.cluster
@@ -34,15 +34,16 @@ def why_not_at_rest(site: Site, invariants: Invariants, controller: Controller) 
         waits = target is not None and bool(target.waiting)
         if not waits and not state.children.get(job.id):
             return f"{job.id} ({job.verb} {job.name}) is open: {job.phase} {job.reason}"
-    _check_truth(site, cluster)
-    _check_index(cluster)
-    _check_reload(controller, cluster)
-    invariants.restarted()
-    return ""
+    lie = _lie(site, cluster)
+    if not lie:
+        _check_index(cluster)
+        _check_reload(controller, cluster)
+        invariants.restarted()
+    return lie
 
 
-def _check_truth(site: Site, cluster: Cluster) -> None:
-    """Every record says of its guest what the hypervisors say, and there is nothing that no record knows."""
+def _lie(site: Site, cluster: Cluster) -> str:
+    """What a record says of its guest and the hypervisors don't; a lost event may take until the next inventory."""
     state = cluster.state
     names = {host.name: host.id for host in state.hosts.values()}
     there: dict[str, list[tuple[str, str]]] = {}
@@ -51,18 +52,17 @@ def _check_truth(site: Site, cluster: Cluster) -> None:
             there.setdefault(domain.vm, []).append((names[host.name], domain.state))
     for vm_id in there:
         if vm_id not in state.vms:
-            raise Violation(f"I4 {vm_id} is gone by the records and on {there[vm_id]} in truth")
+            return f"{vm_id} is gone by the records and on {there[vm_id]} in truth"
     for vm in state.vms.values():
         shown, _ = state_of(vm, "")
         running = [host for host, how in there.get(vm.id, []) if how != "stopped"]
         if running != ([vm.host] if shown is VmState.RUNNING else []):
-            raise Violation(f"I4 {vm.id} is {shown} on {vm.host!r} by its record, in truth: {there.get(vm.id)}")
+            return f"{vm.id} is {shown} on {vm.host!r} by its record, in truth: {there.get(vm.id)}"
         if any(host != vm.host for host, _ in there.get(vm.id, [])):
-            raise Violation(f"I4 {vm.id} belongs to {vm.host!r} and is also elsewhere: {there.get(vm.id)}")
+            return f"{vm.id} belongs to {vm.host!r} and is also elsewhere: {there.get(vm.id)}"
     disks = {vm.disk for vm in state.vms.values()}
-    orphans = site.disks - disks
-    if orphans:
-        raise Violation(f"I4 disks that no record knows: {sorted(orphans)}")
+    orphans = sorted(site.disks - disks)
+    return f"no record knows the disks {', '.join(orphans)}" if orphans else ""
 
 
 def _check_index(cluster: Cluster) -> None:
