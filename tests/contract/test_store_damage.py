@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tashid.store.interface import Damaged, LogEntry, Put, TooNew
+from tashid.store.lmdb import FIRST_MAP
 from tashid.store.open import open_store
 from tashid.store.schema import Header
 from tests.contract import store_child
@@ -47,6 +48,7 @@ def test_a_file_that_lost_only_its_unused_tail_is_whole(folder: str) -> None:
     os.truncate(Path(folder, "data.mdb"), used_bytes(folder))
     with opened(folder) as (store, _):
         assert store_child.digest(store) == before
+        assert Path(folder, "data.mdb").stat().st_size == FIRST_MAP, "a map longer than its file can fault"
 
 
 def test_a_store_without_its_data_file_is_never_taken_for_a_new_one(folder: str) -> None:
@@ -134,6 +136,7 @@ def test_flipped_bits_are_told_or_harmless(folder: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(600)
 def test_many_flipped_bits_are_told_or_harmless(folder: str, tmp_path: Path) -> None:
     flipped_bits(folder, tmp_path, 3000)
 

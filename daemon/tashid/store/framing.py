@@ -36,14 +36,13 @@ def unseal(tree: str, key: bytes, record: bytes) -> bytes | None:
 
 
 def seal_puts(puts: Sequence[Put]) -> tuple[dict[str, dict[bytes, bytes]], dict[tuple[str, bytes], None]]:
-    """(records to write by table, keys to delete): the last word on each key. The hot path: ``seal`` is spelt out."""
+    """(records to write by table, then keys to delete). The hot path, so ``seal`` is spelt out."""
     pack, seeds = _SUM.pack, SEEDS
     rows: dict[str, dict[bytes, bytes]] = {table: {} for table in TABLES}
     gone: dict[tuple[str, bytes], None] = {}
     for table, text, value in puts:
         key = text.encode()
         if value is None:
-            rows[table].pop(key, None)
             gone[table, key] = None
         else:
             rows[table][key] = pack(crc32(value, crc32(key, seeds[table]))) + value

@@ -39,14 +39,8 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 LOAD_ROWS = 1000  # rows in one read transaction while loading
 HEADER_KEY = b"header"
 TREES = (*TABLES, LOG, HEADER)
-DAMAGE = (
-    lmdb.CorruptedError,
-    lmdb.InvalidError,
-    lmdb.NotFoundError,
-    lmdb.PageNotFoundError,
-    lmdb.VersionMismatchError,
-    lmdb.IncompatibleError,
-)
+# What LMDB finds wrong by itself (its own codes are negative, errno is positive) is damage, but for these.
+PASSING = (lmdb.MapResizedError, lmdb.PanicError, lmdb.ReadersFullError, lmdb.TlsFullError, lmdb.TxnFullError)
 
 T = TypeVar("T")
 Txn: TypeAlias = "lmdb.Transaction[bytes]"
@@ -226,7 +220,10 @@ class LmdbStore:
                 env.close()
                 if not (reserve and self._ballast.held):
                     raise self._trouble(error) from error
-                self._ballast.release()  # whatever the error is: a write that a full disk cuts short is told as EIO
+                try:
+                    self._ballast.release()  # for any error: a write that a full disk cuts short is told as EIO
+                except OSError as worse:
+                    raise self._trouble(worse) from error
         self._state = after
 
     def _admit(self) -> None:
@@ -315,8 +312,8 @@ class LmdbStore:
         return opened
 
     def _trouble(self, error: OSError | lmdb.Error) -> TashiError:
-        kind = Damaged if isinstance(error, DAMAGE) else Unavailable
-        return kind(f"store {self._path}: {error}")
+        damage = isinstance(error, lmdb.Error) and error.code < 0 and not isinstance(error, PASSING)
+        return (Damaged if damage else Unavailable)(f"store {self._path}: {error}")
 
     def verify(self) -> list[str]:
         return self._read(self._problems)
