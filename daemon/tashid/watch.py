@@ -65,8 +65,8 @@ class Watchers:
     def __init__(self, log: Log, head: int) -> None:
         self._log, self.head = log, head
         self._recent: deque[Entry] = deque(maxlen=RECENT)
-        self._by_id: dict[str, set[_Reader]] = {}
-        self._general: set[_Reader] = set()
+        self._by_id: dict[str, dict[_Reader, None]] = {}  # readers in the order in which they came
+        self._general: dict[_Reader, None] = {}
         self._count: dict[str, int] = {}
         self._ends: list[tuple[float, int, _Reader]] = []
         self._serial = 0
@@ -86,9 +86,9 @@ class Watchers:
         self._serial += 1
         heappush(self._ends, (reader.until, self._serial, reader))
         for key in _keys(park):
-            self._by_id.setdefault(key, set()).add(reader)
+            self._by_id.setdefault(key, {})[reader] = None
         if not _keys(park):
-            self._general.add(reader)
+            self._general[reader] = None
 
     def committed(self, entries: list[Entry]) -> None:
         """New entries of the log, durable by now."""
@@ -101,7 +101,7 @@ class Watchers:
 
     def wake(self, ids: Iterable[str]) -> None:
         """Answer who waits for these objects, with nothing: there is no entry, but something to look at."""
-        for reader in {reader for each in ids for reader in self._by_id.get(each, ())}:
+        for reader in dict.fromkeys(reader for each in sorted(ids) for reader in self._by_id.get(each, ())):
             self._answer(reader, Changes([], self.head))
 
     def tick(self, now: float) -> None:
@@ -158,7 +158,7 @@ class Watchers:
     def _answer_concerned(self, entries: list[Entry]) -> None:
         found: dict[_Reader, list[Entry]] = {}
         for entry in entries:
-            for key in entry.ids | {entry.job}:
+            for key in sorted(entry.ids | {entry.job}):
                 for reader in self._by_id.get(key, ()):
                     seen = found.setdefault(reader, [])
                     if _wants(reader.park, entry) and (not seen or seen[-1] is not entry):
@@ -185,10 +185,10 @@ class Watchers:
     def _answer(self, reader: _Reader, changes: Changes, encoded: bytes = b"") -> None:
         park = reader.park
         reader.answered = True
-        self._general.discard(reader)
+        self._general.pop(reader, None)
         for key in _keys(park):
             readers = self._by_id[key]
-            readers.discard(reader)
+            readers.pop(reader, None)
             if not readers:
                 del self._by_id[key]
         self._count[park.principal] -= 1

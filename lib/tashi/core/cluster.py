@@ -227,6 +227,7 @@ class Cluster:
         accepted = verb.act(turn, body)
         if getattr(body, "dry_run", False):
             self._undo(mark)
+            accepted = msgspec.structs.replace(accepted, job="")  # there is no such operation: nothing to wait for
             return Decision(reply=Reply(raw.id, msgspec.Raw(_encode(accepted)), revision=mark.revision))
         return self._accept(turn, raw, digest, accepted, mark)
 

@@ -97,7 +97,8 @@ def part_ended(turn: Turn, part: Job) -> None:
 def _see_whether_over(turn: Turn, job: Job, host: Host) -> None:
     if job.open_children:
         return
-    here = [turn.state.vms[vm] for vm in turn.state.vms_of_host.get(host.id, ())]
+    ids = sorted(turn.state.vms_of_host.get(host.id, ()), key=lambda vm: int(vm[2:]))
+    here = [turn.state.vms[vm] for vm in ids]
     if not here:
         turn.put(replace(turn.state.hosts[host.id], state=HostState.DRAINED))
         turn.end(job.id, JobState.DONE)

@@ -56,7 +56,10 @@ def _cancel_start(turn: Turn, job: Job) -> Job:
 
 
 def _cancel_move(turn: Turn, job: Job) -> Job:
-    return move.cancel(turn, turn.state.vms[job.target], "job.cancel")
+    vm = turn.state.vms[job.target]
+    if vm.move is None:
+        raise Refused(Code.TOO_LATE, f"{job.id}: {vm.name} runs on {turn.host_name(vm.host)} already")
+    return move.cancel(turn, vm, "job.cancel")
 
 
 def _cancel_shutdown(turn: Turn, job: Job) -> Job:

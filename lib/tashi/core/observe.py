@@ -122,6 +122,9 @@ def _leftover(turn: Turn, vm: Vm, host: str, seen: Seen, order: Order) -> None:
     if obeyed and seen.state == "absent":
         rest = {other: what for other, what in vm.leftovers.items() if other != host}
         gone(turn, turn.put(replace(vm, leftovers=rest)))
+    elif obeyed and seen.state == "stopped" and left.only_if:
+        # Nothing runs there to be spared: what is left is a definition.
+        turn.put(replace(vm, leftovers=vm.leftovers | {host: replace(left, only_if="", claim=False)}))
     elif obeyed and seen.state == "running":
         turn.put(replace(vm, reason=f"a copy also runs on {turn.host_name(host)}: {seen.reason or 'spared'}"))
     elif left.claim and (order.rebooted or seen.state in ("stopped", "absent")):

@@ -75,6 +75,7 @@ def place(turn: Turn, vm: Vm) -> Vm:
     placed = replace(
         vm,
         host=host,
+        disk_made=bool(vm.disk),
         waiting=Waiting.NO,
         leftovers={at: what for at, what in left.items() if at != host},
         observed=vm.observed if vm.host == host else None,
@@ -129,8 +130,9 @@ def retry_waiting(turn: Turn) -> None:
 
 
 def _groups(turn: Turn) -> Iterator[list[Vm]]:
+    """Those that wait, in order of their operations: who asked first comes first, after any restart too."""
     seen: set[str] = set()
-    for vm_id in list(turn.state.waiting):
+    for vm_id in sorted(turn.state.waiting, key=lambda each: int(turn.state.vms[each].job[2:] or 0)):
         vm = turn.state.vms.get(vm_id)
         if vm is None or vm_id in seen or not vm.waiting:
             continue

@@ -82,6 +82,8 @@ def destroy(turn: Turn, body: VmVerb) -> Accepted:
     left = {host: replace(what, generation=generation, only_if="") for host, what in vm.leftovers.items()}
     if vm.move is not None:
         left[vm.move.destination] = Leftover(generation, claim=True)
+    if vm.disk_made and not vm.host and not left:
+        left = {_deleter(turn): Leftover(generation)}
     vm = replace(
         vm,
         desired=Desired.ABSENT,
@@ -97,6 +99,13 @@ def destroy(turn: Turn, body: VmVerb) -> Accepted:
     gone(turn, vm)
     done = vm.id not in turn.state.vms
     return Accepted(job=job.id, kind="vm", objects={vm.id: vm.name}, done=done, dry_run=body.dry_run)
+
+
+def _deleter(turn: Turn) -> str:
+    """A host to delete the disk of a VM that is on none: one that is heard, if there is one."""
+    if not turn.state.hosts:
+        raise Refused(Code.UNAVAILABLE, "there is no host that could delete its disk", "thost-add NAME")
+    return min(turn.state.hosts, key=lambda host: (bool(turn.host_unknown(host)), int(host[2:])))
 
 
 def _legal(turn: Turn, vm: Vm, event: str) -> None:

@@ -26,7 +26,7 @@ class Resend:
 
     def __init__(self, settings: Settings) -> None:
         self._max = settings.resend_max_seconds
-        self._open: dict[Key, tuple[object, float]] = {}  # key -> (what was sent, delay until the next time)
+        self._open: dict[Key, tuple[object, float, float]] = {}  # key -> (what was sent, delay, when it is due again)
         self._heap: list[tuple[float, Key]] = []
         self._back: set[str] = set()
 
@@ -65,17 +65,17 @@ class Resend:
         orders: dict[str, list[Row | Shot]] = {}
         now = turn.now.monotonic
         while self._heap and self._heap[0][0] <= now:
-            _, key = heappop(self._heap)
+            when, key = heappop(self._heap)
             known = self._open.get(key)
-            if known is None:
-                continue
+            if known is None or known[2] != when:
+                continue  # an order that was since replaced has its own entry
             order = _order_of(turn, key)
             contact = contacts.get(key[0])
             if order is None or contact is None or not contact.ready:
                 del self._open[key]
                 continue
             delay = min(known[1] * 2, self._max)
-            self._open[key] = (known[0], delay)
+            self._open[key] = (known[0], delay, now + delay)
             heappush(self._heap, (now + delay, key))
             orders.setdefault(key[0], []).append(order)
         return _messages(orders, epoch)
@@ -96,9 +96,9 @@ class Resend:
         known = self._open.get(key)
         if contact is None or not contact.ready or (known is not None and known[0] == mark):
             return
-        self._open[key] = (mark, FIRST_DELAY_SECONDS)
-        if known is None:
-            heappush(self._heap, (turn.now.monotonic + FIRST_DELAY_SECONDS, key))
+        due = turn.now.monotonic + FIRST_DELAY_SECONDS
+        self._open[key] = (mark, FIRST_DELAY_SECONDS, due)
+        heappush(self._heap, (due, key))
         orders.setdefault(key[0], []).append(order)
 
 

@@ -61,7 +61,7 @@ class State:
         self.names: dict[str, dict[str, tuple[str, ...]]] = {table: {} for table in TYPES}
         self.vms_of_host: dict[str, set[str]] = {}
         self.children: dict[str, set[str]] = {}
-        self.waiting: dict[str, None] = {}  # ids of VMs without a place, first come first
+        self.waiting: dict[str, None] = {}  # ids of VMs without a place
         self.freed = False  # capacity came back: the waiting may be tried again
         self.host_of_key: dict[str, str] = {}
         self.user_of_key: dict[str, str] = {}

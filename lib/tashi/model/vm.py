@@ -107,6 +107,7 @@ class Vm(Struct, frozen=True, omit_defaults=True):
     created_at: str
     disk_bytes: int = 0
     disk: str = ""
+    disk_made: bool = False  # it has had a host, which may have made it
     nics: tuple[NicRecord, ...] = ()
     hints: dict[str, str] = {}
     generation: int = 1
