@@ -141,8 +141,7 @@ class Client:
 
     def close(self) -> None:
         """Give up the sockets; the client can't be used afterwards."""
-        self._hang_up()
-        self._context.term()
+        self._context.destroy(0)
 
     # -- one socket -------------------------------------------------------------------------------------------------
     def _exchange(self, unanswered: Open, unsent: list[str], until: float) -> dict[str, Answer | TashiError]:
@@ -179,7 +178,8 @@ class Client:
         if self._socket is not None and self._monitor is not None:
             return self._socket, self._monitor
         address = self.addresses[self._turn % len(self.addresses)]
-        socket = self._context.socket(zmq.DEALER)
+        self._hang_up()
+        socket = self._socket = self._context.socket(zmq.DEALER)
         for option, value in (
             (zmq.LINGER, 0),
             (zmq.IMMEDIATE, 1),
@@ -198,7 +198,6 @@ class Client:
         self._monitor = self._context.socket(zmq.PAIR)
         self._monitor.setsockopt(zmq.LINGER, 0)
         self._monitor.connect(channel)
-        self._socket = socket
         try:
             socket.connect(local_socket(address))
         except zmq.ZMQError as error:
