@@ -57,6 +57,8 @@ __all__ = [
     "request_key",
 ]
 
+PEOPLE = ("user", "operator", "admin")
+UNTOLD = ("meta", "request")  # tables whose changes are nobody's news
 _encode = msgspec.json.Encoder().encode
 
 
@@ -202,11 +204,13 @@ class Cluster:
     # -- inside: requests -------------------------------------------------------------------------------------------
     def _lowered(self, who: Principal) -> Principal:
         """The role that the user's own record leaves of what the socket allows."""
-        if who.role not in RANK or who.role in ("", "agent", "enroll"):
+        if who.role not in PEOPLE:
             return who
-        user = self.user_named(who.name)
-        own = user.role if user is not None else ("admin" if who.role == "admin" else "user")
-        return who._replace(role=min(who.role, own, key=RANK.__getitem__))
+        ids = self.state.names["user"].get(who.name)
+        if ids is None:
+            return who if who.role in ("admin", "user") else who._replace(role="user")
+        own = self.state.users[ids[0]].role
+        return who if RANK[own] >= RANK[who.role] else who._replace(role=own)
 
     def _answer(self, turn: Turn, raw: Request, found: Found | None, mark: Mark) -> Decision:
         verb = verbs.VERBS.get(raw.verb)
@@ -353,14 +357,16 @@ class Cluster:
 
     def _log(self, turn: Turn, touched: dict[tuple[str, str], Any]) -> list[Entry]:
         """An entry for each record that changed. A new operation on a VM is told by the VM's own entry."""
-        keys = {key: before for key, before in touched.items() if key[0] not in ("meta", "request")}
-        for vm_id in turn.mentions:
-            if vm_id in self.state.vms:
-                keys.setdefault(("vm", vm_id), None)
-        told = {vm.job for table, key in keys if table == "vm" and (vm := self.state.vms.get(key)) is not None}
+        keys = touched
+        if turn.mentions:
+            keys = touched | {("vm", vm): None for vm in turn.mentions if ("vm", vm) not in touched}
+        told = set()
+        for table, key in keys:
+            if table == "vm" and key in self.state.vms:
+                told.add(self.state.vms[key].job)
         entries = []
         for (table, key), before in keys.items():
-            if table == "job" and (key not in self.state.jobs or (before is None and key in told)):
+            if table in UNTOLD or (table == "job" and (key not in self.state.jobs or (before is None and key in told))):
                 continue
             entry = entry_of(turn, table, key, before, self.revision + 1)
             if entry is not None:

@@ -22,6 +22,7 @@ from tashi.wire.messages import MoveProgress
 
 Record = Vm | Host | Image | User | Job
 TYPES: dict[str, type[Any]] = {"vm": Vm, "host": Host, "image": Image, "user": User, "job": Job}
+NAMED = ("vm", "host", "image", "user")
 UNINDEXED = ("meta", "done", "request")
 DONE_KEPT = 1000  # ended operations that stay in memory for tjob-list
 _DECODERS = {table: msgspec.json.Decoder(kind) for table, kind in (TYPES | {"done": Job}).items()}
@@ -58,7 +59,7 @@ class State:
             "done": self.done,
             "request": self.requests,
         }
-        self.names: dict[str, dict[str, tuple[str, ...]]] = {table: {} for table in TYPES}
+        self.names: dict[str, dict[str, tuple[str, ...]]] = {table: {} for table in NAMED}
         self.vms_of_host: dict[str, set[str]] = {}
         self.children: dict[str, set[str]] = {}
         self.waiting: dict[str, None] = {}  # ids of VMs without a place
@@ -87,8 +88,10 @@ class State:
 
     def next_number(self, kind: str) -> int:
         """The next number of a kind: never given twice, whatever is undone by hand."""
-        number = self.counters.get(kind, 0) + 1
-        self.put("meta", kind, number)
+        last = self.counters.get(kind)
+        number = (last or 0) + 1
+        self._undo.append(("meta", kind, last))
+        self.counters[kind] = number
         return number
 
     def mark(self) -> int:
@@ -147,21 +150,19 @@ class State:
             records.pop(key, None)
         else:
             records[key] = new
-        if table in UNINDEXED:
-            return
-        self._apply_name(table, key, old, new)
-        if table == "vm":
-            self._apply_vm(key, old, new)
-        elif table == "host":
-            self._apply_host(key, old, new)
-        elif table == "user":
-            self._apply_user(old, new)
-        elif table == "job":
+        if table == "job":
             self._apply_job(key, old, new)
+        elif table not in UNINDEXED:
+            if old is None or new is None or old.name != new.name:
+                self._apply_name(table, key, old, new)
+            if table == "vm":
+                self._apply_vm(key, old, new)
+            elif table == "host":
+                self._apply_host(key, old, new)
+            elif table == "user":
+                self._apply_user(old, new)
 
     def _apply_name(self, table: str, key: str, old: Any, new: Any) -> None:
-        if old is not None and new is not None and old.name == new.name:
-            return
         names = self.names[table]
         if old is not None:
             rest = tuple(other for other in names.get(old.name, ()) if other != key)
@@ -170,7 +171,8 @@ class State:
             else:
                 names.pop(old.name, None)
         if new is not None:
-            names[new.name] = (*names.get(new.name, ()), key)
+            known = names.get(new.name)
+            names[new.name] = (*known, key) if known else (key,)
 
     def _apply_vm(self, key: str, old: Vm | None, new: Vm | None) -> None:
         self.pool.used_bytes += (new.disk_bytes if new else 0) - (old.disk_bytes if old else 0)
@@ -229,7 +231,8 @@ class State:
                 self.user_of_uid[new.uid] = new.id
 
     def _apply_job(self, key: str, old: Job | None, new: Job | None) -> None:
-        parent = (new or old).parent if (new or old) is not None else ""  # type: ignore[union-attr]
+        record = new if new is not None else old
+        parent = record.parent if record is not None else ""
         if not parent:
             return
         if new is None:

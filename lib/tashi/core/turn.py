@@ -68,7 +68,7 @@ class Turn:
             if found is not None and self.visible(kind, found):
                 return found
             raise NotFound(f"{ref}: no such {kind}")
-        ids = [key for key in self.state.names[kind].get(ref, ()) if self.visible(kind, table[key])]
+        ids = [key for key in self.state.names.get(kind, {}).get(ref, ()) if self.visible(kind, table[key])]
         if not ids:
             raise NotFound(f"{ref}: no such {kind}")
         if len(ids) > 1:
