@@ -125,13 +125,13 @@ def measure(mac: str, address: str, beats: list[Beat]) -> Silence:
     return Silence(
         mac=mac,
         address=address,
-        seconds=beats[-1].at - beats[0].at if beats else 0.0,
+        seconds=round(beats[-1].at - beats[0].at, 4) if beats else 0.0,
         beats=len(beats),
         lost=sum(max(0, after.number - before.number - 1) for before, after in pairs),
         restarts=sum(after.number < before.number for before, after in pairs),
-        gap_seconds=gap,
+        gap_seconds=None if gap is None else round(gap, 4),
         gap_at=None if at is None else stamp(at),
-        downtime_seconds=None if gap is None else max(0.0, gap - INTERVAL_SECONDS),
+        downtime_seconds=None if gap is None else round(max(0.0, gap - INTERVAL_SECONDS), 4),
     )
 
 

@@ -16,7 +16,7 @@ from tashi.lab.lab import Lab
 from tashi.wire.errors import Code, Refused, Unavailable
 
 _MAC = re.compile(r"52:54:00(?::[0-9a-f]{2}){3}")
-FIRST_SECONDS = 10.0  # the longest wait for a guest's first beat
+FIRST_SECONDS = 60.0  # the longest wait for a guest's first beat: it may be booting
 SETTLE_SECONDS = 1.0  # listened on after the command: the silence that it made must have an end
 
 

@@ -18,7 +18,7 @@ import tomli_w
 
 from tashi.lab.call import call
 from tashi.lab.host import HostStatus, Service, refuse_off
-from tashi.lab.process import spawn
+from tashi.lab.process import marked, spawn
 from tashi.lab.programs import program, surroundings
 from tashi.lab.record import Folders, Record
 from tashi.wire.errors import Code, Refused, Unavailable
@@ -37,6 +37,7 @@ class FakeHost:
         self.world = folders.data / "world"
         self.config = self.folder / "tashi.toml"
         self.boot_id = self.folder / "boot-id"
+        self.mark = f"{record.mark}/{name}"
 
     # -- power ---------------------------------------------------------------------------------------------------------
     def power_on(self) -> None:
@@ -46,6 +47,7 @@ class FakeHost:
         machine = uuid.uuid5(uuid.UUID(self.lab.mark), self.name)
         (self.folder / "machine-id").write_text(machine.hex + "\n")
         self.boot_id.write_text(f"{uuid.uuid4()}\n")
+        self._world().power_on(self.name)
         self._change_cable({"drop": True, "cut": self.record.cut, "rate_bits": self.record.rate_bits})
         self.record.powered = True
         self.folders.save(self.lab)
@@ -54,13 +56,23 @@ class FakeHost:
         if not self.record.powered:
             return
         self._change_cable({"cut": True})  # a machine without power closes no connections
-        self.stop("agent", signal.SIGKILL)
-        importlib.import_module("tashid.driver.fake").World(self.world).power_cut(self.name)
+        self._kill()
+        self._world().power_cut(self.name)
         self.record.powered = False
         self.folders.save(self.lab)
 
     def remove(self) -> None:
-        self.stop("agent", signal.SIGKILL)
+        self._kill()
+
+    def _kill(self) -> None:
+        """The agent and its workers: one that outlived it would start guests on a host without power."""
+        for process in marked(self.mark):
+            process.end()
+        self.record.process = None
+        self.folders.save(self.lab)
+
+    def _world(self) -> Any:
+        return importlib.import_module("tashid.driver.fake").World(str(self.world))
 
     # -- services ------------------------------------------------------------------------------------------------------
     def enroll(self, document: str) -> None:
@@ -103,7 +115,7 @@ class FakeHost:
             raise Refused(Code.WRONG_STATE, f"{self.name}: is a fake host, it has no {service}")
 
     def _environment(self) -> dict[str, str]:
-        return surroundings(self.lab.mark) | {
+        return surroundings(self.mark) | {
             "TASHI_BOOT_ID_FILE": str(self.boot_id),
             "TASHI_MACHINE_ID_FILE": str(self.folder / "machine-id"),
         }
@@ -112,6 +124,11 @@ class FakeHost:
     def set_cable(self, is_cut: bool) -> None:
         self.record.cut = is_cut
         self._cable_as_recorded()
+        # The hypervisors speak to each other past the proxy, in the fake world.
+        for name, other in self.lab.hosts.items():
+            if name != self.name:
+                change = self._world().cut if is_cut or other.cut else self._world().heal
+                change(self.name, name)
 
     def set_rate(self, bits: int) -> None:
         self.record.rate_bits = bits

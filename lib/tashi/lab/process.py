@@ -105,17 +105,19 @@ def spawn(argv: Sequence[str], log: Path, environment: Mapping[str, str]) -> Pro
 
 
 def marked(mark: str) -> list[Process]:
-    """All live processes with this mark in their environment, except this one."""
-    wanted = f"{MARK}={mark}".encode()
+    """All live processes with this mark, or one below it (MARK/h1), in their environment, except this one."""
+    wanted = (f"{MARK}={mark}\0".encode(), f"{MARK}={mark}/".encode())
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdecimal() or int(entry.name) == os.getpid():
             continue
         try:
-            inside = wanted in (entry / "environ").read_bytes().split(b"\0")
+            environment = b"\0" + (entry / "environ").read_bytes()
         except OSError:  # gone meanwhile, or another user's: not ours either way
             continue
-        process = Process.of(int(entry.name)) if inside else None
+        if not any(b"\0" + each in environment for each in wanted):
+            continue
+        process = Process.of(int(entry.name))
         if process is not None:
             found.append(process)
     return found
