@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from tashi.cli.call import Call
 from tashi.cli.listing import print_objects
 from tashi.cli.output import Failure
-from tashi.cli.progress import Progress
 from tashi.cli.table import PLAN, print_records
 from tashi.cli.wait import leaving_them_running, wait_for_jobs
 from tashi.client import Ask
@@ -69,25 +68,21 @@ def _wait(call: Call, accepted: dict[str, tuple[str, Answer]], fields: str, show
     jobs = list(accepted)
     if not jobs:
         return
-    progress = Progress()
     told: set[str] = set()
 
     def tell(entry: dict[str, Any]) -> None:
-        progress.tell(entry)
         if (
             entry.get("parent") in accepted
             and entry.get("state") in ("failed", "cancelled")
             and entry["id"] not in told
         ):
             told.add(entry["id"])
-            progress.clear()
             call.fail(str(entry["name"]), Failure(entry["state"], entry.get("reason") or entry["state"]))
 
     until = None if call.timeout is None else time.monotonic() + call.timeout
     after = min(answer.revision for _, answer in accepted.values())
     with leaving_them_running(call.prog, jobs):
         for ended in wait_for_jobs(call.client, after, jobs, until, tell):
-            progress.clear()
             good: list[Answer] = []
             for job, state, reason in ended:
                 name, answer = accepted[job]

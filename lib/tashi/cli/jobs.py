@@ -8,7 +8,6 @@ import time
 from tashi.cli.call import Call
 from tashi.cli.listing import PAGE, pages, print_objects
 from tashi.cli.output import Failure
-from tashi.cli.progress import Progress
 from tashi.cli.wait import ENDED, Ended, wait_for_jobs
 from tashi.wire.envelope import error
 
@@ -29,9 +28,7 @@ def wait_for_named(call: Call) -> None:
             else:
                 running.append(record["id"])
     _tell(call, over)
-    progress = Progress()
-    for ended in wait_for_jobs(call.client, revision, running, until, progress.tell):
-        progress.clear()
+    for ended in wait_for_jobs(call.client, revision, running, until):
         _tell(call, ended)
 
 

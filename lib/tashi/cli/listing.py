@@ -9,8 +9,9 @@ from typing import Any
 from tashi.cli.call import Call
 from tashi.cli.names import read_operands
 from tashi.cli.output import Failure
-from tashi.cli.table import fields_of, print_blocks
+from tashi.cli.table import STATE, fields_of, print_blocks, print_records
 from tashi.client import Client
+from tashi.model.name import kind_of_id
 from tashi.wire.envelope import Answer, error
 from tashi.wire.errors import Code
 
@@ -61,16 +62,19 @@ def print_shown(call: Call) -> None:
 
 def print_objects(call: Call, noun: str, objects: dict[str, str], fields: str = "") -> None:
     """The records with these ids as they are now; one that is not there any more is ``gone``."""
-    from tashi.cli.table import print_records
-
     if not objects or call.output.quiet:
         return
     body = {"noun": noun, "format": call.output.style, "fields": call.output.fields or fields}
     gone = []
     for page in pages(call.client, body, list(objects), PAGE):
         call.output.rows(page.rows, page.ok.get("header", ""))
-        gone += [{"id": each, "name": objects.get(each, each), "state": "gone"} for each in page.ok.get("missing", {})]
-    print_records(call.output, fields_of(noun), gone)
+        gone += [_gone(each, objects[each]) for each in page.ok.get("missing", {})]
+    columns = fields_of(noun)
+    print_records(call.output, columns if any(each.key == "state" for each in columns) else (*columns, STATE), gone)
+
+
+def _gone(ref: str, name: str) -> dict[str, str | None]:
+    return {"id": ref if kind_of_id(ref) else None, "name": name, "state": "gone"}
 
 
 def pages(client: Client, body: dict[str, Any], names: Sequence[str] | None, limit: int) -> Iterator[Answer]:

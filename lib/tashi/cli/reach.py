@@ -43,7 +43,7 @@ def wait_for_state(call: Call, wanted: str) -> None:
         if missed:
             revision, waiting = _look(call, wanted, waiting or {name: name for name in names}, revision)
         if waiting:
-            page = call.client.watch(revision, ids=waiting, wait=remaining(until, waiting))
+            page = call.client.watch(revision, ids=waiting, wait=remaining(until, waiting.values()))
             revision, missed = page.revision, page.missed or not page.entries  # what a host's silence makes is no entry
             latest = {entry["id"]: entry for entry in page.entries if entry["id"] in waiting and entry.get("state")}
             for each, entry in latest.items():

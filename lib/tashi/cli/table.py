@@ -20,6 +20,7 @@ PLAN = (
     Field("held", "HELD", "whether it would have to wait for room", "flag"),
     Field("note", "NOTE", "what else there is to say", shown=True),
 )
+STATE = Field("state", "STATE", "gone", shown=True)  # for what is gone and had none
 _OWN: dict[str, tuple[Field, ...]] = {
     "event": (
         Field("revision", "REVISION", "number in the change log", "count", shown=True, width=8),

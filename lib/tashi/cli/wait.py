@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from tashi.cli.listing import PAGE, pages
 from tashi.cli.output import complain
+from tashi.cli.progress import Progress
 from tashi.client import POLL_SECONDS, Client
 from tashi.wire.errors import Code, Unavailable
 
@@ -27,23 +28,29 @@ class Ended(NamedTuple):
 
 
 def wait_for_jobs(
-    client: Client, after: int, jobs: list[str], until: float | None, tell: Callable[[dict[str, Any]], None]
+    client: Client,
+    after: int,
+    jobs: list[str],
+    until: float | None,
+    tell: Callable[[dict[str, Any]], None] = lambda entry: None,
 ) -> Iterator[list[Ended]]:
-    """What has ended, in batches as it happens, until all have.
+    """What has ended, in batches as it happens, until all have; on a terminal how far they are meanwhile.
 
     ``after`` is the revision at which all of them were known, ``until`` a monotonic instant or None. ``tell`` gets
-    every entry about the operations and, when it is one operation, about its parts. Raises Unavailable (busy) when the
-    time is over.
+    every entry about the operations and their parts. Raises Unavailable (busy) when the time is over.
     """
+    progress = Progress(len(jobs))
     for start in range(0, len(jobs), AT_ONCE):
         waiting = set(jobs[start : start + AT_ONCE])
         revision = after
         while waiting:
             left = remaining(until, waiting)
             which: dict[str, Any] = {"job": next(iter(waiting))} if len(waiting) == 1 else {"ids": sorted(waiting)}
-            page = client.watch(revision, wait=left, **which)
+            page = client.watch(revision, wait=min(left, progress.seconds), **which)
             revision = page.revision
             ended = _states(client, waiting) if page.missed else []
+            if page.entries:
+                progress.clear()
             for entry in page.entries:
                 tell(entry)
                 if entry.get("id") in waiting and entry.get("state") in ENDED:
@@ -51,6 +58,8 @@ def wait_for_jobs(
             waiting -= {each.job for each in ended}
             if ended:
                 yield ended
+            if waiting:
+                progress.look(client, waiting)
 
 
 def remaining(until: float | None, waiting: Collection[str]) -> float:
