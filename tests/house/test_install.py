@@ -32,10 +32,10 @@ def dest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
-def run(dest: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(dest: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     """The installed copy's own interpreter, alone: no PYTHONPATH, no PATH with this checkout's commands."""
     python = f"{dest}{PREFIX}/lib/tashi/bin/python3"
-    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/nonexistent", "LANG": "C.UTF-8"}
+    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/nonexistent", "LANG": "C.UTF-8"} | more
     command = [python, "-I", *arguments]
     return subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, timeout=60)
 
@@ -54,6 +54,24 @@ def test_a_command_runs(dest: Path, name: str) -> None:
     done = run(dest, str(link), "-h")
     assert (done.returncode, done.stderr) == (0, "")
     assert f"usage: {name}" in done.stdout.lower()
+
+
+def test_a_cluster_runs_from_it(dest: Path, tmp_path: Path) -> None:
+    """Controller, agent and commands, all of them the installed ones, in a laboratory of fake hosts."""
+    name = f"installed-{os.getpid()}"
+    command = f"{dest}{PREFIX}/bin/"
+    home = {"HOME": str(tmp_path)}
+    up = run(dest, f"{command}tashi-lab", "up", "--driver", "fake", "--hosts", "1", "--name", name, **home)
+    try:
+        assert up.returncode == 0, up.stderr
+        shown = run(dest, f"{command}tashi-lab", "env", "--name", name, **home).stdout
+        settings = dict(line.removeprefix("export ").split("=", 1) for line in shown.splitlines())
+        make = ("one", "--image", "tiny", "--cores", "1", "--memory", "64M", "-H", "-o", "name,state,host")
+        made = run(dest, f"{command}tvm-create", *make, **home, **settings)
+        assert (made.stdout, made.stderr) == ("one\trunning\th1\n", "")
+    finally:
+        down = run(dest, f"{command}tashi-lab", "down", "--name", name, **home)
+    assert down.returncode == 0, down.stderr
 
 
 def test_everything_is_in_its_place(dest: Path) -> None:
