@@ -42,7 +42,7 @@ def test_a_refusal_names_each_host_and_its_reason(world: World) -> None:
     assert problem.code == "no-room" and problem.retry
     assert "h1: needs 4 cores, 2 free" in problem.text
     assert "h2: drained" in problem.text
-    assert "h3: silent for" in problem.text
+    assert "h3: silent since" in problem.text
 
 
 def test_what_no_host_could_ever_hold_is_impossible_and_never_held(world: World) -> None:
@@ -286,3 +286,30 @@ def test_root_sees_everything(world: World) -> None:
     world.create("a", who=ALICE)
     world.create("b", who=BOB)
     assert {vm["name"] for vm in world.rows(who=ROOT)} == {"a", "b"}
+
+
+def test_a_vm_that_is_on_no_host_is_destroyed_with_its_disk(world: World) -> None:
+    world.create("web", host="h1")
+    world.ok("vm.shutdown", name="web")
+    world.ok("host.drain", name="h1")
+    assert world.vm("web")["host"] is None
+    removed: list[str] = []
+    for host in world.hosts.values():
+        do = host.do
+        host.do = lambda call, do=do: (removed.extend(call.args.get("disks", [])), do(call))[1]  # type: ignore[method-assign]
+    world.ok("vm.destroy", name="web")
+    assert world.missing("web") and removed == ["disks/v-1.qcow2"]
+
+
+def test_orders_are_repeated_once_a_period_however_often_a_host_came_back(world: World) -> None:
+    world.host("h1").holding.add("start")
+    world.ok("vm.create", name="web", image="tiny", cores=1, memory_bytes=GIB, host="h1")
+    for _ in range(5):
+        world.host("h1").start()
+        world.run(1)
+    heard: list[object] = []
+    happen = world.host("h1").happen
+    world.host("h1").happen = lambda event: (heard.append(event), happen(event))[1]  # type: ignore[method-assign]
+    world.run(60)
+    orders = [event for event in heard if isinstance(event, events.Heard) and "Rows" in type(event.message).__name__]
+    assert 1 <= len(orders) <= 6

@@ -163,7 +163,9 @@ class Cluster:
     def agent_said(self, host: str, conn: Any, message: AgentMessage, now: Now) -> Decision:
         """One message of the agent on ``host``; ``back`` in the decision is for the connection that it came on."""
         mark = self.mark()
-        turn = Turn(self.state, self.settings, now, Principal(f"agent@{host}", "agent", host))
+        record = self.state.hosts.get(host)
+        name = f"agent@{record.name}" if record is not None else "agent"
+        turn = Turn(self.state, self.settings, now, Principal(name, "agent", host))
         try:
             back = self._hear(turn, host, conn, message)
             return self._close(turn, mark, back=back)

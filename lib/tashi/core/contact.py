@@ -150,7 +150,7 @@ def _observe(turn: Turn, host: str, contact: Contact, seen: Seen, order: Order) 
 
 def silent(turn: Turn, host: Host, seconds: float) -> None:
     """No heartbeat for too long: what runs there is not known any more. It is not dead for that."""
-    reason = f"silent for {seconds:.0f} s"
+    reason = f"silent since {stamp(turn.now.wall - seconds)}"
     turn.state.unknown_hosts[host.id] = f"{host.name} is {reason}"
     turn.state.set_reachable(host.id, reason)
     if host.health is not Health.UNKNOWN:
