@@ -223,3 +223,37 @@ def test_a_host_with_vms_is_not_removed(world: World) -> None:
     world.run(2)
     world.ok("host.remove", name="h1")
     assert [host["name"] for host in world.rows("host")] == ["h2", "h3"]
+
+
+def test_a_host_that_still_clears_a_copy_is_no_destination(world: World) -> None:
+    _, vm, source, call = start_and_hold(world)
+    world.host("h2").holding.add("remove")
+    world.host("h2").guests[vm] = ("paused", 2)
+    end_call(source, call, "failed", "no route")
+    source.holding.clear()
+    world.run(2)
+    assert world.refused("vm.migrate", name="web", to="h2").code == "locked"
+    world.ok("vm.migrate", name="web")
+    assert world.vm("web")["host"] == "h3"
+
+
+def test_a_cancel_after_the_arrival_is_too_late(world: World) -> None:
+    job, vm, source, _ = start_and_hold(world)
+    world.host("h2").guests[vm] = ("running", world.vm("web")["generation"])
+    world.host("h2").happen(events.DriverEvent(vm))
+    world.settle()
+    assert world.job(job)["phase"] == "confirm"
+    assert world.refused("job.cancel", name=job).code == "too-late"
+    assert source.name == "h1"
+
+
+def test_a_budget_that_was_spent_in_vain_is_spent_again(world: World) -> None:
+    job, _, _, _ = start_and_hold(world)
+    world.seconds += 700
+    mark = world.cluster.mark()
+    world.cluster.tick(world.now())
+    world.cluster.rollback(mark)
+    assert world.job(job)["reason"] is None
+    world.seconds += 2
+    world.take(world.cluster.tick(world.now()))
+    assert "its time is up" in world.job(job)["reason"]

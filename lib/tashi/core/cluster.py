@@ -76,6 +76,7 @@ def found_of(value: bytes) -> Found:
 class Mark(NamedTuple):
     undo: int
     revision: int
+    spent: int
 
 
 class Cluster:
@@ -90,6 +91,8 @@ class Cluster:
         self.contacts: dict[str, Contact] = {}
         self.resend = Resend(settings)
         self._budgets: list[tuple[float, str]] = []
+        self._spent: list[tuple[float, str]] = []  # since the last commit
+        self._reported: set[str] = set()  # hosts whose inventory came in since the last commit
         self._next_judgement = 0.0
 
     # -- start and undo ---------------------------------------------------------------------------------------------
@@ -109,14 +112,16 @@ class Cluster:
 
     def mark(self) -> Mark:
         """Where the state is now, for `rollback` and `puts_since`."""
-        return Mark(self.state.mark(), self.revision)
+        return Mark(self.state.mark(), self.revision, len(self._spent))
 
     def rollback(self, mark: Mark) -> None:
         """Be as at ``mark``: nothing of what was decided since is stored. Agents will say again what they said."""
-        self.state.rollback(mark.undo)
-        self.revision = mark.revision
+        self._undo(mark)
         for contact in self.contacts.values():
             contact.order.clear()
+        for host in self._reported:
+            self.contacts.pop(host, None)  # it is told to say hello, and all of it, again
+        self._reported.clear()
 
     def puts_since(self, mark: Mark) -> list[tuple[str, str, bytes | None]]:
         """(table, key, encoded value or None for removed) of everything changed since ``mark``."""
@@ -125,6 +130,8 @@ class Cluster:
     def durable(self) -> None:
         """All that was decided is stored."""
         self.state.forget_undo()
+        self._spent.clear()
+        self._reported.clear()
 
     # -- who --------------------------------------------------------------------------------------------------------
     def host_of_key(self, key: str) -> str | None:
@@ -288,6 +295,7 @@ class Cluster:
             return agents.beat(turn, host, known, message, self.epoch)
         if isinstance(message, Inventory):
             back = agents.inventory(turn, host, known, message)
+            self._reported.add(host_id)
             self.resend.host_is_back(turn, host_id)
             for job in list(self.state.jobs.values()):
                 if job.kind == "image":
@@ -320,9 +328,12 @@ class Cluster:
 
     def _spend_budgets(self, turn: Turn) -> None:
         while self._budgets and self._budgets[0][0] <= turn.now.monotonic:
-            _, job_id = heappop(self._budgets)
+            when, job_id = heappop(self._budgets)
+            if self.state.deadlines.get(job_id) != when:
+                continue  # of an operation that was undone; another may have its id by now
             job = self.state.jobs.get(job_id)
-            self.state.deadlines.pop(job_id, None)
+            del self.state.deadlines[job_id]
+            self._spent.append((when, job_id))
             if job is not None:
                 jobs.budget_spent(turn, job)
 
@@ -379,6 +390,11 @@ class Cluster:
     def _undo(self, mark: Mark) -> None:
         self.state.rollback(mark.undo)
         self.revision = mark.revision
+        for when, job_id in self._spent[mark.spent :]:
+            again = when + self.settings.heartbeat_seconds
+            self.state.deadlines[job_id] = again
+            heappush(self._budgets, (again, job_id))
+        del self._spent[mark.spent :]
 
 
 def _decode(raw: Request) -> Any:

@@ -66,8 +66,11 @@ def begin(turn: Turn, vm: Vm, to: str | None, parent: str = "") -> Job:
     life.step("vm", state, "migrate", vm.name)
     if to == vm.host:
         raise Refused(Code.WRONG_STATE, f"{vm.name}: it is on {turn.host_name(to)} already")
+    if to in vm.leftovers:
+        raise Refused(Code.LOCKED, f"{vm.name}: {turn.host_name(to)} is still clearing what it had of it", "try again")
     source = turn.state.hosts[vm.host]
-    destination = choose(turn, vm.name, vm.cores, vm.memory_bytes, pin=to, exclude=frozenset((vm.host,)))
+    taken = frozenset((vm.host, *vm.leftovers))
+    destination = choose(turn, vm.name, vm.cores, vm.memory_bytes, pin=to, exclude=taken)
     there = turn.state.hosts[destination].facts
     if source.facts is None or there is None or not there.migrate_uri:
         raise Refused(Code.IMPOSSIBLE, f"{vm.name}: {turn.host_name(destination)} says no address for migration")
