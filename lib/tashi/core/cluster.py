@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import traceback
 from collections.abc import Callable
-from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
 import msgspec
 
 from tashi.core import contact as agents
 from tashi.core import drain, images, jobs, query, verbs
+from tashi.core.budgets import Budgets
 from tashi.core.contact import Contact
 from tashi.core.decision import Decision, Entry, Found, Park, entry_of
 from tashi.core.placement import retry_waiting
@@ -90,8 +90,7 @@ class Cluster:
         self.epoch = self.revision = 0
         self.contacts: dict[str, Contact] = {}
         self.resend = Resend(settings)
-        self._budgets: list[tuple[float, str]] = []
-        self._spent: list[tuple[float, str]] = []  # since the last commit
+        self._budgets = Budgets(self.state)
         self._reported: set[str] = set()  # hosts whose inventory came in since the last commit
         self._next_judgement = 0.0
 
@@ -107,12 +106,12 @@ class Cluster:
             self.state.unknown_hosts[host.id] = f"{host.name} has not reported since the controller started"
             self.state.set_reachable(host.id, "its agent has not reported yet" if host.key else "not enrolled yet")
         for job in self.state.jobs.values():
-            self._budget(job.id, job.budget_seconds, now)
+            self._budgets.begin(job, now)
         self._next_judgement = now.monotonic + self.settings.heartbeat_seconds
 
     def mark(self) -> Mark:
         """Where the state is now, for `rollback` and `puts_since`."""
-        return Mark(self.state.mark(), self.revision, len(self._spent))
+        return Mark(self.state.mark(), self.revision, self._budgets.mark())
 
     def rollback(self, mark: Mark) -> None:
         """Be as at ``mark``: nothing of what was decided since is stored. Agents will say again what they said."""
@@ -130,7 +129,7 @@ class Cluster:
     def durable(self) -> None:
         """All that was decided is stored."""
         self.state.forget_undo()
-        self._spent.clear()
+        self._budgets.durable()
         self._reported.clear()
 
     # -- who --------------------------------------------------------------------------------------------------------
@@ -191,7 +190,7 @@ class Cluster:
         try:
             if now.monotonic >= self._next_judgement:
                 self._judge(turn)
-            self._spend_budgets(turn)
+            self._budgets.spend(turn)
             decision = self._close(turn, mark)
             repeated = self.resend.due(turn, self.epoch, self.contacts)
             return decision._replace(effects=[*decision.effects, *repeated])
@@ -202,13 +201,8 @@ class Cluster:
 
     def next_tick(self) -> float:
         """When `tick` has something to do, in monotonic seconds."""
-        times = [self._next_judgement]
-        if self._budgets:
-            times.append(self._budgets[0][0])
-        due = self.resend.next_due()
-        if due is not None:
-            times.append(due)
-        return min(times)
+        others = (self._budgets.next_end(), self.resend.next_due())
+        return min([self._next_judgement, *(time for time in others if time is not None)])
 
     # -- inside: requests -------------------------------------------------------------------------------------------
     def _lowered(self, who: Principal) -> Principal:
@@ -326,22 +320,6 @@ class Cluster:
                 drain.advance(turn, job.id)
         self.state.freed = self.state.freed or bool(self.state.waiting)
 
-    def _spend_budgets(self, turn: Turn) -> None:
-        while self._budgets and self._budgets[0][0] <= turn.now.monotonic:
-            when, job_id = heappop(self._budgets)
-            if self.state.deadlines.get(job_id) != when:
-                continue  # of an operation that was undone; another may have its id by now
-            job = self.state.jobs.get(job_id)
-            del self.state.deadlines[job_id]
-            self._spent.append((when, job_id))
-            if job is not None:
-                jobs.budget_spent(turn, job)
-
-    def _budget(self, job_id: str, seconds: float, now: Now) -> None:
-        if seconds:
-            self.state.deadlines[job_id] = now.monotonic + seconds
-            heappush(self._budgets, (now.monotonic + seconds, job_id))
-
     # -- inside: the end of a turn ----------------------------------------------------------------------------------
     def _close(
         self, turn: Turn, mark: Mark, reply: Reply | None = None, back: list[ControllerMessage] | None = None
@@ -355,7 +333,7 @@ class Cluster:
         if self.state.freed and self.state.waiting:
             retry_waiting(turn)
         for job in turn.started:
-            self._budget(job.id, job.budget_seconds, turn.now)
+            self._budgets.begin(job, turn.now)
         touched = self.state.touched(mark.undo)
         effects = turn.effects + self.resend.after(turn, touched, self.epoch, self.contacts)
         log = self._log(turn, touched)
@@ -390,11 +368,7 @@ class Cluster:
     def _undo(self, mark: Mark) -> None:
         self.state.rollback(mark.undo)
         self.revision = mark.revision
-        for when, job_id in self._spent[mark.spent :]:
-            again = when + self.settings.heartbeat_seconds
-            self.state.deadlines[job_id] = again
-            heappush(self._budgets, (again, job_id))
-        del self._spent[mark.spent :]
+        self._budgets.undo(mark.spent, self.settings.heartbeat_seconds)
 
 
 def _decode(raw: Request) -> Any:
