@@ -17,6 +17,7 @@ from tashi.lab.lab import Lab, down
 from tashi.lab.process import marked
 from tashi.lab.programs import ROOT, program, surroundings
 from tashi.lab.record import Folders, Settings
+from tests.lab.commands import Shell
 
 pytestmark = [pytest.mark.lab]
 NAME = "test-fake"
@@ -33,124 +34,112 @@ def lab() -> Iterator[Lab]:
         down(NAME)
 
 
-def run(*words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """A command as a person in the lab's shell types it."""
-    environment = surroundings("none") | Lab.seen(NAME).environment()
-    return subprocess.run(
-        [*program(words[0]), *words[1:]], env=environment, capture_output=True, text=True, timeout=60, check=check
-    )
+@pytest.fixture
+def shell(lab: Lab) -> Shell:
+    return Shell(NAME)
 
 
-def row(noun: str, name: str) -> dict[str, object]:
-    found: dict[str, object] = json.loads(run(f"t{noun}-list", "-j", name).stdout)
-    return found
-
-
-def create(name: str, host: str) -> None:
+def create(shell: Shell, name: str, host: str) -> None:
     words = ("--image", "linux", "--cores", "2", "--memory", "1G", "--nic", "default", "--host", host)
-    run("tvm-create", "-q", name, *words)
-    assert row("vm", name)["state"] == "running"
+    shell.run("tvm-create", "-q", name, *words)
+    assert shell.row("vm", name)["state"] == "running"
 
 
-def wait(name: str, state: str) -> None:
-    run("tvm-wait", "-q", "--timeout", "20", "--state", state, name)
+def wait_health(shell: Shell, host: str, health: str) -> None:
+    wait_until(lambda: shell.row("host", host)["health"] == health, f"{host} is {health}", seconds=20)
 
 
-def wait_health(host: str, health: str) -> None:
-    wait_until(lambda: row("host", host)["health"] == health, f"{host} is {health}", seconds=20)
-
-
-def test_hosts_are_large_and_images_are_there(lab: Lab) -> None:
-    host = row("host", "h1")
+def test_hosts_are_large_and_images_are_there(shell: Shell) -> None:
+    host = shell.row("host", "h1")
     assert (host["cores"], host["memory_bytes"], host["disk_bytes"]) == (64, 256 * 2**30, 4 * 2**40)
-    assert set(run("timg-list", "-H", "-o", "name,state").stdout.split("\n")) >= {"tiny\tready", "linux\tready"}
+    assert set(shell.run("timg-list", "-H", "-o", "name,state").stdout.split("\n")) >= {"tiny\tready", "linux\tready"}
 
 
-def test_status_tells_what_runs(lab: Lab) -> None:
-    rows = [json.loads(line) for line in run("tashi-lab", "status", "-j").stdout.splitlines()]
-    assert [(each["name"], each["state"]) for each in rows] == [
-        ("controller", "up"), ("h1", "up"), ("h2", "up"), ("h3", "up"),
-    ]  # fmt: skip
-    assert all(each["agent"] for each in rows[1:])
-    table = run("tashi-lab", "status").stdout.splitlines()
+def test_status_tells_what_runs(shell: Shell) -> None:
+    status = shell.status()
+    assert {name: each["state"] for name, each in status.items()} == dict.fromkeys(
+        ("controller", "h1", "h2", "h3"), "up"
+    )
+    assert all(status[host]["agent"] for host in ("h1", "h2", "h3"))
+    table = shell.run("tashi-lab", "status").stdout.splitlines()
     assert table[0].split()[:3] == ["NAME", "STATE", "PID"]
     assert len(table) == 5
 
 
-def test_guests_outlive_their_agent(lab: Lab) -> None:
-    create("outlives", "h1")
-    run("tashi-lab", "kill-agent", "h1")
-    wait("outlives", "unknown")
-    run("tashi-lab", "start-agent", "h1")
-    wait("outlives", "running")
-    assert row("vm", "outlives")["generation"] == 1, "nobody touched it"
+def test_guests_outlive_their_agent(shell: Shell) -> None:
+    create(shell, "outlives", "h1")
+    shell.run("tashi-lab", "kill-agent", "h1")
+    shell.wait("outlives", "unknown")
+    shell.run("tashi-lab", "start-agent", "h1")
+    shell.wait("outlives", "running")
+    assert shell.row("vm", "outlives")["generation"] == 1, "nobody touched it"
 
 
-def test_a_guest_migrates_between_agents(lab: Lab) -> None:
-    create("moves", "h1")
-    moved = json.loads(run("tvm-migrate", "-j", "--to", "h3", "moves").stdout)
+def test_a_guest_migrates_between_agents(shell: Shell) -> None:
+    create(shell, "moves", "h1")
+    moved = json.loads(shell.run("tvm-migrate", "-j", "--to", "h3", "moves").stdout)
     assert (moved["from"], moved["to"], moved["outcome"]) == ("h1", "h3", "done")
-    assert row("vm", "moves")["host"] == "h3"
+    assert shell.row("vm", "moves")["host"] == "h3"
 
 
-def test_a_power_cut_ends_guests_and_a_start_is_a_new_boot(lab: Lab) -> None:
-    create("dies", "h2")
-    before = row("host", "h2")["boot_id"]
-    run("tashi-lab", "crash", "h2")
-    assert [json.loads(each)["state"] for each in run("tashi-lab", "status", "-j").stdout.splitlines()][2] == "off"
-    wait("dies", "unknown")
-    assert "h2" in str(row("vm", "dies")["reason"])
-    refused = run("tashi-lab", "start-agent", "h2", check=False)
+def test_a_power_cut_ends_guests_and_a_start_is_a_new_boot(shell: Shell) -> None:
+    create(shell, "dies", "h2")
+    before = shell.row("host", "h2")["boot_id"]
+    shell.run("tashi-lab", "crash", "h2")
+    assert shell.status()["h2"]["state"] == "off"
+    shell.wait("dies", "unknown")
+    assert "h2" in str(shell.row("vm", "dies")["reason"])
+    refused = shell.run("tashi-lab", "start-agent", "h2", check=False)
     assert (refused.returncode, refused.stderr) == (1, "tashi-lab: h2: is off\nhint: tashi-lab start h2\n")
-    run("tashi-lab", "start", "h2")
-    wait("dies", "stopped")
-    assert row("host", "h2")["boot_id"] != before
-    run("tvm-start", "-q", "dies")
-    wait("dies", "running")
+    shell.run("tashi-lab", "start", "h2")
+    shell.wait("dies", "stopped")
+    assert shell.row("host", "h2")["boot_id"] != before
+    shell.run("tvm-start", "-q", "dies")
+    shell.wait("dies", "running")
 
 
-def test_a_cut_host_is_unknown_and_comes_back_as_it_was(lab: Lab) -> None:
-    create("lonely", "h1")
-    run("tashi-lab", "cut", "h1")
-    wait("lonely", "unknown")
-    run("tashi-lab", "heal", "h1")
-    wait("lonely", "running")
-    assert row("vm", "lonely")["generation"] == 1
-    run("tashi-lab", "slow", "h1", "--rate", "1mbit")
-    assert json.loads(run("tashi-lab", "status", "-j").stdout.splitlines()[1])["rate_bits_per_second"] == 1_000_000
-    run("tashi-lab", "slow", "h1", "--rate", "off")
+def test_a_cut_host_is_unknown_and_comes_back_as_it_was(shell: Shell) -> None:
+    create(shell, "lonely", "h1")
+    shell.run("tashi-lab", "cut", "h1")
+    shell.wait("lonely", "unknown")
+    shell.run("tashi-lab", "heal", "h1")
+    shell.wait("lonely", "running")
+    assert shell.row("vm", "lonely")["generation"] == 1
+    shell.run("tashi-lab", "slow", "h1", "--rate", "1mbit")
+    assert shell.status()["h1"]["rate_bits_per_second"] == 1_000_000
+    shell.run("tashi-lab", "slow", "h1", "--rate", "off")
 
 
-def test_a_migration_to_a_cut_host_leaves_the_guest_where_it_is(lab: Lab) -> None:
-    create("stays", "h1")
-    run("tashi-lab", "cut", "h3")
-    wait_health("h3", "unknown")
-    assert run("tvm-migrate", "--to", "h3", "stays", check=False).returncode != 0
-    run("tashi-lab", "heal", "h3")
-    wait_health("h3", "up")
-    assert (row("vm", "stays")["host"], row("vm", "stays")["state"]) == ("h1", "running")
+def test_a_migration_to_a_cut_host_leaves_the_guest_where_it_is(shell: Shell) -> None:
+    create(shell, "stays", "h1")
+    shell.run("tashi-lab", "cut", "h3")
+    wait_health(shell, "h3", "unknown")
+    assert shell.run("tvm-migrate", "--to", "h3", "stays", check=False).returncode != 0
+    shell.run("tashi-lab", "heal", "h3")
+    wait_health(shell, "h3", "up")
+    assert (shell.row("vm", "stays")["host"], shell.row("vm", "stays")["state"]) == ("h1", "running")
 
 
-def test_a_killed_controller_forgets_nothing(lab: Lab) -> None:
-    create("kept", "h1")
-    run("tashi-lab", "kill-controller")
-    assert run("tvm-list", "--timeout", "0.5", check=False).returncode == 69
-    run("tashi-lab", "start-controller")
-    run("tashi-lab", "start-controller")  # running already is success
-    wait("kept", "running")
-    assert row("vm", "kept")["generation"] == 1
+def test_a_killed_controller_forgets_nothing(shell: Shell) -> None:
+    create(shell, "kept", "h1")
+    shell.run("tashi-lab", "kill-controller")
+    assert shell.run("tvm-list", "--timeout", "0.5", check=False).returncode == 69
+    shell.run("tashi-lab", "start-controller")
+    shell.run("tashi-lab", "start-controller")  # running already is success
+    shell.wait("kept", "running")
+    assert shell.row("vm", "kept")["generation"] == 1
 
 
 @pytest.mark.parametrize("words", [("exec", "h1", "true"), ("kill-libvirtd", "h1"), ("crash", "h9"), ("beats",)])
-def test_what_fake_hosts_can_not_do_is_refused_in_words(lab: Lab, words: tuple[str, ...]) -> None:
-    refused = run("tashi-lab", *words, check=False)
+def test_what_fake_hosts_can_not_do_is_refused_in_words(shell: Shell, words: tuple[str, ...]) -> None:
+    refused = shell.run("tashi-lab", *words, check=False)
     assert refused.returncode == 1
     assert refused.stderr.startswith("tashi-lab: ")
     assert "Traceback" not in refused.stderr
 
 
-def test_a_lab_that_is_there_is_not_made_again(lab: Lab) -> None:
-    refused = run("tashi-lab", "up", "--driver", "fake", check=False)
+def test_a_lab_that_is_there_is_not_made_again(shell: Shell) -> None:
+    refused = shell.run("tashi-lab", "up", "--driver", "fake", check=False)
     assert refused.returncode == 1
     assert "is there already" in refused.stderr
 

@@ -33,6 +33,9 @@ class Verbs(click.Group):
         except TashiError as error:
             click.echo(f"tashi-lab: {error.text}" + (f"\nhint: {error.hint}" if error.hint else ""), err=True)
             ctx.exit(exit_status(error.code))
+        except OSError as error:
+            click.echo(f"tashi-lab: {error.filename or 'system'}: {error.strerror}", err=True)
+            ctx.exit(1)
 
 
 @click.group(cls=Verbs, context_settings=HELP)

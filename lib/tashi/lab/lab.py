@@ -87,7 +87,7 @@ class Lab:
 
     # -- making --------------------------------------------------------------------------------------------------------
     def _make(self) -> None:
-        self.folders.data.mkdir(parents=True)
+        self.folders.data.mkdir(parents=True, exist_ok=True)
         images = pool_images(self.folders)
         images.mkdir(parents=True)
         if self.record.kind == "fake":

@@ -1,0 +1,39 @@
+"""Commands typed in a lab's shell, for tests."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+from tashi.lab.lab import Lab
+from tashi.lab.programs import program, surroundings
+
+SECONDS = 90
+
+
+class Shell:
+    """The shell of one lab: what `eval "$(tashi-lab env)"` makes of any other."""
+
+    def __init__(self, name: str) -> None:
+        self.environment = surroundings("none") | Lab.seen(name).environment()
+
+    def run(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        argv = [*program(words[0]), *words[1:]]
+        done = subprocess.run(argv, env=self.environment, capture_output=True, text=True, timeout=SECONDS, check=False)
+        assert not check or done.returncode == 0, f"{' '.join(words)}: {done.returncode}: {done.stdout}{done.stderr}"
+        return done
+
+    def row(self, noun: str, name: str) -> dict[str, Any]:
+        """The record of a vm or host, as its list command prints it."""
+        found: dict[str, Any] = json.loads(self.run(f"t{noun}-list", "-j", name).stdout)
+        return found
+
+    def status(self) -> dict[str, dict[str, Any]]:
+        """What `tashi-lab status` tells, by name."""
+        rows = map(json.loads, self.run("tashi-lab", "status", "-j").stdout.splitlines())
+        return {each["name"]: each for each in rows}
+
+    def wait(self, vm: str, state: str) -> None:
+        """Until a VM is in a state; fails after half a minute."""
+        self.run("tvm-wait", "-q", "--timeout", "30", "--state", state, vm)

@@ -1,0 +1,128 @@
+"""A whole lab with real guests: what its verbs break and mend, as the cluster's own commands tell it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tashi.lab import namespace_host
+from tashi.lab.call import wait_until
+from tashi.lab.lab import Lab, down
+from tashi.lab.record import Settings
+from tests.lab.commands import Shell
+
+NAME = "test-cluster"
+WITHOUT = "root" if os.geteuid() != 0 else namespace_host.missing()
+pytestmark = [pytest.mark.lab, pytest.mark.skipif(bool(WITHOUT), reason=f"needs {WITHOUT}")]
+# A host is unknown after two seconds.
+QUICK: Settings = {"controller": {"heartbeat_seconds": 0.4, "missed": 5}}
+TINY = ("--image", "tiny", "--cores", "1", "--memory", "4M", "--host", "h1")
+LINUX = ("--image", "linux", "--cores", "1", "--memory", "96M", "--nic", "default", "--host", "h1")
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    down(NAME)
+    try:
+        yield Lab.up(NAME, 2, "libvirt", settings=QUICK)
+    finally:
+        down(NAME)
+
+
+@pytest.fixture(scope="module")
+def shell(lab: Lab) -> Shell:
+    shell = Shell(NAME)
+    shell.run("tvm-create", "-q", "still", *TINY)
+    return shell
+
+
+def process_of(shell: Shell, host: str, vm: str) -> str:
+    """The pid of the QEMU that runs a VM, as seen in its host: another one is another run."""
+    identity = shell.row("vm", vm)["id"]
+    return shell.run("tashi-lab", "exec", host, "pgrep", "-f", f"guest={identity},").stdout.strip()
+
+
+def test_hosts_say_what_the_lab_states(shell: Shell) -> None:
+    host = shell.row("host", "h1")
+    assert (host["cores"], host["memory_bytes"], host["disk_bytes"]) == (8, 8 * 2**30, 100 * 2**30)
+    assert host["boot_id"] == shell.status()["h1"]["boot_id"]
+    assert host["uuid"] == shell.run("tashi-lab", "exec", "h1", "cat", "/etc/machine-id").stdout.strip()
+
+
+def test_status_gives_outside_pids(shell: Shell) -> None:
+    status = shell.status()
+    for name, pid in (("agent", status["h1"]["agent"]), ("controller", status["controller"]["pid"])):
+        assert f"tashi-{name}" in Path(f"/proc/{pid}/cmdline").read_text()
+
+
+def test_a_guest_outlives_its_agent_and_its_libvirtd(shell: Shell) -> None:
+    before = process_of(shell, "h1", "still")
+    assert before
+    shell.run("tashi-lab", "kill-agent", "h1")
+    assert shell.status()["h1"]["agent"] is None
+    shell.wait("still", "unknown")
+    shell.run("tashi-lab", "kill-libvirtd", "h1")
+    shell.run("tashi-lab", "start-libvirtd", "h1")
+    shell.run("tashi-lab", "start-agent", "h1")
+    shell.wait("still", "running")
+    shell.run("tashi-lab", "stop-agent", "h1")
+    shell.run("tashi-lab", "start-agent", "h1")
+    shell.wait("still", "running")
+    assert process_of(shell, "h1", "still") == before
+    assert shell.row("vm", "still")["generation"] == 1
+
+
+def test_a_guest_outlives_the_controller(shell: Shell) -> None:
+    before = process_of(shell, "h1", "still")
+    shell.run("tashi-lab", "kill-controller")
+    assert shell.status()["controller"]["state"] == "off"
+    shell.run("tashi-lab", "start-controller")
+    shell.wait("still", "running")
+    assert process_of(shell, "h1", "still") == before
+
+
+def test_a_guest_outlives_a_cut_cable(shell: Shell) -> None:
+    before = process_of(shell, "h1", "still")
+    shell.run("tashi-lab", "cut", "h1")
+    shell.wait("still", "unknown")
+    shell.run("tashi-lab", "heal", "h1")
+    shell.wait("still", "running")
+    assert process_of(shell, "h1", "still") == before
+
+
+def test_the_own_heart_tells_of_a_migration_and_a_slow_cable_makes_it_long(shell: Shell) -> None:
+    shell.run("tvm-create", "-q", "beating", *LINUX)
+    beats = ("tashi-lab", "beats", "--vm", "beating")
+    quiet = json.loads(shell.run(*beats, "--seconds", "1").stdout)
+    assert quiet["beats"] > 50
+    moved, silence = shell.run(*beats, "tvm-migrate", "-j", "--to", "h2", "beating").stdout.splitlines()
+    fast = json.loads(moved)
+    assert fast["outcome"] == "done"
+    assert fast["downtime_seconds"] > 0
+    assert json.loads(silence)["downtime_seconds"] > 0
+    assert json.loads(silence)["restarts"] == 0
+    shell.run("tashi-lab", "slow", "h2", "--rate", "200mbit")
+    slowed = json.loads(shell.run("tvm-migrate", "-j", "--to", "h1", "beating").stdout)
+    shell.run("tashi-lab", "slow", "h2", "--rate", "off")
+    seconds = slowed["bytes"] * 8 / 200e6
+    assert slowed["total_seconds"] > 0.8 * seconds
+    shell.run("tvm-shutdown", "-q", "beating")
+    assert shell.row("vm", "beating")["state"] == "stopped", "it answers its power button"
+
+
+def test_beats_has_the_status_of_what_it_ran(shell: Shell) -> None:
+    assert shell.run("tashi-lab", "beats", "--seconds", "0.1", "false", check=False).returncode == 1
+
+
+def test_a_power_cut_and_a_new_boot(shell: Shell) -> None:
+    shell.run("tashi-lab", "crash", "h1")
+    shell.wait("still", "unknown")
+    assert "h1" in shell.row("vm", "still")["reason"]
+    shell.run("tashi-lab", "start", "h1")
+    shell.wait("still", "stopped")
+    shell.run("tvm-start", "-q", "still")
+    wait_until(lambda: shell.row("vm", "still")["state"] == "running", "it runs again", seconds=20)
