@@ -23,10 +23,16 @@ from tests.contract.private_libvirtd import Pair
 
 MIB = 2**20
 
-# A boot sector that writes over half a megabyte of memory without end: given little bandwidth, its migration never
-# converges. cld; 1: mov $0x1000,%bx; 2: mov %bx,%es; xor %di,%di; mov $0x8000,%cx; inc %ax; rep stosw;
-# add $0x1000,%bx; cmp $0x9000,%bx; jne 2b; jmp 1b
-RESTLESS = bytes.fromhex("fcbb00108ec331ffb9008040f3ab81c3001081fb009075ecebe7").ljust(510, b"\0") + b"\x55\xaa"
+# A boot sector that writes over twelve megabytes of memory without end: given little bandwidth, its migration does not
+# converge. cli; cld; xor %ax,%ax; mov %ax,%ds; lgdt gdtr; mov $1,%eax; mov %eax,%cr0; ljmp $8,$go; go: mov $16,%ax;
+# mov %ax,%es; 1: mov $0x100000,%edi; mov $0x300000,%ecx; inc %eax; rep stosl; jmp 1b; gdt: two flat segments
+RESTLESS = (
+    bytes.fromhex(
+        "fafc31c08ed80f0116487c66b8010000000f22c0ea197c080066b810008ec0bf00001000b90000300040f3abebf16690"
+        "0000000000000000ffff0000009acf00ffff00000092cf001700307c"
+    ).ljust(510, b"\0")
+    + b"\x55\xaa"
+)
 
 
 class Rig:
@@ -255,6 +261,12 @@ class QemuRig(LibvirtRig):
         self.peer = other.peer
         self.there = self._make(replace(self.settings(), uri=other.uri))
         self._raw_there = libvirt.open(other.uri)
+
+    def reconnect(self) -> None:
+        """After a restart of the first host's libvirtd."""
+        import libvirt
+
+        self._raw = libvirt.open(self._uri)
 
     def add_foreign(self, name: str) -> None:
         size = "<memory unit='MiB'>64</memory><vcpu>2</vcpu><os><type arch='x86_64' machine='q35'>hvm</type></os>"

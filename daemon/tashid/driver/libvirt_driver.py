@@ -9,7 +9,8 @@ are answered, because libvirt would make any other call wait for the migration's
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 
 from tashi.model.host import Facts
@@ -79,43 +80,51 @@ class LibvirtDriver:
         domain = self._find(guest.id)
         if domain is None or not domain.is_active():
             self._boot(guest, generation, is_new=domain is None)
-            return self.look(guest.id)
+            with _begun():
+                return self.look(guest.id)
         seen = self._see(domain)
         if seen.moving or seen.never_ran:
             raise DriverError(f"{guest.name}: a migration of it is under way")
         self._write_generation(domain, generation)
-        if seen.state == "paused":
-            domain.resume()
-        return self.look(guest.id)
+        with _begun():
+            if seen.state == "paused":
+                domain.resume()
+            return self.look(guest.id)
 
     def stop(self, vm: str, generation: int) -> Seen:
         domain = self._find_still(vm)
-        if domain is not None:
-            persistent = domain.is_persistent()
-            domain.destroy()
+        if domain is None:
+            return Seen(vm, "absent")
+        persistent = domain.is_persistent()
+        domain.destroy()
+        with _begun():
             if persistent:
                 self._write_generation(domain, generation)
-        return self.look(vm)
+            return self.look(vm)
 
     def remove(self, vm: str, only_if: str, disks: list[str]) -> Seen:
         domain = self._find_still(vm)
-        if domain is not None:
-            seen = self._see(domain)
-            if spares(only_if, seen):
-                return seen
-            persistent = domain.is_persistent()
-            domain.destroy()
-            if persistent:
-                domain.undefine()
-        for path in disks:
-            delete_disk(self._settings.pool, path)
+        with ExitStack() as begun:
+            if domain is not None:
+                seen = self._see(domain)
+                if spares(only_if, seen):
+                    return seen
+                persistent = domain.is_persistent()
+                domain.destroy()
+                begun.enter_context(_begun())
+                if persistent:
+                    domain.undefine()
+            for path in disks:
+                delete_disk(self._settings.pool, path)
         return Seen(vm, "absent")
 
     def stamp(self, vm: str, generation: int) -> Seen:
         domain = self._find_still(vm)
-        if domain is not None:
-            self._write_generation(domain, generation)
-        return self.look(vm)
+        if domain is None:
+            return Seen(vm, "absent")
+        self._write_generation(domain, generation)
+        with _begun():
+            return self.look(vm)
 
     def press_power_button(self, vm: str) -> None:
         domain = self._find_still(vm)
@@ -138,7 +147,8 @@ class LibvirtDriver:
         try:
             figures = domain.migrate(peer, there.address, live, kept, unsafe=self._settings.lab, tls=there.encrypted)
         except Unclear as error:
-            seen = self.look(guest.id)
+            with _begun():
+                seen = self.look(guest.id)
             if seen.state == "running" and not seen.moving:
                 raise DriverError(f"{guest.name}: not migrated, it goes on here: {error}") from error
             raise
@@ -205,10 +215,10 @@ class LibvirtDriver:
         with ExitStack() as undo:
             for disk in guest.disks:
                 if make_disk(pool, disk):
-                    undo.callback(delete_disk, pool, disk.path)
+                    undo.callback(_take_back, partial(delete_disk, pool, disk.path))
             domain = self._connection.define(xml)
             if is_new:
-                undo.callback(domain.undefine)
+                undo.callback(_take_back, domain.undefine)
             try:
                 domain.create()
             except Unclear:
@@ -221,6 +231,20 @@ class LibvirtDriver:
         if mark is None:
             raise DriverError(f"{domain.name}: lost its metadata")
         domain.set_metadata(mark_xml(Metadata(mark.vm, generation, mark.disks)), PREFIX, NAMESPACE)
+
+
+@contextmanager
+def _begun() -> Iterator[None]:
+    """Within, something has changed already: a refusal proves nothing any more."""
+    try:
+        yield
+    except DriverError as error:
+        raise Unclear(str(error)) from error
+
+
+def _take_back(change: Callable[[], None]) -> None:
+    with _begun():
+        change()
 
 
 def _mark_of(domain: Domain) -> Metadata | None:
