@@ -91,6 +91,8 @@ class Cluster:
         self.contacts: dict[str, Contact] = {}
         self.resend = Resend(settings)
         self._budgets = Budgets(self.state)
+        self._silent: set[str] = set()  # hosts judged silent, until their inventory is in
+        self._started_at = 0.0
         self._reported: set[str] = set()  # hosts whose inventory came in since the last commit
         self._next_judgement = 0.0
 
@@ -101,6 +103,7 @@ class Cluster:
     def loaded(self, now: Now, epoch: int, head_revision: int) -> None:
         """All rows are in. Every budget runs anew; every host is unknown until its inventory is in."""
         self.epoch, self.revision = epoch, head_revision
+        self._started_at = now.monotonic
         self.state.grace_until = now.monotonic + self.settings.grace_seconds
         for host in list(self.state.hosts.values()):
             self.state.unknown_hosts[host.id] = f"{host.name} has not reported since the controller started"
@@ -121,6 +124,7 @@ class Cluster:
         for host in self._reported:
             self.contacts.pop(host, None)  # it is told to say hello, and all of it, again
         self._reported.clear()
+        self._silent.clear()  # judged again
 
     def puts_since(self, mark: Mark) -> list[tuple[str, str, bytes | None]]:
         """(table, key, encoded value or None for removed) of everything changed since ``mark``."""
@@ -290,6 +294,7 @@ class Cluster:
         if isinstance(message, Inventory):
             back = agents.inventory(turn, host, known, message)
             self._reported.add(host_id)
+            self._silent.discard(host_id)
             self.resend.host_is_back(turn, host_id)
             for job in list(self.state.jobs.values()):
                 if job.kind == "image":
@@ -307,14 +312,13 @@ class Cluster:
         if now < self.state.grace_until:
             return
         for host in list(self.state.hosts.values()):
-            if not host.key:
-                continue
             known = self.contacts.get(host.id)
-            heard = known.heard if known is not None else self.state.grace_until - settings.grace_seconds
-            if now - heard > settings.silence_seconds and (known is None or known.ready or host.health != "unknown"):
+            heard = known.heard if known is not None else self._started_at
+            if host.key and host.id not in self._silent and now - heard > settings.silence_seconds:
+                self._silent.add(host.id)
                 if known is not None:
                     known.ready = False
-                agents.silent(turn, host, now - heard)
+                agents.silent(turn, host, now - heard, known is not None)
         for job in list(self.state.jobs.values()):
             if job.verb == "host.drain":
                 drain.advance(turn, job.id)

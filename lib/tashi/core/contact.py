@@ -148,9 +148,10 @@ def _observe(turn: Turn, host: str, contact: Contact, seen: Seen, order: Order) 
     return observe(turn, host, seen, order)
 
 
-def silent(turn: Turn, host: Host, seconds: float) -> None:
+def silent(turn: Turn, host: Host, seconds: float, was_heard: bool) -> None:
     """No heartbeat for too long: what runs there is not known any more. It is not dead for that."""
-    reason = f"silent since {stamp(turn.now.wall - seconds)}"
+    since = "silent" if was_heard else "not heard"
+    reason = f"{since} since {stamp(turn.now.wall - seconds)}"
     turn.state.unknown_hosts[host.id] = f"{host.name} is {reason}"
     turn.state.set_reachable(host.id, reason)
     if host.health is not Health.UNKNOWN:

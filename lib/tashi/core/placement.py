@@ -36,7 +36,7 @@ def _no_room(turn: Turn, name: str, cores: int, memory_bytes: int, exclude: froz
     index, wish = turn.state.index, f"{cores} cores and {format_size(memory_bytes)}"
     if not turn.state.hosts:
         return Refused(Code.NO_ROOM, f"{name}: there are no hosts", "thost-add NAME")
-    if not index.ever_fits(cores, memory_bytes) and not turn.state.unknown_hosts:
+    if _never_fits(turn, cores, memory_bytes):
         return Refused(Code.IMPOSSIBLE, f"{name}: no host could ever hold {wish}", "thost-list shows what hosts have")
     reasons = index.explain(cores, memory_bytes, exclude, pin)
     if pin is not None:
@@ -47,10 +47,17 @@ def _no_room(turn: Turn, name: str, cores: int, memory_bytes: int, exclude: froz
     return Refused(Code.NO_ROOM, f"{name}: no host has room for {wish}: " + "; ".join(told), "--hold waits for room")
 
 
+def _never_fits(turn: Turn, cores: int, memory_bytes: int) -> bool:
+    """Whether no host is large enough. An enrolled one that never said what it has might be."""
+    if turn.state.index.ever_fits(cores, memory_bytes):
+        return False
+    return not any(host.key and host.facts is None for host in turn.state.hosts.values())
+
+
 def check_possible(turn: Turn, name: str, cores: int, memory_bytes: int, disk_bytes: int, count: int) -> None:
     """Refuse what no host could ever hold (never held), and disk that the pool does not have."""
     state = turn.state
-    if state.hosts and not state.unknown_hosts and not state.index.ever_fits(cores, memory_bytes):
+    if state.hosts and _never_fits(turn, cores, memory_bytes):
         raise Refused(
             Code.IMPOSSIBLE,
             f"{name}: no host could ever hold {cores} cores and {format_size(memory_bytes)}",
