@@ -273,7 +273,9 @@ class _Agent:
             self._step(DriverEvent(str(line["vm"]), str(line.get("event", ""))))
 
     def _events_up(self, up: bool, why: str) -> None:
-        if not up:
+        if up:
+            self._log.info("hypervisor events are heard")
+        else:
             self._log.warning("hypervisor events are not heard", why=why)
             self._step(DriverUp(False, f"events: {why}"))
 

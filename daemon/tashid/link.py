@@ -23,8 +23,9 @@ OPTIONS = {
     zmq.RCVHWM: 10_000,
     zmq.CONNECT_TIMEOUT: 5_000,  # ms, as all below
     zmq.HANDSHAKE_IVL: 5_000,
-    zmq.RECONNECT_IVL: 500,
-    zmq.RECONNECT_IVL_MAX: 4_000,
+    # Soon enough for a controller that starts: it waits two heartbeats before it judges who is not there.
+    zmq.RECONNECT_IVL: 100,
+    zmq.RECONNECT_IVL_MAX: 800,
     zmq.HEARTBEAT_IVL: 10_000,
     zmq.HEARTBEAT_TIMEOUT: 30_000,
     zmq.TCP_KEEPALIVE: 1,

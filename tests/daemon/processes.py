@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import tomli_w
 import zmq
 
 from tashi.run.keys import KeyPair, new_pair, read_pair
@@ -189,3 +190,82 @@ class Asker:
 
     def close(self) -> None:
         self.socket.close(0)
+
+
+class Host:
+    """One fake host: its agent's folder and process. Hosts of one controller share a pool and a fake world."""
+
+    def __init__(self, controller: Controller, name: str) -> None:
+        self.controller, self.name = controller, name
+        self.folder = controller.folder / name
+        self.folder.mkdir()
+        (controller.folder / "pool").mkdir(exist_ok=True)
+        (controller.folder / "world").mkdir(exist_ok=True)
+        self.config = self.folder / "tashi.toml"
+        self.config.write_text(
+            f'[agent]\nstate = "{self.folder}/state"\ndriver = "fake"\ncores = 64\nmemory = "256G"\ndisk = "4T"\n'
+            f'[pool]\npath = "{controller.folder}/pool"\n[fake]\npath = "{controller.folder}/world"\n'
+        )
+        (self.folder / "machine-id").write_text(uuid.uuid4().hex + "\n")
+        self.boot()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> str:
+        path = self.folder / "log"
+        return path.read_text() if path.exists() else ""
+
+    def boot(self) -> None:
+        """The boot id is another from now on."""
+        (self.folder / "boot-id").write_text(f"{uuid.uuid4()}\n")
+
+    def agent(self, *options: str, **how: Any) -> subprocess.Popen[bytes]:
+        """Start the agent's program."""
+        ids = {name: str(self.folder / file) for name, file in ID_FILES.items()}
+        argv: list[str | Path] = [sys.executable, ROOT / "cmd/tashi-agent", "--config", self.config, *options]
+        return subprocess.Popen(argv, env=environment() | ids, **how)
+
+    def enroll(self, document: str = "") -> tuple[int, str]:
+        """Enrol with a document, a fresh one if none is given: exit status, and all that was printed."""
+        agent = self.agent(
+            "--enroll", "-", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )  # fmt: skip
+        out, _ = agent.communicate((document or self.document()).encode(), PATIENCE)
+        return agent.returncode, out.decode()
+
+    def document(self) -> str:
+        """A new enrolment document, as thost-add prints it."""
+        extra = self.controller.local().ok("host.add", name=self.name)["extra"]
+        return tomli_w.dumps({**extra, **{key: extra[key].split(",") for key in ("controller", "enroll")}})
+
+    def start(self) -> Host:
+        """Start the agent and wait until it is welcome."""
+        before = self.log.count(" welcome ")
+        with open(self.folder / "log", "ab") as log:
+            self.process = process = self.agent(stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+        def welcome() -> bool:
+            assert process.poll() is None, f"it ended:\n{self.log}"
+            return self.log.count(" welcome ") > before
+
+        until(welcome, f"the agent of {self.name} is welcome:\n{self.log}")
+        return self
+
+    def kill(self) -> None:
+        """The agent alone; guests run on."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> int:
+        """The agent, in good order; its exit status."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE)
+
+    def close(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+
+
+ID_FILES = {"TASHI_MACHINE_ID_FILE": "machine-id", "TASHI_BOOT_ID_FILE": "boot-id"}
