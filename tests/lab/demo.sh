@@ -10,7 +10,7 @@ if [[ $(id -u) != 0 ]]; then
   exit 1
 fi
 
-export TASHI_LAB=demo
+export TASHI_LAB=demo-$$ # beside anybody else's
 work=$(mktemp -d)
 
 clean() {
@@ -25,7 +25,7 @@ clean() {
 # What the daemons said last, when something failed.
 logs() {
   local log
-  for log in /var/lib/tashi-lab/demo/controller.log /var/lib/tashi-lab/demo/hosts/*/agent.log; do
+  for log in /var/lib/tashi-lab/"$TASHI_LAB"/controller.log /var/lib/tashi-lab/"$TASHI_LAB"/hosts/*/agent.log; do
     [[ -e $log ]] || continue
     printf -- '-- %s\n' "$log" >&2
     tail -n 5 "$log" >&2
@@ -64,7 +64,6 @@ sys.exit(f"demo: {key} is {value}, not above zero") if not value or value <= 0 e
 trap clean EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-tashi-lab down # one that a kill -9 left
 
 say 'Three hosts, each with its own libvirtd and agent, and one controller'
 run tashi-lab up --hosts 3
@@ -88,6 +87,7 @@ run tvm-create crowd -c 12 --image tiny --cores 1 --memory 4M
 run thost-list
 
 say 'Everything leaves h1, nothing starts there'
+[[ -n $(tvm-list -H -o name host=h1 state=running) ]]
 timed drain_seconds thost-drain h1
 run tvm-list host=h1
 [[ -z $(tvm-list -H -o name host=h1 state=running) ]]

@@ -9,7 +9,6 @@ import importlib
 import json
 import signal
 import socket
-import tomllib
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -75,7 +74,7 @@ class FakeHost:
         return importlib.import_module("tashid.driver.fake").World(str(self.world))
 
     # -- services ------------------------------------------------------------------------------------------------------
-    def enroll(self, document: str) -> None:
+    def enroll(self, document: dict[str, Any]) -> None:
         agent = {"state": str(self.folder / "agent"), "driver": "fake", "address": ADDRESS, "lab": True} | SIZE
         sections: dict[str, dict[str, Any]] = {
             "agent": agent | self.lab.settings.get("agent", {}),
@@ -84,11 +83,9 @@ class FakeHost:
         }
         self.config.write_text(tomli_w.dumps(sections))
         # The agent is to reach the controller through its cable.
-        fields = tomllib.loads(document)
-        for key in ("controller", "enroll"):
-            fields[key] = [f"tcp://{ADDRESS}:{self.record.ports[key]}"]
+        ways = {key: [f"tcp://{ADDRESS}:{self.record.ports[key]}"] for key in ("controller", "enroll")}
         argv = [*program("tashi-agent"), "--config", str(self.config), "--enroll", "-"]
-        call(argv, text=tomli_w.dumps(fields), environment=self._environment())
+        call(argv, text=tomli_w.dumps(document | ways), environment=self._environment())
 
     def start(self, service: Service) -> None:
         self._only_agent(service)

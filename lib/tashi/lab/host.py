@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
-from typing import Literal, NoReturn, Protocol
+from typing import Any, Literal, NoReturn, Protocol
 
 import msgspec
 
@@ -39,8 +39,8 @@ class Host(Protocol):
     def power_off(self) -> None:
         """Cut its power: every process in it ends at once, in no order. Off already is success."""
 
-    def enroll(self, document: str) -> None:
-        """Hand it the enrolment file that the controller made for it."""
+    def enroll(self, document: dict[str, Any]) -> None:
+        """Hand it the enrolment document that the controller made for it."""
 
     def start(self, service: Service) -> None:
         """Start one of its daemons and wait until it listens, as far as it does; running already is success."""

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 from tashi.lab import address, fake_host, namespace_host, network
 from tashi.lab.call import wait_until
@@ -100,18 +101,14 @@ class Lab:
         if not self.record.bare:
             self.controller.configure()
             self.controller.start()
+        documents = {} if self.record.bare else self.controller.add_hosts(self.hosts)
         with ThreadPoolExecutor(max_workers=4) as pool:
-            for done in [pool.submit(self._make_host, host) for host in self.hosts.values()]:
+            made = [pool.submit(_make_host, host, documents.get(name)) for name, host in self.hosts.items()]
+            for done in made:
                 done.result()
         if not self.record.bare:
             self.controller.wait_hosts()
             self.controller.add_images(f"{KERNEL_ARGS} lab.net={self.plan.guest_prefix}")
-
-    def _make_host(self, host: Host) -> None:
-        host.power_on()
-        if not self.record.bare:
-            host.enroll(self.controller.add_host(host.name))
-            host.start("agent")
 
     def _start_proxy(self) -> None:
         file, control = self.folders.data / "proxy.json", self.folders.run / "proxy.sock"
@@ -130,6 +127,13 @@ class Lab:
         self.record.proxy = spawn(argv, log, surroundings(self.record.mark))
         self.folders.save(self.record)
         wait_until(control.exists, "the proxy listens", seconds=PROXY_SECONDS, log=log)
+
+
+def _make_host(host: Host, document: dict[str, Any] | None) -> None:
+    host.power_on()
+    if document is not None:
+        host.enroll(document)
+        host.start("agent")
 
 
 def down(name: str) -> bool:

@@ -125,7 +125,7 @@ class NamespaceHost:
         return file
 
     # -- services ------------------------------------------------------------------------------------------------------
-    def enroll(self, document: str) -> None:
+    def enroll(self, document: dict[str, Any]) -> None:
         agent = {
             "state": str(self.folder / "agent"),
             "driver": "libvirt",
@@ -141,7 +141,7 @@ class NamespaceHost:
         networks = {"network": {"default": {"bridge": network.GUEST_BRIDGE}}}
         self.config.write_text(tomli_w.dumps(sections | networks))
         argv = self.command([*program("tashi-agent"), "--config", str(self.config), "--enroll", "-"])
-        call(argv, text=document, environment=self._service("agent", [])["environment"])
+        call(argv, text=tomli_w.dumps(document), environment=self._service("agent", [])["environment"])
 
     def start(self, service: Service) -> None:
         self._check(service)
