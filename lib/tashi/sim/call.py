@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
+from tashi.model.guest import Guest
 from tashi.sim.hypervisor import Definite, Hypervisor, Piece
 from tashi.sim.world import World
-from tashi.wire.messages import Guest
 
 Done = Callable[[str, Any, str], None]  # outcome, value, text
 STALL_SECONDS = 3600.0  # a call that hangs

@@ -125,6 +125,10 @@ class Controller:
         except Crash as where:
             self.world.say("controller", f"killed {where}")
             self._bury()
+        except Violation:
+            raise
+        except Exception as error:
+            raise Violation(f"I4 the controller dies of {type(error).__name__}: {error}") from error
 
     # -- doors ---------------------------------------------------------------------------------------------------------
     def ask(self, by: str, request: bytes, answer: Callable[[bytes], None]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tashi.sim.controller import Controller
+from tashi.sim.hypervisor import Hypervisor
 from tashi.sim.machine import Machine
 from tashi.sim.network import CALM, ROUGH, Network, Weather
 from tashi.sim.world import World
@@ -31,6 +32,7 @@ class Climate:
     stall: float = 0.0
     guest_ends: float = 20.0
     clock_jump: float = 0.0
+    switch_over: float = 0.0  # probability that something breaks in the worst moment of a migration
 
 
 CLIMATES: tuple[Climate, ...] = (
@@ -40,7 +42,7 @@ CLIMATES: tuple[Climate, ...] = (
     Climate(ROUGH, controller_crash=15.0, agent_crash=15.0, line_cut=20.0),
     Climate(agent_crash=6.0, hypervisor_down=20.0, stall=40.0),
     Climate(power_cut=25.0, agent_crash=30.0, line_cut=30.0),
-    Climate(peer_cut=8.0, line_cut=25.0, agent_crash=25.0),
+    Climate(peer_cut=20.0, line_cut=25.0, agent_crash=25.0, switch_over=0.5),
     Climate(controller_freeze=20.0, controller_crash=30.0, power_cut=60.0, peer_cut=30.0),
     Climate(
         ROUGH,
@@ -55,6 +57,7 @@ CLIMATES: tuple[Climate, ...] = (
         hypervisor_down=60.0,
         stall=60.0,
         clock_jump=60.0,
+        switch_over=0.2,
     ),
 )
 
@@ -71,6 +74,7 @@ class Faults:
 
     def begin(self) -> None:
         self.network.weather = self.climate.weather
+        self.machines[0].hypervisor.site.at_switch_over = self._at_switch_over
         plan: list[tuple[float, Callable[[], None]]] = [
             (self.climate.controller_crash, self._controller_crash),
             (self.climate.controller_freeze, self._controller_freeze),
@@ -152,7 +156,9 @@ class Faults:
         self._for_a_while(machine.start_agent)
 
     def _power_cut(self) -> None:
-        machine = self._machine()
+        self._lose_power(self._machine())
+
+    def _lose_power(self, machine: Machine) -> None:
         machine.cut_power()
         self._for_a_while(machine.restore_power)
 
@@ -162,6 +168,24 @@ class Faults:
     def _peer_cut(self) -> None:
         one, other = self.world.chance.sample(self.machines, 2)
         self._cut(one.name, other.name)
+
+    def _at_switch_over(self, source: Hypervisor, target: Hypervisor) -> None:
+        """Neither side runs the guest now; each of these asks who is to."""
+        if self._stopped or not self.world.happens(self.climate.switch_over):
+            return
+        machines = {machine.name: machine for machine in self.machines}
+        one, other = machines[source.name], machines[target.name]
+        match self.world.chance.randrange(6):
+            case 0:
+                one.crash_agent()
+                self._for_a_while(one.start_agent)
+            case 1:
+                self._lose_power(self.world.chance.choice((one, other)))
+            case 2:
+                self._cut(other.name, "controller")
+                self._cut(one.name, other.name)
+            case _:
+                self._cut(one.name, other.name)
 
     def _cut(self, one: str, other: str) -> None:
         if self.world.happens(0.5):

@@ -35,6 +35,7 @@ class History:
         self.asked: dict[tuple[str, str], Asked] = {}
         self.jobs: dict[str, Asked] = {}  # promised operations
         self.created: dict[str, Asked] = {}  # promised VMs, by id
+        self.names: dict[str, str] = {}  # of all VMs that ever were, by id
         self.ended: dict[str, str] = {}  # operations that somebody was told the end of
         self.verbs: dict[str, int] = {}  # how many of each were promised
 
@@ -68,15 +69,23 @@ class History:
             raise Violation(f"I4 {job} ended {before}, then {state}")
 
     def destroy_asked(self, vm: str) -> bool:
-        """Whether anybody ever asked for the end of this VM, by name or id, or for the end of its creation."""
-        made = self.created.get(vm)
-        names = {vm} | ({made.objects[vm]} if made else set())
-        jobs = {made.job} if made else set()
-        return any(
-            (asked.verb == "vm.destroy" and asked.body.get("name") in names)
-            or (asked.verb == "job.cancel" and asked.body.get("name") in jobs)
-            for asked in self.asked.values()
+        """Whether anybody ever asked for the end of this VM, by name or id, or to call its creation back."""
+        return self._asked("vm.destroy", self._names(vm)) or self._asked("job.cancel", self._jobs(vm, ("vm.create",)))
+
+    def end_asked(self, vm: str) -> bool:
+        """Whether anybody ever asked for this VM not to run: destroyed, or a start of it called back."""
+        return self._asked("vm.destroy", self._names(vm)) or self._asked(
+            "job.cancel", self._jobs(vm, ("vm.create", "vm.start"))
         )
+
+    def _names(self, vm: str) -> set[str]:
+        return {vm, self.names.get(vm, vm)}
+
+    def _jobs(self, vm: str, verbs: tuple[str, ...]) -> set[str]:
+        return {job for job, asked in self.jobs.items() if asked.verb in verbs and vm in asked.objects}
+
+    def _asked(self, verb: str, about: set[str]) -> bool:
+        return any(asked.verb == verb and asked.body.get("name") in about for asked in self.asked.values())
 
     def _refuse(self, asked: Asked, request: str, error: dict[str, Any]) -> None:
         code = error["code"]

@@ -14,10 +14,11 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
+from tashi.model.guest import Guest
 from tashi.model.host import Facts
 from tashi.sim.network import Network
 from tashi.sim.world import World
-from tashi.wire.messages import Guest, Seen
+from tashi.wire.messages import Seen
 
 GIB = 2**30
 
@@ -74,9 +75,9 @@ class Site:
     hosts: dict[str, Hypervisor] = field(default_factory=dict)
     disks: set[str] = field(default_factory=set)
     deleted: list[str] = field(default_factory=list)  # disks, since somebody looked
+    ended: list[str] = field(default_factory=list)  # guests that ran and were ended by a call, since somebody looked
 
-    def everywhere(self, vm: str) -> list[tuple[Hypervisor, Domain]]:
-        return [(host, host.domains[vm]) for host in self.hosts.values() if vm in host.domains]
+    at_switch_over: Callable[[Hypervisor, Hypervisor], None] = lambda source, target: None
 
 
 class Hypervisor:
@@ -143,8 +144,8 @@ class Hypervisor:
         if domain is not None and domain.state == "running":
             domain.generation = generation
             return self._seen(domain)
-        if domain is not None and domain.state == "paused":
-            self._end(domain)  # a copy that never ran: what is in its memory is half a guest
+        if domain is not None and domain.never_ran:
+            self._end(domain)  # what is in its memory is half a guest
             domain = self.domains.get(guest.id)
         if domain is None:
             domain = self.domains[guest.id] = Domain(guest.id, guest, generation)
@@ -153,7 +154,7 @@ class Hypervisor:
         yield self._time(BOOT)
         if self.domains.get(guest.id) is not domain:
             raise Definite(f"{guest.name} was undefined meanwhile")
-        if domain.state == "stopped":
+        if domain.state != "running":  # stopped, or paused in the middle of its life
             domain.state = "running"
             self.tell(domain.vm, "started")
         return self._seen(domain)
@@ -163,7 +164,7 @@ class Hypervisor:
         domain = self.domains.get(vm)
         if domain is not None:
             domain.generation = generation
-            self._end(domain)
+            self._cut_off(domain)
             yield self._time(QUICK)
         return self._look(vm)
 
@@ -176,7 +177,7 @@ class Hypervisor:
             )
             if spared:
                 return self._seen(domain)
-            self._end(domain)
+            self._cut_off(domain)
             yield self._time(CUT_POWER)
             if self.domains.get(vm) is domain:
                 del self.domains[vm]
@@ -241,6 +242,7 @@ class Hypervisor:
         try:
             yield from self._copy(source, target, copy, job)
             source.state = "paused"
+            self.site.at_switch_over(self, target)
             down = self.site.world.seconds
             yield self._time(SWITCH_OVER)
             yield from self._switch_over(source, target, copy, generation)
@@ -309,6 +311,11 @@ class Hypervisor:
             and network.reaches(self.name, target.name)
             and network.reaches(target.name, self.name)
         )
+
+    def _cut_off(self, domain: Domain) -> None:
+        if domain.state == "running":
+            self.site.ended.append(domain.vm)
+        self._end(domain)
 
     def _end(self, domain: Domain) -> None:
         domain.state, domain.never_ran = "stopped", False

@@ -1,6 +1,6 @@
 """What must hold after every event, whatever has crashed, was lost or came late.
 
-    I1  nothing acknowledged is lost, and nothing leaves before it is durable
+    I1  nothing acknowledged is lost, no guest ends unasked, and nothing leaves before it is durable
     I2  no VM runs twice on a writable disk, or without its disk
     I4  every operation ends definite: once, and in the end always
     I5  capacity is never over-committed
@@ -13,6 +13,7 @@ controller, the truth about records from the contents of its store. Nothing is t
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from tashi.model.name import kind_of_id
@@ -31,6 +32,8 @@ class Invariants:
         self.tables: Tables = {}  # the contents of the controllers' store
         self._obeyed: dict[str, tuple[int, dict[str, int]]] = {}  # host: highest epoch; highest generation of each VM
         self._last: dict[tuple[str, str], bytes] = {}
+        self._shots: set[str] = set()
+        self._moves: set[tuple[str, str, int]] = set()
 
     # -- after each event ----------------------------------------------------------------------------------------------
     def check(self) -> None:
@@ -54,6 +57,10 @@ class Invariants:
                 raise Violation(f"I5 {host.name} has {host.cores} cores, its guests have {cores} ({memory} bytes)")
         while self.site.deleted:
             self._deleted(self.site.deleted.pop())
+        while self.site.ended:
+            vm = self.site.ended.pop()
+            if not self.history.end_asked(vm):
+                raise Violation(f"I1 {vm} ran and was ended, nobody asked for it")
 
     def _deleted(self, path: str) -> None:
         vm = path.rpartition("/")[2].partition(".")[0]
@@ -79,6 +86,8 @@ class Invariants:
     def _follows(self, table: str, key: str, value: bytes) -> None:
         before = self._last.get((table, key))
         self._last[table, key] = value
+        if table == "vm" and before is None:
+            self.history.names[key] = json.loads(value)["name"]
         if before is None or before == value:
             return
         old, new = json.loads(before), json.loads(value)
@@ -147,8 +156,20 @@ class Invariants:
             generations[row.vm] = max(row.generation, generations.get(row.vm, 0))
         return old
 
+    def called(self, host: str, verb: str, args: Mapping[str, Any]) -> None:
+        """I7: an agent carries a generation out once; a migration is the one call where twice is not the same."""
+        if verb == "migrate":
+            move = (host, args["guest"]["id"], args["generation"])
+            if move in self._moves:
+                raise Violation(f"I7 {host} migrates {move[1]} by generation {move[2]} a second time")
+            self._moves.add(move)
+
     def obeyed(self, host: str, message: ControllerMessage, stale: set[str] | None, calls: list[Any]) -> None:
-        """I7: what an agent made of a message, given what `stale` said."""
+        """I7: what an agent made of a message, given what `stale` said; and that a one-shot is one."""
+        if isinstance(message, Shot) and calls:
+            if message.job in self._shots:
+                raise Violation(f"I7 {host} does {message.action} for {message.job} a second time")
+            self._shots.add(message.job)
         for call in calls:
             guest = call.args.get("guest")
             vm = call.args.get("vm") or (guest or {}).get("id", "")
