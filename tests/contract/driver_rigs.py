@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from tashi.wire.messages import Disk, Guest, Nic
+from tashi.model.guest import Disk, Guest, Nic
 from tashid.driver.fake import FakeDriver, FakeGuest, Fault, World
 from tashid.driver.interface import Driver, DriverError
 from tashid.driver.settings import DriverSettings
@@ -263,10 +263,10 @@ class QemuRig(LibvirtRig):
         self._raw_there = libvirt.open(other.uri)
 
     def reconnect(self) -> None:
-        """After a restart of the first host's libvirtd."""
+        """After a restart of a libvirtd."""
         import libvirt
 
-        self._raw = libvirt.open(self._uri)
+        self._raw, self._raw_there = (libvirt.open(host.uri) for host in self.pair.hosts)
 
     def add_foreign(self, name: str) -> None:
         size = "<memory unit='MiB'>64</memory><vcpu>2</vcpu><os><type arch='x86_64' machine='q35'>hvm</type></os>"

@@ -15,8 +15,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-NEEDED = ("libvirtd", "qemu-system-x86_64", "qemu-img", "unshare", "nsenter", "ip")
+NEEDED = ("libvirtd", "qemu-system-x86_64", "qemu-img", "unshare", "nsenter", "setpriv", "ip")
 READY_SECONDS = 20.0
+_WITH_US = ("setpriv", "--pdeathsig", "KILL")  # a test run that is killed leaves no hosts behind
 
 _NETWORK = """set -e
 ip link set lo up
@@ -95,7 +96,7 @@ class Pair:
 
     def __init__(self, folder: Path) -> None:
         self._network = subprocess.Popen(
-            ["unshare", "--net", "--fork", "--kill-child", "sh", "-c", _NETWORK], stdout=subprocess.PIPE
+            [*_WITH_US, "unshare", "--net", "--fork", "--kill-child", "sh", "-c", _NETWORK], stdout=subprocess.PIPE
         )
         assert self._network.stdout is not None
         self._network.stdout.readline()
@@ -120,10 +121,11 @@ class Pair:
             (folder / name).mkdir(parents=True)
         (folder / "etc/libvirtd.conf").write_text(_LIBVIRTD.format(number=number, address=address))
         (folder / "etc/qemu.conf").write_text(_QEMU.format(address=address))
+        network = f"/proc/{_only_child(self._network.pid)}/ns/net"
         unshare = ["unshare", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child"]
         with open(folder / "init.log", "wb") as log:
             process = subprocess.Popen(
-                ["nsenter", f"--net=/proc/{_only_child(self._network.pid)}/ns/net", *unshare, "sh", "-c", _HOST]
+                [*_WITH_US, "nsenter", f"--net={network}", *unshare, "sh", "-c", _HOST]
                 + ["host", f"contract-h{number}", str(folder)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip

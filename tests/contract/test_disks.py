@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tashi.wire.messages import Disk
+from tashi.model.guest import Disk
 from tashid.driver import disks
 from tashid.driver.disks import delete_disk, make_disk
 from tashid.driver.image_header import parse_header

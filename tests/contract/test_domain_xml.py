@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tashi.wire.messages import Disk, Guest, Nic
+from tashi.model.guest import Disk, Guest, Nic
 from tashid.driver.domain_xml import (
     MACHINES,
     NAMESPACE,

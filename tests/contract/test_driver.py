@@ -7,22 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from tashi.model.guest import Disk, Nic
 from tashi.wire.messages import Seen
 from tashid.driver.interface import Capability
 from tests.contract.driver_rigs import MIB, FakeFolderRig, FakeRig, QemuRig, Rig, TestHypervisorRig, refused
-from tests.contract.private_libvirtd import Pair, missing
 
 needs_libvirt = pytest.mark.skipif(importlib.util.find_spec("libvirt") is None, reason="libvirt-python is missing")
-
-
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    if lacks := missing():
-        pytest.skip(lacks)
-    pair = Pair(tmp_path_factory.mktemp("hosts"))
-    yield pair
-    pair.close()
 
 
 @pytest.fixture(
@@ -30,7 +22,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         "memory",
         "folder",
         pytest.param("test", marks=needs_libvirt),
-        pytest.param("qemu", marks=[needs_libvirt, pytest.mark.lab]),
+        pytest.param("qemu", marks=pytest.mark.lab),
     ]
 )
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
@@ -168,6 +160,28 @@ class TestDriver:
         rig.here.press_power_button("v-1")
         rig.here.stop("v-1", 2)
         assert refused(lambda: rig.here.press_power_button("v-1"))
+
+    def test_a_start_that_is_refused_leaves_nothing(self, rig: Rig) -> None:
+        having(rig, Capability.DISKS)
+        good = rig.guest()
+        for bad in (
+            replace(good, nics=[Nic("elsewhere", "52:54:00:00:00:01")]),
+            replace(good, disks=[*good.disks, Disk("disks/v-1b.qcow2", "qcow2", "images/none.raw", "raw")]),
+            replace(good, memory_bytes=0),
+        ):
+            assert refused(lambda bad=bad: rig.here.start(bad, 1))  # type: ignore[misc]
+            assert rig.here.look("v-1") == Seen("v-1", "absent")
+            assert not list(rig.pool.glob("disks/*"))
+
+    def test_a_disk_outlives_stop_and_start(self, rig: Rig) -> None:
+        having(rig, Capability.DISKS)
+        rig.here.start(rig.guest(), 1)
+        disk = (rig.pool / "disks/v-1.qcow2").stat().st_ino
+        rig.here.stop("v-1", 2)
+        rig.here.start(rig.guest(), 3)
+        assert (rig.pool / "disks/v-1.qcow2").stat().st_ino == disk
+        rig.here.remove("v-1", "", [])
+        assert (rig.pool / "disks/v-1.qcow2").exists(), "what is not named is not deleted"
 
 
 class TestMigration:

@@ -10,7 +10,8 @@ from typing import Any, Literal
 import msgspec
 import pytest
 
-from tashi.wire.messages import Guest, Seen
+from tashi.model.guest import Guest
+from tashi.wire.messages import Seen
 from tashid.driver.calls import SHAPES
 from tashid.driver.fake import FakeDriver, Fault, Killed, World
 from tashid.driver.interface import DriverError

@@ -16,14 +16,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from tashi.model.guest import Guest
 from tashi.run.events import EventSource
 from tashi.run.loop import Loop
 from tashi.run.workers import Outcome, Pool
-from tashi.wire.messages import Guest
 from tashid.driver.fake import Fault, World
 from tashid.driver.settings import DriverSettings, dump_settings, load_settings
 from tests.contract.driver_rigs import QemuRig
-from tests.contract.private_libvirtd import Pair, missing
 
 GUEST = msgspec.to_builtins(Guest("v-1", "web", 1, 2**30))
 ROOT = Path(__file__).parents[2]
@@ -179,80 +178,63 @@ def _readable(descriptor: int, seconds: float) -> bool:
 # -- the same with a real hypervisor ---------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    pytest.importorskip("libvirt")
-    if lacks := missing():
-        pytest.skip(lacks)
-    pair = Pair(tmp_path_factory.mktemp("hosts"))
-    yield pair
-    pair.close()
-
-
 @pytest.fixture
-def rig(pair: Pair, tmp_path: Path) -> Iterator[QemuRig]:
-    rig = QemuRig(tmp_path / "pool", pair)
-    yield rig
-    rig.close()
-
-
-@pytest.fixture
-def agent(rig: QemuRig) -> Iterator[Parent]:
-    parent = Parent(rig.settings())
+def agent(qemu: QemuRig) -> Iterator[Parent]:
+    parent = Parent(qemu.settings())
     yield parent
     parent.close()
 
 
-def lost_migration(agent: Parent, rig: QemuRig) -> dict[str, Any]:
+def lost_migration(agent: Parent, qemu: QemuRig) -> dict[str, Any]:
     """A migration under way whose caller was killed at its deadline; what is then seen of the guest."""
-    guest = msgspec.to_builtins(rig.guest())
+    guest = msgspec.to_builtins(qemu.guest())
     assert agent.ask("start", guest=guest, generation=1).outcome == "ok"
-    rig.hold_moves("v-1")
-    call = agent.ask("migrate", 4.0, guest=guest, peer=rig.peer, generation=2)
+    qemu.hold_moves("v-1")
+    call = agent.ask("migrate", 4.0, guest=guest, peer=qemu.peer, generation=2)
     assert call.outcome == "unknown"
     seen: dict[str, Any] = agent.ask("look", vm="v-1").value
     return seen
 
 
 @pytest.mark.lab
-def test_a_lost_migration_is_followed_to_its_end(agent: Parent, rig: QemuRig) -> None:
-    seen = lost_migration(agent, rig)
+def test_a_lost_migration_is_followed_to_its_end(agent: Parent, qemu: QemuRig) -> None:
+    seen = lost_migration(agent, qemu)
     assert (seen["state"], seen["generation"], seen["moving"]) == ("running", 1, True)
     assert agent.ask("moving", vm="v-1").value["total_bytes"] > 0
     assert agent.ask("stop", vm="v-1", generation=3).outcome == "failed"
-    rig.release_moves("v-1")
+    qemu.release_moves("v-1")
     agent.turn_until(lambda: agent.ask("look", vm="v-1").value["state"] == "absent")
-    there = rig.there.look("v-1")
+    there = qemu.there.look("v-1")
     assert (there.state, there.generation) == ("running", 2)
 
 
 @pytest.mark.lab
-def test_a_lost_migration_is_aborted(agent: Parent, rig: QemuRig) -> None:
-    assert lost_migration(agent, rig)["moving"]
+def test_a_lost_migration_is_aborted(agent: Parent, qemu: QemuRig) -> None:
+    assert lost_migration(agent, qemu)["moving"]
     assert agent.ask("abort_move", vm="v-1").outcome == "ok"
     agent.turn_until(lambda: not agent.ask("look", vm="v-1").value.get("moving"))
     assert agent.ask("look", vm="v-1").value["state"] == "running"
-    rig.until(lambda: rig.there.look("v-1").state == "absent")
+    qemu.until(lambda: qemu.there.look("v-1").state == "absent")
 
 
 @pytest.mark.lab
-def test_a_killed_libvirtd_is_found_again_and_guests_live_on(agent: Parent, rig: QemuRig) -> None:
-    guest = msgspec.to_builtins(rig.guest())
+def test_a_killed_libvirtd_is_found_again_and_guests_live_on(agent: Parent, qemu: QemuRig) -> None:
+    guest = msgspec.to_builtins(qemu.guest())
     agent.ask("start", guest=guest, generation=1)
     agent.turn_until(lambda: "started" in agent.events_of("v-1"))
-    rig.pair.hosts[0].kill_libvirtd()
+    qemu.pair.hosts[0].kill_libvirtd()
     agent.turn_until(lambda: [line["connected"] for line in agent.heard if "connected" in line][-2:] == [False, True])
     agent.turn_until(lambda: agent.ask("look", vm="v-1").outcome == "ok")
     seen = agent.ask("look", vm="v-1").value
     assert (seen["state"], seen["generation"]) == ("running", 1)
-    rig.reconnect()
+    qemu.reconnect()
 
 
 @pytest.mark.lab
-def test_a_hypervisor_that_is_not_there_fails_calls_and_not_the_worker(rig: QemuRig, tmp_path: Path) -> None:
-    parent = Parent(replace(rig.settings(), uri=f"qemu:///system?socket={tmp_path}/none"))
+def test_a_hypervisor_that_is_not_there_fails_calls_and_not_the_worker(qemu: QemuRig, tmp_path: Path) -> None:
+    parent = Parent(replace(qemu.settings(), uri=f"qemu:///system?socket={tmp_path}/none"))
     try:
-        answer = parent.ask("start", guest=msgspec.to_builtins(rig.guest()), generation=1)
+        answer = parent.ask("start", guest=msgspec.to_builtins(qemu.guest()), generation=1)
         assert answer.outcome == "failed" and "can't be reached" in answer.text
         parent.turn_until(lambda: parent.heard)
         assert parent.heard[0]["connected"] is False and json.dumps(parent.heard[0]["why"]).isprintable()

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from tashi.wire.messages import Guest
+from tashi.model.guest import Guest
 from tashid.driver.interface import DriverError
 
 

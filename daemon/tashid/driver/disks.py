@@ -10,7 +10,7 @@ import os
 import subprocess
 from contextlib import suppress
 
-from tashi.wire.messages import Disk
+from tashi.model.guest import Disk
 from tashid.driver.image_header import SIZE_MAX, inspect
 from tashid.driver.interface import DriverError
 from tashid.driver.pool import NotThere, absolute_path, open_parent

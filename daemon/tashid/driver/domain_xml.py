@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
-from tashi.wire.messages import Disk, Guest
+from tashi.model.guest import Disk, Guest
 from tashid.driver.interface import DriverError
 
 NAMESPACE = "https://tashi.invalid/domain/1"

@@ -11,8 +11,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from tashi.model.guest import Guest
 from tashi.model.host import Facts
-from tashi.wire.messages import Guest, Seen
+from tashi.wire.messages import Seen
 
 
 class Capability(StrEnum):

@@ -20,7 +20,7 @@ from tashid.driver.interface import DriverError
 KEEPALIVE_SECONDS, KEEPALIVE_COUNT = 2, 3
 OPEN_SECONDS = 3.0  # a libvirtd that is restarted is back by then
 FIGURES_SECONDS = 2.0  # a migration's figures are told a little after its end
-HANGS_MS = 10_000  # a call to QEMU that takes longer won't come back
+HANGS_SECONDS = 5.0  # a call to QEMU that takes longer won't come back
 WATCH_SECONDS = 0.2, 5.0  # between two attempts to connect: first, longest
 
 # Errors that say: refused, nothing was done.
@@ -150,10 +150,7 @@ class Domain:
         if self._is_test:
             return None
         try:
-            if not self._raw.isActive():
-                return None
-            control, _, since_ms = self._raw.controlInfo()
-            if control != libvirt.VIR_DOMAIN_CONTROL_OK and since_ms > HANGS_MS:
+            if not self._raw.isActive() or self._hangs():
                 return None
             job: dict[str, Any] = self._raw.jobStats()
         except libvirt.libvirtError as error:
@@ -162,6 +159,16 @@ class Domain:
             raise _sort(self.name, error) from error
         outgoing = job.get("operation") == libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT
         return job if outgoing and job.get("type") != libvirt.VIR_DOMAIN_JOB_NONE else None
+
+    def _hangs(self) -> bool:
+        """Whether its QEMU leaves another caller waiting. libvirt would let us wait behind it for half a minute."""
+        while True:
+            control, _, since_ms = self._raw.controlInfo()
+            if control == libvirt.VIR_DOMAIN_CONTROL_OK:
+                return False
+            if since_ms > HANGS_SECONDS * 1000:
+                return True
+            time.sleep(0.1)
 
     def metadata(self, namespace: str) -> str | None:
         """Our element as XML, without its namespace, or None."""

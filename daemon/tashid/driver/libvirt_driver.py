@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 
+from tashi.model.guest import Guest
 from tashi.model.host import Facts
-from tashi.wire.messages import Guest, GuestState, Seen
+from tashi.wire.messages import GuestState, Seen
 from tashid.driver import accelerator, image_header
 from tashid.driver.disks import delete_disk, make_disk
 from tashid.driver.domain_xml import (

@@ -13,10 +13,10 @@ from tashi.model.host import Host, HostState
 from tashi.model.job import Job, JobState
 from tashi.model.vm import Leftover, Vm, VmState, at_rest, state_of
 from tashi.wire.errors import Code, Refused
-from tashi.wire.messages import Accepted, HostVerb
+from tashi.wire.messages import Accepted, Named
 
 
-def drain(turn: Turn, body: HostVerb) -> Accepted:
+def drain(turn: Turn, body: Named) -> Accepted:
     host: Host = turn.find("host", body.name)
     if host.job:
         raise Refused(Code.LOCKED, f"{host.name}: locked by {host.job}", f"tjob-wait {host.job}")

@@ -12,7 +12,7 @@ from tashi.model.host import Host, HostState
 from tashi.model.job import JobState
 from tashi.model.name import check_name
 from tashi.wire.errors import Code, Refused
-from tashi.wire.messages import Accepted, Enroll, HostAdd, HostVerb
+from tashi.wire.messages import Accepted, Enroll, HostAdd, Named
 
 TOKEN_BYTES = 16
 
@@ -76,7 +76,7 @@ def enroll(turn: Turn, body: Enroll) -> Accepted:
     return Accepted(job=job.id, kind="host", objects={host.id: host.name}, done=True)
 
 
-def resume(turn: Turn, body: HostVerb) -> Accepted:
+def resume(turn: Turn, body: Named) -> Accepted:
     """Back to normal; a drain under way ends here."""
     host: Host = turn.find("host", body.name)
     state = life.step("host", host.state, "resume", host.name)
@@ -89,7 +89,7 @@ def resume(turn: Turn, body: HostVerb) -> Accepted:
     return Accepted(job=job.id, kind="host", objects={host.id: host.name}, done=True, dry_run=body.dry_run)
 
 
-def remove(turn: Turn, body: HostVerb) -> Accepted:
+def remove(turn: Turn, body: Named) -> Accepted:
     """Forget a host that has nothing of ours. Its key is worth nothing from the next message on."""
     host: Host = turn.find("host", body.name)
     if host.job:

@@ -9,7 +9,7 @@ from tashi.model.image import Image
 from tashi.model.job import Job, JobState
 from tashi.model.name import check_name
 from tashi.wire.errors import Code, Refused
-from tashi.wire.messages import Accepted, ImageAdd, ImageRemove, ShotDone
+from tashi.wire.messages import Accepted, ImageAdd, Named, ShotDone
 
 
 def add(turn: Turn, body: ImageAdd) -> Accepted:
@@ -85,7 +85,7 @@ def checked(turn: Turn, job: Job, done: ShotDone) -> None:
         turn.end(job.id, JobState.FAILED, done.reason)
 
 
-def remove(turn: Turn, body: ImageRemove) -> Accepted:
+def remove(turn: Turn, body: Named) -> Accepted:
     """Forget an image; its file stays. Refused while disks lie on it."""
     image: Image = turn.find("image", body.name)
     if image.owner != turn.who.name and RANK[turn.who.role] < RANK["admin"]:

@@ -10,10 +10,10 @@ from tashi.core.turn import Turn
 from tashi.model.job import Job, JobState
 from tashi.model.vm import Desired, Vm, Waiting
 from tashi.wire.errors import Code, Refused
-from tashi.wire.messages import Accepted, JobCancel, Shot, ShotDone
+from tashi.wire.messages import Accepted, Named, Shot, ShotDone
 
 
-def cancel(turn: Turn, body: JobCancel) -> Accepted:
+def cancel(turn: Turn, body: Named) -> Accepted:
     """tjob-cancel: itself an operation, whose outcome says whether it came in time."""
     job: Job = turn.find("job", body.name)
     if job.state is not JobState.RUNNING:

@@ -7,7 +7,7 @@ from tashi.model.job import JobState
 from tashi.model.name import check_name
 from tashi.model.user import User
 from tashi.wire.errors import Code, Refused
-from tashi.wire.messages import Accepted, UserAdd, UserRemove
+from tashi.wire.messages import Accepted, Named, UserAdd
 
 
 def add(turn: Turn, body: UserAdd) -> Accepted:
@@ -34,7 +34,7 @@ def add(turn: Turn, body: UserAdd) -> Accepted:
     return _done(turn, "user.add", turn.put(user), body.dry_run)
 
 
-def remove(turn: Turn, body: UserRemove) -> Accepted:
+def remove(turn: Turn, body: Named) -> Accepted:
     user: User = turn.find("user", body.name)
     owned = sum(1 for vm in turn.state.vms.values() if vm.owner == user.name)
     if owned:

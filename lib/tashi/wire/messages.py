@@ -16,16 +16,14 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from tashi.model.host import Facts
+from tashi.model.guest import Guest
+from tashi.model.host import Bytes, Count, Facts, Text
 
 PROTOCOL = 1  # this version; its predecessor is understood too, once there is one
 
 # -- bounds ----------------------------------------------------------------------------------------------------------
-Text = Annotated[str, Meta(max_length=200)]
 Long = Annotated[str, Meta(max_length=4096)]
 Ref = Annotated[str, Meta(min_length=1, max_length=80)]  # a name or an id
-Count = Annotated[int, Meta(ge=0, le=2**53)]
-Bytes = Annotated[int, Meta(ge=0, le=2**60)]
 Cores = Annotated[int, Meta(ge=1, le=4096)]
 Generation = Annotated[int, Meta(ge=0, le=2**53)]
 Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
@@ -69,14 +67,14 @@ class Reply(Open, frozen=True):
 
 
 class Nothing(Strict, frozen=True):
-    pass
+    """Asked with nothing: status."""
 
 
 class ListBody(Strict, frozen=True):
     """Rows of one noun. ``where`` are filters as typed (``key=value``...), ``names`` pick objects.
 
     Formats: ``table`` ``tabs`` ``json`` ``name``. ``fields`` as typed after -o. ``cursor`` is a former reply's.
-    The answer's first frame: ListDone; its second: the rows, newline-terminated, ready to print.
+    The answer's first frame is ListDone, its second the rows, ready to print.
     """
 
     noun: Literal["vm", "host", "image", "user", "job"]
@@ -113,11 +111,15 @@ class ChangesBody(Strict, frozen=True):
 
 
 class Changes(Open, frozen=True):
-    """``snapshot``: the reader was behind the log's tail; it must list again and go on from ``revision``."""
+    """``snapshot``: the reader was behind the log's tail; it must list again and go on from ``revision``.
+
+    Who reads the log for its own sake goes on from ``tail`` - 1: the oldest entry still kept is number ``tail``.
+    """
 
     entries: list[msgspec.Raw]
     revision: int
     snapshot: bool = False
+    tail: int = 0
 
 
 class Change(Open, frozen=True):
@@ -175,6 +177,13 @@ class VmVerb(Strict, frozen=True):
     dry_run: bool = False
 
 
+class Named(Strict, frozen=True):
+    """A verb that needs nothing but the object: drain, resume, cancel, and every remove."""
+
+    name: Ref
+    dry_run: bool = False
+
+
 class VmMigrate(Strict, frozen=True):
     name: Ref
     to: Ref | None = None
@@ -182,22 +191,10 @@ class VmMigrate(Strict, frozen=True):
     dry_run: bool = False
 
 
-class JobCancel(Strict, frozen=True):
-    name: Ref
-    dry_run: bool = False
-
-
 class HostAdd(Strict, frozen=True):
     """Answer: the host's record and the enrolment document's fields (token once, never again)."""
 
     name: Text
-    dry_run: bool = False
-
-
-class HostVerb(Strict, frozen=True):
-    """drain, resume, remove."""
-
-    name: Ref
     dry_run: bool = False
 
 
@@ -213,21 +210,11 @@ class ImageAdd(Strict, frozen=True):
     dry_run: bool = False
 
 
-class ImageRemove(Strict, frozen=True):
-    name: Ref
-    dry_run: bool = False
-
-
 class UserAdd(Strict, frozen=True):
     name: Text
     role: Literal["user", "operator", "admin"] = "user"
     uid: Annotated[int, Meta(ge=0, le=2**32 - 2)] | None = None
     key: Key | None = None
-    dry_run: bool = False
-
-
-class UserRemove(Strict, frozen=True):
-    name: Ref
     dry_run: bool = False
 
 
@@ -261,36 +248,6 @@ Role = Literal["run", "stop", "source", "incoming", "absent"]
 GuestState = Literal["running", "paused", "stopped", "absent"]
 
 
-class Disk(Open, frozen=True):
-    """One disk in the shared pool; paths are relative to it. ``base`` is the image below the overlay."""
-
-    path: str
-    format: str
-    base: str = ""
-    base_format: str = ""
-    size_bytes: int = 0
-
-
-class Nic(Open, frozen=True):
-    network: str
-    mac: str
-
-
-class Guest(Open, frozen=True):
-    """What a driver needs to run a VM. ``id`` names the domain's metadata, ``name`` is for people."""
-
-    id: str
-    name: str
-    cores: int
-    memory_bytes: int
-    disks: list[Disk] = []
-    nics: list[Nic] = []
-    kernel: str = ""
-    initrd: str = ""
-    kernel_args: str = ""
-    hints: dict[str, str] = {}
-
-
 OnlyIf = Literal["", "paused", "never-ran"]
 
 
@@ -315,7 +272,7 @@ class Seen(Open, frozen=True):
     """What an agent says of one guest. ``generation`` is the one in the domain's own metadata.
 
     ``row_generation``/``outcome``/``reason``: the row carried out last, and how that went.
-    Outcomes: done; failed (definite, nothing changed); refused (stale or illegal); unknown (look again).
+    Outcomes: done; failed (nothing changed); refused (stale or illegal); unknown (look again).
     """
 
     vm: str

@@ -1,0 +1,35 @@
+"""What a hypervisor needs to run a VM: all of it, and nothing that it does not need."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Disk(Struct, frozen=True, omit_defaults=True):
+    """One disk in the shared pool; paths are relative to it. ``base`` is the image below the overlay."""
+
+    path: str
+    format: str
+    base: str = ""
+    base_format: str = ""
+    size_bytes: int = 0
+
+
+class Nic(Struct, frozen=True, omit_defaults=True):
+    network: str
+    mac: str
+
+
+class Guest(Struct, frozen=True, omit_defaults=True):
+    """What a driver needs to run a VM. ``id`` names the domain's metadata, ``name`` is for people."""
+
+    id: str
+    name: str
+    cores: int
+    memory_bytes: int
+    disks: list[Disk] = []
+    nics: list[Nic] = []
+    kernel: str = ""
+    initrd: str = ""
+    kernel_args: str = ""
+    hints: dict[str, str] = {}
