@@ -49,7 +49,8 @@ class Directory:
         if peer.role == "admin" and peer.uid not in (0, self._own_uid):
             return None
         registered = self._cluster.user_of_uid(peer.uid)
-        if registered is not None:
+        # Whoever may open the admin socket owns the store; a record can't make him less, only lock everybody out.
+        if registered is not None and (peer.role != "admin" or registered.role == "admin"):
             return Principal(registered.name, peer.role)
         name = self._name(peer.uid)
         # A registered name is that user's alone. What stands in for it can't be anybody's name: it has a colon.
