@@ -22,7 +22,7 @@ from tashi.lab.beats import Silence, listening
 from tashi.lab.call import wait_until
 from tashi.lab.lab import Lab, down
 from tashi.lab.network import parse_rate
-from tashi.lab.process import marked
+from tashi.lab.process import Process, marked
 from tashi.lab.programs import program, surroundings
 from tashi.lab.record import Folders, Record
 from tests.lab import guest
@@ -99,6 +99,27 @@ def test_a_power_cut_ends_everything_and_a_start_is_a_new_boot(lab: Lab) -> None
     assert guest.state(lab, "h2", 20) == ""
     # With fixed MACs nobody waits for a stale ARP entry.
     wait_until(lambda: reaches(lab, "h2"), "h2 is reached again", seconds=2)
+
+
+def test_a_power_cut_ends_what_is_frozen(lab: Lab) -> None:
+    host = lab.host("h2")
+    assert isinstance(host, namespace_host.NamespaceHost)
+    freezers = [folder for folder in host.group.folders() if (folder / "freezer.state").exists()]
+    if not freezers:
+        pytest.skip("no freezer of version 1: nothing here ignores SIGKILL")
+    guest.create(lab, "h2", 22, "tiny")
+    (emulator,) = [each for each in host.group.processes() if b"guest=g22," in cmdline(each)]
+    box = freezers[0] / "box"
+    box.mkdir()
+    (box / "cgroup.procs").write_text(str(emulator.pid))
+    (box / "freezer.state").write_text("FROZEN")
+    host.power_off()
+    assert not emulator.alive()
+    host.power_on()
+
+
+def cmdline(process: Process) -> bytes:
+    return Path(f"/proc/{process.pid}/cmdline").read_bytes()
 
 
 def reachable_quickly(lab: Lab, host: str) -> bool:

@@ -132,6 +132,9 @@ def test_a_record_comes_back_as_it_was_saved(tmp_path: Path, monkeypatch: pytest
     record = Record("one", "mark", "fake", 4, False, {"user_port": 1}, {"h1": HostRecord(1, Process(7, 8), cut=True)})
     folders.save(record)
     assert folders.load() == record
+    folders.file.write_text('{"name": 1}')
+    with pytest.raises(Refused, match="not what this version writes"):
+        folders.load()
     folders.remove()
     assert not list(tmp_path.iterdir())
 

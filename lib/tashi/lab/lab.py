@@ -72,7 +72,13 @@ class Lab:
         folders = Folders(name)
         _claim(folders, hosts, kind, bare, settings or {})
         with cls.opened(name) as lab:
-            lab._make()
+            try:
+                lab._make()
+            except TashiError as error:
+                error.hint = "\n".join(
+                    filter(None, (error.hint, f"tashi-lab down --name {name} removes what was made"))
+                )
+                raise
             return lab
 
     def host(self, name: str) -> Host:

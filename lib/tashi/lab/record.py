@@ -78,6 +78,8 @@ class Folders:
             return msgspec.json.decode(self.file.read_bytes(), type=Record)
         except FileNotFoundError:
             raise NotFound(f"lab {self.name}: there is none", f"tashi-lab up --name {self.name}") from None
+        except msgspec.DecodeError as error:
+            raise Refused(Code.WRONG_STATE, f"{self.file}: not what this version writes: {error}") from error
 
     def save(self, record: Record) -> None:
         new = self.file.with_suffix(".new")
