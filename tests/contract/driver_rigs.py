@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +36,7 @@ RESTLESS = (
 )
 
 
-class Rig:
+class Rig(ABC):
     """What all rigs have. ``there`` is the driver of the second host, ``peer`` its migration address."""
 
     here: Driver
@@ -55,20 +56,21 @@ class Rig:
                 raise TimeoutError(f"not so within {self.seconds:g} s")
             time.sleep(0.02)
 
+    @abstractmethod
     def pause(self, vm: str) -> None:
-        raise NotImplementedError
+        """Stop it from running, as an administrator may behind our back."""
 
+    @abstractmethod
     def add_foreign(self, name: str) -> None:
         """A running guest ``name`` that is not ours."""
-        raise NotImplementedError
 
     def hold_moves(self, vm: str) -> None:
         """Migrations of this guest don't come to an end from now on."""
-        raise NotImplementedError
+        raise AssertionError("nothing migrates here")
 
     def release_moves(self, vm: str) -> None:
         """The one under way ends soon."""
-        raise NotImplementedError
+        raise AssertionError("nothing migrates here")
 
     def begin_move(self, guest: Guest, generation: int) -> Callable[[], Any]:
         """Have it migrated by another caller; what is returned gives that caller's result, or raises."""
@@ -92,14 +94,15 @@ class Rig:
 
         return result
 
+    @abstractmethod
     def another_driver(self) -> Driver:
         """One more for the first host."""
-        raise NotImplementedError
 
+    @abstractmethod
     def settings(self) -> DriverSettings:
         """Of the first host, for a driver in another process."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> None:
         """Leave nothing behind."""
 
@@ -154,8 +157,14 @@ class FakeRig(Rig):
 
         return result
 
+    def another_driver(self) -> Driver:
+        return FakeDriver(self.world, "h1", self.settings())
+
     def settings(self) -> DriverSettings:
         return DriverSettings(driver="fake", host="h1", world="", seconds_per_gib=1.0)
+
+    def close(self) -> None:
+        self.world.set_faults([])
 
 
 class FakeFolderRig(FakeRig):
