@@ -9,10 +9,10 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/cmd:$(PATH):/usr/sbin:/sbin
 SEEDS ?= 20000
 KILLS ?= 200
 
-.PHONY: help setup demo check lint soak bench install clean
+.PHONY: help setup demo check lint soak bench completions install clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]*:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]*:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Debian packages and .venv, where they are missing
 	@packaging/setup
@@ -31,6 +31,9 @@ soak: setup ## long tests: SEEDS=n KILLS=n
 
 bench: setup ## figures of this machine
 	@for each in tests/bench/*; do [ -f "$$each" ] && [ -x "$$each" ] || continue; echo "== $$each"; "$$each" || exit; done
+
+completions: setup ## the shells' completion scripts, anew from the commands
+	@python3 -m tashi.cli.completions cmd completions
 
 install: setup ## an installed copy: PREFIX=/usr/local DESTDIR=
 	@packaging/install

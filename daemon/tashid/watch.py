@@ -147,7 +147,7 @@ class Watchers:
             return self._page(park, [entry for entry in new if _wants(park, entry)])
         page = self._log.changes(park.after, park.limit, lambda value: _wants(park, _recall(value)))
         if page.tail > park.after + 1:
-            return Changes([], page.head, snapshot=True)
+            return Changes([], page.head, snapshot=True, tail=page.tail)
         return Changes([msgspec.Raw(value) for _, value in page.entries], page.upto)
 
     def _page(self, park: Park, wanted: list[Entry]) -> Changes:

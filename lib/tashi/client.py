@@ -39,13 +39,15 @@ class Ask(NamedTuple):
 class Page(NamedTuple):
     """A piece of the change log. Go on from ``revision``; at ``head`` it ended when this was answered.
 
-    ``missed``: entries before these are no longer kept, so whoever followed must look at the records again.
+    ``missed``: entries after the one asked for are no longer kept, so whoever followed must look at the records again
+    and go on from ``revision``; ``tail`` is then the oldest that is kept.
     """
 
     entries: list[dict[str, Any]]
     revision: int
     missed: bool
     head: int
+    tail: int = 0
 
 
 class Client:
@@ -126,7 +128,8 @@ class Client:
         body |= {key: value for key, value in (("job", job), ("ids", list(ids)), ("kinds", list(kinds))) if value}
         answer = self._ask_when_free("changes", body, wait)
         ok = answer.ok
-        return Page(ok["entries"], int(ok["revision"]), bool(ok.get("snapshot", False)), answer.revision)
+        missed = bool(ok.get("snapshot", False))
+        return Page(ok["entries"], int(ok["revision"]), missed, answer.revision, int(ok.get("tail", 0)))
 
     def _ask_when_free(self, verb: str, body: dict[str, Any], wait: float) -> Answer:
         """The answer, asking again while the controller has as many readers of this user as it bears."""

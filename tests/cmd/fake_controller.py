@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -115,7 +116,7 @@ def rows_of(*records: dict[str, Any]) -> Script:
         if body["format"] == "json":
             lines = [json.dumps(each) for each in found]
         else:
-            keys = [key for key in (body.get("fields") or "name,state").split(",")]
+            keys = (body.get("fields") or "name,state").split(",")
             lines = ["\t".join(str(each.get(key, "")) for key in keys) for each in found]
         header = "NAME\tSTATE\n" if body["format"] == "table" else ""
         return {"rows": len(lines), "header": header, "missing": missing}, "".join(
@@ -164,7 +165,14 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 
 
 def run(folder: Path, *words: str, stdin: str = "", **more: Any) -> subprocess.CompletedProcess[str]:
-    """A command to its end, within 20 s."""
+    """A command to its end, within 20 s: its words, or one line as it would be typed."""
     return subprocess.run(
-        words, env=environment(folder), input=stdin, capture_output=True, text=True, timeout=20, check=False, **more
+        shlex.split(words[0]) if len(words) == 1 else words,
+        env=environment(folder),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+        **more,
     )

@@ -11,19 +11,13 @@ from typing import Any
 
 import pytest
 import zmq
-from tests.cmd.fake_controller import FakeController, controller, error
 
 from tashi.client import WINDOW, Ask, Client, local_socket
 from tashi.run.keys import new_pair, write_pair
 from tashi.wire.envelope import Answer, request
 from tashi.wire.errors import Code, Fault, NotFound, TashiError
 from tashi.wire.messages import Request
-
-
-@pytest.fixture
-def fake(tmp_path: Path) -> Iterator[FakeController]:
-    with controller(tmp_path) as running:
-        yield running
+from tests.cmd.fake_controller import FakeController, controller, error
 
 
 @contextmanager
@@ -66,7 +60,7 @@ def test_an_error_is_raised_with_its_code(fake: FakeController, client: Client) 
     with pytest.raises(NotFound) as found:
         client.ask("vm.start", {})
     assert (found.value.code, found.value.text, found.value.hint) == (Code.NOT_FOUND, "web: no such vm", "tvm-list")
-    with pytest.raises(TashiError, match="it burns.*too-hot"):
+    with pytest.raises(TashiError, match=r"it burns.*too-hot"):
         client.ask("vm.destroy", {})
 
 

@@ -18,11 +18,10 @@ def print_events(call: Call, after: int, last: int | None, kinds: list[str], fol
     Ends when there are no more, or with ``follow`` when --timeout is over.
     """
     client, output = call.client, call.output
-    output.null = call.null
     names = set(call.names) if call.operands else set()
     by_id = all(
         kind_of_id(name) for name in names
-    )  # names are for us to find: those of what is gone only the log knows
+    )  # else we look ourselves: what is gone has its name in the log alone
     which: dict[str, Any] = {"ids": names if by_id else [], "kinds": kinds}
     until = None if call.timeout is None else time.monotonic() + call.timeout
     revision = max(0, client.watch(-1, wait=0).revision - last) if last is not None else after
@@ -30,8 +29,11 @@ def print_events(call: Call, after: int, last: int | None, kinds: list[str], fol
     while True:
         left = POLL_SECONDS if until is None else until - time.monotonic()
         page = client.watch(revision, wait=left if follow and caught_up else 0, **which)
-        if page.missed and after > 0:
-            complain(call.prog, f"not all events after {after} are kept")
+        if page.missed and page.tail - 1 > revision:
+            if revision > 0:
+                complain(call.prog, f"events {revision + 1} to {page.tail - 1} are no longer kept")
+            revision = page.tail - 1
+            continue
         wanted = page.entries if by_id else [entry for entry in page.entries if _concerns(entry, names)]
         print_records(output, fields_of("event"), wanted)
         output.flush()

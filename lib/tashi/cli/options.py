@@ -57,6 +57,7 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         ("--timeout",),
         {"type": span, "help": "Bear the controller's silence no longer than this (0.5, 5s)."},
     ),
+    "while": (("--timeout",), {"type": span, "help": "With -f: end after this long (90, 30s, 5m)."}),
     "reason": (("--reason",), {"default": "", "metavar": "TEXT", "help": "Why, for the history."}),
     "controller": (
         ("--controller",),
@@ -73,7 +74,7 @@ _REACH = ("controller", "config")
 KINDS: dict[str, tuple[str, ...]] = {
     "listing": (*_OUTPUT, "one", "nulls", "patience", *_REACH),
     "showing": (*_OUTPUT, "null", "patience", *_REACH),
-    "watching": (*_OUTPUT, "null", "timeout", *_REACH),
+    "watching": (*_OUTPUT, "null", "while", *_REACH),
     "waiting": (*_OUTPUT, "null", "quiet", "timeout", *_REACH),
     "changing": (*_OUTPUT, "null", "quiet", "dry_run", "submit", "timeout", "reason", *_REACH),
     "destroying": (*_OUTPUT, "null", "quiet", "dry_run", "yes", "submit", "timeout", "reason", *_REACH),
@@ -107,8 +108,8 @@ def _help(noun: str) -> Callable[[click.Context, click.Parameter, str], str]:
     return callback
 
 
-# Two of a name differ in their help alone.
-_NAMES = {"nulls": "null", "patience": "timeout"}
+# Those of one name differ in their help alone.
+_NAMES = {"nulls": "null", "patience": "timeout", "while": "timeout"}
 
 
 def attach(args: list[str], params: list[click.Parameter]) -> list[str]:

@@ -1,0 +1,2 @@
+complete --command tashi-agent --long-option config --require-parameter
+complete --command tashi-agent --long-option enroll --require-parameter

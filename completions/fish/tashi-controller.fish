@@ -1,0 +1,1 @@
+complete --command tashi-controller --long-option config --require-parameter

@@ -1,0 +1,92 @@
+"""What needs no controller: key files, a machine prepared for one, completion."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tashi.cli.completions import scripts
+from tests.cmd.fake_controller import TOP, FakeController, environment, rows_of, run
+
+
+def test_a_key_pair(tmp_path: Path) -> None:
+    file = tmp_path / "my.key"
+    done = run(tmp_path, "tashi-keygen", str(file))
+    pair = tomllib.loads(file.read_text())
+    assert (done.returncode, done.stdout) == (0, f"{pair['public']}\n")
+    assert pair["secret"] not in done.stdout + done.stderr
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    again = run(tmp_path, "tashi-keygen", str(file))
+    assert (again.returncode, again.stdout) == (1, "")
+    assert tomllib.loads(file.read_text()) == pair
+    assert run(tmp_path, "tashi-keygen", "/nowhere/my.key").stderr == (
+        "tashi-keygen: /nowhere/my.key: No such file or directory\n"
+    )
+
+
+def test_a_machine_is_prepared_once(tmp_path: Path) -> None:
+    file, state = tmp_path / "etc/tashi.toml", tmp_path / "lib/state"
+    done = run(tmp_path, "tashi-init", "--config", str(file))
+    assert (done.returncode, file.read_bytes()) == (0, (TOP / "packaging/tashi.toml").read_bytes()), done.stderr
+    file.write_text(f'[controller]\nstate = "{state}"\n')
+    plan = run(tmp_path, "tashi-init", "-n", "--config", str(file))
+    expected = f"is there: {file}\nwould make: {state}, mode 0711\nwould make: {state}/server.key, mode 0600\n"
+    assert plan.stdout == expected
+    assert not state.exists()
+    done = run(tmp_path, "tashi-init", "--config", str(file))
+    public = tomllib.loads((state / "server.key").read_text())["public"]
+    assert done.stdout == expected.replace("would make", "made") + f'server_key = "{public}"\n'
+    assert stat.S_IMODE(state.stat().st_mode) == 0o711
+    assert stat.S_IMODE((state / "server.key").stat().st_mode) == 0o600
+    again = run(tmp_path, "tashi-init", "--config", str(file))
+    assert again.stdout == f'is there: {file}\nis there: {state}\nserver_key = "{public}"\n'
+
+
+def test_the_completions_are_those_of_the_commands() -> None:
+    """`make completions` writes them; this checkout has them as they would be written now."""
+    there = {
+        os.path.relpath(path, TOP / "completions"): path.read_text()
+        for path in (TOP / "completions").rglob("*")
+        if path.is_file()
+    }
+    made = scripts(str(TOP / "cmd"))
+    assert {path: there.get(path) for path in made} == made
+    assert len(made) > 60
+
+
+def complete(folder: Path, words: str, count: int) -> list[str]:
+    """What bash would offer for the last word."""
+    prog = words.split()[0]
+    variable = f"_{prog}_COMPLETE".replace("-", "_").upper()
+    more = {variable: "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(count)}
+    done = run(folder, "env", *(f"{key}={value}" for key, value in more.items()), prog)
+    assert done.stderr == ""
+    return [line.partition(",")[2] for line in done.stdout.splitlines() if line]
+
+
+def test_names_are_completed_live(fake: FakeController, tmp_path: Path) -> None:
+    fake.scripts["list"] = rows_of(
+        {"name": "web", "id": "v-1"}, {"name": "wiki", "id": "v-2"}, {"name": "db", "id": "v-3"}
+    )
+    assert complete(tmp_path, "tvm-destroy w", 1) == ["web", "wiki"]
+    assert fake.bodies("list")[0]["noun"] == "vm"
+    assert complete(tmp_path, "tjob-wait v", 1) == ["v-1", "v-2", "v-3"]
+    assert fake.bodies("list")[1]["fields"] == "id"
+
+
+def test_fields_are_completed(tmp_path: Path) -> None:
+    assert complete(tmp_path, "tvm-list -o mem", 2) == ["memory_bytes"]
+    assert complete(tmp_path, "tvm-list -o name,+cor", 2) == ["name,+cores"]
+
+
+@pytest.mark.parametrize("silent", [True, False])
+def test_without_an_answer_there_is_nothing_to_offer(fake: FakeController, tmp_path: Path, silent: bool) -> None:
+    fake.scripts["list"] = lambda body: None
+    if not silent:
+        del fake.scripts["list"]
+    assert complete(tmp_path, "tvm-show w", 1) == []
+    assert environment(tmp_path)["TASHI_CONTROLLER"] == f"ipc://{tmp_path}"
