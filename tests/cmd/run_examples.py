@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -33,7 +34,7 @@ check() {
   local want=$1 command=$2 got=0 each
   shift 2
   for each; do [[ $each == 0 || $each == 141 ]] || got=$each; done
-  [[ $got == "$want" ]] || printf 'status %s, not %s: %s\n' "$got" "$want" "$command" >&3
+  [[ $got == "$want" ]] || printf 'status %s, not %s: %s\n' "$got" "$want" "${command//$'\n'/ }" >&3
 }
 """
 
@@ -88,7 +89,8 @@ def run(page: Path, surroundings: dict[str, str]) -> list[str]:
         left = end.read().decode().split("\0")
     if not left[0]:
         found.append(f"{page.name}: its shell ended with {done.returncode}")
-    surroundings.update(each.split("=", 1) for each in left if each.startswith(("TASHI_", "PATH=")))
+    kept = (each.partition("=") for each in left if each.startswith(("TASHI_", "PATH=")))
+    surroundings |= {key: value for key, _, value in kept}
     return [*found, *(f"    {line}" for line in done.stdout.splitlines())] if found else []
 
 
@@ -144,5 +146,6 @@ def main(pages: list[Path]) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the laboratory is taken down all the same
     given = [Path(each) for each in sys.argv[1:]]
     sys.exit(main(given or sorted((ROOT / "man").glob("*.[18]"))))

@@ -108,7 +108,7 @@ def asked() -> dict[str, Options]:
 
 def helped(name: str) -> Options:
     """Options in the -h of a daemon, which is not made by click."""
-    words = [sys.executable, ROOT / "cmd" / name, "-h"]
+    words = [sys.executable, f"{ROOT}/cmd/{name}", "-h"]
     said = subprocess.run(words, env=HERE, check=True, capture_output=True, text=True, timeout=60).stdout
     rows = [re.split(r" {2,}", line.strip())[0] for line in said.splitlines() if line.startswith("  -")]
     return {word.split()[0]: " " in word for row in rows for word in row.split(", ")}
