@@ -229,7 +229,8 @@ class _Agent:
             return
         if isinstance(message, Rejected):
             self._log.warning("not accepted", controller=self._link.address, reason=message.reason)
-            self._hello_at = self._later()
+            if self._hello_at == float("inf"):  # else the next hello is planned already
+                self._hello_at = self._later()
             self._patient_until = self._hello_at + PATIENCE_MAX_SECONDS
         self._step(Heard(message))
 
@@ -262,8 +263,9 @@ class _Agent:
 
     def _later(self) -> float:
         """When to try again: later each time, and never all agents at once."""
+        seconds = self._patience * random.uniform(0.5, 1.0)
         self._patience = min(self._patience * 2, PATIENCE_MAX_SECONDS)
-        return self._loop.now() + self._patience * random.uniform(0.5, 1.0)
+        return self._loop.now() + seconds
 
     # -- the hypervisor -----------------------------------------------------------------------------------------------
     def _happened(self, line: Any) -> None:
