@@ -86,23 +86,24 @@ say 'Twelve small guests: all are placed, or none'
 run tvm-create crowd -c 12 --image tiny --cores 1 --memory 4M
 run thost-list
 
-say 'Everything leaves h1, nothing starts there'
-[[ -n $(tvm-list -H -o name host=h1 state=running) ]]
-timed drain_seconds thost-drain h1
-run tvm-list host=h1
-[[ -z $(tvm-list -H -o name host=h1 state=running) ]]
-run thost-resume h1
+say 'Everything leaves h2, and nothing starts there until it is resumed'
+timed drain_seconds thost-drain h2
+run tvm-list host=h2
+[[ -z $(tvm-list -H -o name host=h2) ]]
+run tvm-list 'host!=h2' -o name,state,host
+run thost-resume h2
 
-say 'The power of h2 is cut: what ran there is unknown, and nothing is started elsewhere on a guess'
+home=$(tvm-list -H -o host web)
+say "The power of $home is cut: what ran there is unknown, and nothing is started elsewhere on a guess"
 began=$EPOCHREALTIME
-run tashi-lab crash h2
+run tashi-lab crash "$home"
 run tvm-wait -q --state unknown web
 keep unknown_seconds "$(since "$began")"
-run tvm-list host=h2
+run tvm-list host="$home"
 run thost-list
 
 say 'It comes back; a new boot proves that its guests have stopped, and they can be started again'
-run tashi-lab start h2
+run tashi-lab start "$home"
 run tvm-wait -q --state stopped web
 run tvm-list web
 run tvm-start web

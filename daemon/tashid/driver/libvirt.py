@@ -19,6 +19,7 @@ from tashid.driver.interface import DriverError
 
 KEEPALIVE_SECONDS, KEEPALIVE_COUNT = 2, 3
 OPEN_SECONDS = 3.0  # a libvirtd that is restarted is back by then
+MAX_DOWNTIME_MILLISECONDS = 50  # the guest may stand still so long; libvirt would allow 300
 FIGURES_SECONDS = 2.0  # a migration's figures are told a little after its end
 HANGS_SECONDS = 5.0  # a call to QEMU that takes longer won't come back
 WATCH_SECONDS = 0.2, 5.0  # between two attempts to connect: first, longest
@@ -80,6 +81,7 @@ _MIGRATE = (
     | libvirt.VIR_MIGRATE_UNDEFINE_SOURCE
     | libvirt.VIR_MIGRATE_CHANGE_PROTECTION
     | libvirt.VIR_MIGRATE_ABORT_ON_ERROR
+    | libvirt.VIR_MIGRATE_AUTO_CONVERGE  # a guest that writes faster than the link sends is slowed, or it never moves
 )
 
 _EVENTS = {
@@ -244,6 +246,7 @@ class Domain:
         try:
             ticket = connection.domainEventRegisterAny(self._raw, libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, take, None)
             try:
+                self._raw.migrateSetMaxDowntime(MAX_DOWNTIME_MILLISECONDS)
                 self._raw.migrateToURI3(peer, parameters, flags)
                 over.wait(FIGURES_SECONDS)
             finally:

@@ -61,7 +61,7 @@ class Reply(Open, frozen=True):
     """``ok`` or ``error``. ``revision`` is the change log's when this was answered: watch from there."""
 
     id: str
-    ok: msgspec.Raw | None = None
+    ok: msgspec.Raw = msgspec.Raw(b"null")
     error: Problem | None = None
     revision: int = 0
 
