@@ -1,1 +1,0 @@
-"""zoni: physical machines and the hardware beside them."""
