@@ -18,9 +18,8 @@ from tashi.core.cluster import Cluster
 from tashi.core.settings import Settings
 from tashi.model.clock import Now
 from tashi.sim import words
-from tashi.sim.history import Violation
 from tashi.sim.invariants import Invariants
-from tashi.sim.world import Timer, World
+from tashi.sim.world import Haste, Timer, Violation, World
 from tashi.wire.errors import Unavailable
 from tashi.wire.messages import AgentMessage, ControllerMessage
 
@@ -110,12 +109,12 @@ class Controller:
             self.process = None
 
     def thaw(self) -> None:
-        """The frozen go on where they were, knowing nothing; they find themselves fenced and end."""
+        """The frozen go on where they were, knowing nothing, for a while beside the one that took over."""
         for process in self.frozen:
             self.world.say("controller", f"number {process.number} goes on")
             process.frozen = False
-            self.guard(process.serve)
-            process.die()
+            process.wake()
+            self.world.after(self.world.chance.uniform(0.0, 10.0), process.die)
         self.frozen.clear()
 
     def guard(self, act: Callable[[], None]) -> None:
@@ -133,19 +132,25 @@ class Controller:
     # -- doors ---------------------------------------------------------------------------------------------------------
     def ask(self, by: str, request: bytes, answer: Callable[[bytes], None]) -> None:
         """A request of a person arrives; without a process there is nobody to answer."""
-        if self.process is not None:
-            self.process.arrive(Caller(by, answer), request)
+        process = self._receiver()
+        if process is not None:
+            process.arrive(Caller(by, answer), request)
 
     def listens(self) -> bool:
         """Whether a connection can be made."""
         return self.process is not None
 
     def hear_agent(self, host: str, key: str, conn: int, message: AgentMessage) -> None:
-        if self.process is not None:
+        process = self._receiver()
+        if process is not None:
             told = words.report(message)
             if told:
                 self.world.say("controller", f"hears {host}: {told}")
-            self.process.arrive(AgentLine(host, key, conn, self.process.number), _encode(message))
+            process.arrive(AgentLine(host, key, conn, process.number), _encode(message))
+
+    def _receiver(self) -> Process | None:
+        """Whose sockets take what arrives: those of a frozen process do too, it reads them when it goes on."""
+        return self.process or (self.frozen[-1] if self.frozen else None)
 
     # -- store ---------------------------------------------------------------------------------------------------------
     def note_commit(self, puts: list[tuple[str, str, bytes | None]]) -> None:
@@ -171,6 +176,8 @@ class Process:
         self._incoming, self._peer = shell.Incoming, principal.Peer
         self._queue: deque[Any] = deque()
         self._timer: Timer | None = None
+        self._due = 0.0
+        self._haste = Haste("the controller")
         self.alive, self.frozen = True, False
         self.cluster = Cluster(SETTINGS, lambda: self.world.chance.randbytes(32))
         for table in interface.WORKING_TABLES:
@@ -211,15 +218,20 @@ class Process:
     def wake(self) -> None:
         """Serve when something is due."""
         if self.alive:
-            due = BATCH_SECONDS if self._queue else max(self._shell.next_time() - self.world.seconds, BATCH_SECONDS)
-            self._wake_at(self.world.seconds + due)
+            due = self._shell.next_time()
+            self._haste.note(due, self.world.seconds)
+            self._wake_at(max(self.world.seconds + BATCH_SECONDS, 0.0 if self._queue else due))
 
     def _wake_at(self, when: float) -> None:
         if self._timer is not None:
+            if self._due <= when:
+                return
             self._timer.drop()
+        self._due = when
         self._timer = self.world.after(when - self.world.seconds, lambda: self.controller.guard(self._turn))
 
     def _turn(self) -> None:
+        self._timer = None
         if self.alive and not self.frozen:
             self.serve()
             self.wake()
@@ -233,7 +245,7 @@ class Process:
 
     def _send(self, connection: Any, frames: list[bytes]) -> bool:
         controller = self.controller
-        if controller.crash_at == "sending" and self.world.happens(0.3):
+        if controller.crash_at == "sending" and self is controller.process and self.world.happens(0.3):
             controller.crash_at = ""
             raise Crash("between two messages")
         if isinstance(connection, Caller):

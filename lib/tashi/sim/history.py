@@ -8,10 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-
-class Violation(AssertionError):
-    """An invariant does not hold; the text begins with its name."""
-
+from tashi.sim.world import Violation
 
 TRANSIENT = frozenset({"unavailable", "busy", "locked", "no-room"})  # may be answered differently the next time
 

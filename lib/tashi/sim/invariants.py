@@ -16,9 +16,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from tashi.agent.events import Steps
 from tashi.model.name import kind_of_id
-from tashi.sim.history import History, Violation
+from tashi.sim.history import History
 from tashi.sim.hypervisor import Site
+from tashi.sim.world import Violation
 from tashi.wire.messages import ControllerMessage, Row, Rows, Shot
 
 Tables = dict[str, dict[str, bytes]]
@@ -164,13 +166,15 @@ class Invariants:
                 raise Violation(f"I7 {host} migrates {move[1]} by generation {move[2]} a second time")
             self._moves.add(move)
 
-    def obeyed(self, host: str, message: ControllerMessage, stale: set[str] | None, calls: list[Any]) -> None:
+    def obeyed(self, host: str, message: ControllerMessage, stale: set[str] | None, steps: Steps) -> None:
         """I7: what an agent made of a message, given what `stale` said; and that a one-shot is one."""
-        if isinstance(message, Shot) and calls:
+        if stale is None and steps.journal:
+            raise Violation(f"I7 {host} takes note of a stale message: {message}")
+        if isinstance(message, Shot) and steps.calls:
             if message.job in self._shots:
                 raise Violation(f"I7 {host} does {message.action} for {message.job} a second time")
             self._shots.add(message.job)
-        for call in calls:
+        for call in steps.calls:
             guest = call.args.get("guest")
             vm = call.args.get("vm") or (guest or {}).get("id", "")
             if call.verb in CHANGING and (stale is None or vm in stale):

@@ -15,7 +15,7 @@ from tashi.sim.call import WorkerCall
 from tashi.sim.hypervisor import Hypervisor
 from tashi.sim.invariants import Invariants
 from tashi.sim.network import Network
-from tashi.sim.world import Timer, World
+from tashi.sim.world import Haste, Timer, World
 from tashi.wire.messages import AgentMessage, ControllerMessage, Rejected
 
 POWER_ON_SECONDS = 5.0
@@ -59,6 +59,7 @@ class Machine:
         self._calls: dict[int, WorkerCall] = {}
         self._tick: Timer | None = None
         self._patient_until = 0.0
+        self._haste = Haste(f"the agent of {self.name}")
         hypervisor.tell = self._hypervisor_says
 
     @property
@@ -145,7 +146,7 @@ class Machine:
         stale = self.invariants.stale(self.name, message)
         steps = self._step(events.Heard(message))
         if steps is not None:
-            self.invariants.obeyed(self.name, message, stale, steps.calls)
+            self.invariants.obeyed(self.name, message, stale, steps)
         if isinstance(message, Rejected):
             self.world.say(self.name, f"is not accepted: {message.reason}")
             self.world.after(REJECTED_SECONDS, lambda: self._say_hello() if conn == self.conn else None)
@@ -173,6 +174,7 @@ class Machine:
             self._tick.drop()
         if self.mind is not None:
             due = self.mind.next_tick()
+            self._haste.note(due, self.world.seconds)
             if self.conn and not self.mind.welcomed:
                 due = min(due, self._patient_until)
             self._tick = self.world.after(max(due - self.world.seconds, TICK_SECONDS), self._on_tick)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from tashi.core.cluster import Cluster
 from tashi.model.vm import VmState, claims, state_of
 from tashi.sim.controller import SETTINGS, Controller
-from tashi.sim.history import Violation
 from tashi.sim.hypervisor import Site
 from tashi.sim.invariants import Invariants
+from tashi.sim.world import Violation
 
 AT_REST = (VmState.RUNNING, VmState.STOPPED, VmState.FAILED, VmState.HELD)
 

@@ -12,13 +12,13 @@ from typing import Any
 from tashi.sim.client import Client
 from tashi.sim.controller import AgentLine, Controller
 from tashi.sim.faults import CLIMATES, Climate, Faults
-from tashi.sim.history import History, Violation
+from tashi.sim.history import History
 from tashi.sim.hypervisor import GIB, Hypervisor, Site
 from tashi.sim.invariants import Invariants
 from tashi.sim.machine import Machine
 from tashi.sim.network import Network
 from tashi.sim.rest import why_not_at_rest
-from tashi.sim.world import World
+from tashi.sim.world import Violation, World
 from tashi.wire.messages import ControllerMessage
 
 SECONDS = 90.0  # of work and faults

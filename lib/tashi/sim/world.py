@@ -10,7 +10,12 @@ import heapq
 import random
 from collections.abc import Callable
 
+HASTE_MAX = 100
 WALL_START = 1_767_225_600.0  # 2026-01-01, so that stamps in a log are the same in every run
+
+
+class Violation(AssertionError):
+    """An invariant does not hold; the text begins with its name."""
 
 
 class Timer:
@@ -23,6 +28,19 @@ class Timer:
 
     def drop(self) -> None:
         self.act = None
+
+
+class Haste:
+    """Counts how often in a row a program asks to be woken in the past: one that goes on with that burns a core."""
+
+    def __init__(self, who: str) -> None:
+        self._who, self._times = who, 0
+
+    def note(self, due: float, now: float) -> None:
+        """Raise Violation at the hundredth time."""
+        self._times = self._times + 1 if due <= now else 0
+        if self._times >= HASTE_MAX:
+            raise Violation(f"I4 {self._who} spins: it wants to be woken at {due:.3f}, it is {now:.3f}")
 
 
 class World:
