@@ -12,8 +12,9 @@ import time
 import zmq
 
 from tashi.config import Config
-from tashi.core.cluster import Cluster, Now
+from tashi.core.cluster import Cluster, Now, done_key
 from tashi.core.settings import Settings
+from tashi.core.state import DONE_KEPT
 from tashi.run.keys import KeyPair, read_or_make_pair
 from tashi.run.log import Log
 from tashi.run.loop import Loop, Source, Timer
@@ -69,6 +70,9 @@ def _load(store: Store, settings: Settings) -> Cluster:
     for table in WORKING_TABLES:
         for key, value in store.load(table):
             cluster.load(table, key, value)
+    lately = done_key(f"j-{max(0, cluster.state.counters.get('job', 0) - DONE_KEPT)}")
+    for key, value in store.scan("done", lately, DONE_KEPT):
+        cluster.load("done", key, value)
     cluster.loaded(clock(), epoch, store.head())
     # What was loaded stays: the collector need not walk it again and again.
     gc.collect()

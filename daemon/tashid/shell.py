@@ -11,13 +11,14 @@ There is no socket and no clock in here, so the same code runs in the simulator.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
 
-from tashi.core.cluster import Cluster, Decision, Found, Mark, Now, Park, found_of, problem, request_key
+from tashi.core.cluster import Cluster, Decision, Found, Mark, Now, Park, done_key, found_of, problem, request_key
 from tashi.core.cluster import Principal as Principal
 from tashi.core.decision import Entry
 from tashi.core.verbs import VERBS
@@ -33,6 +34,10 @@ BATCH_MESSAGES, BATCH_BYTES, BATCH_SECONDS = 512, 2**20, 0.005
 PRUNE_AT_ONCE = 1000
 PRUNE_SECONDS = 1.0  # between two looks at the log's tail
 ENROLMENTS_PER_SECOND, ENROLMENTS_AT_ONCE = 5.0, 50
+
+NAMING_JOBS = ("list", "changes", "job.cancel")
+RECALLED_AT_ONCE = 100
+_JOB = re.compile(rb'"(j-[1-9][0-9]{0,17})"')
 
 _request = msgspec.json.Decoder(Request).decode
 _agent_message = msgspec.json.Decoder(AgentMessage).decode
@@ -150,6 +155,18 @@ class Shell:
         if who.role == "enroll" and not self._enrolments.take(now.monotonic):
             return Decision(reply=problem(request.id, Refused(Code.BUSY, "too many enrolments at a time")))
         return self._cluster.request(who, request, self._found(who, request), now)
+
+    def _recall(self, request: Request) -> None:
+        """Give the core the ended operations that a request names: it remembers the latest, the store all."""
+        if request.verb not in NAMING_JOBS:
+            return
+        state = self._cluster.state
+        for name in _JOB.findall(bytes(request.body))[:RECALLED_AT_ONCE]:
+            key = done_key(name.decode())
+            if key not in state.done and name.decode() not in state.jobs:
+                value = self._store.get("done", key)
+                if value is not None:
+                    self._cluster.load("done", key, value)
 
     def _found(self, who: Principal, request: Request) -> Found | None:
         """What this request id was answered before: in this batch, or ever."""

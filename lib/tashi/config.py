@@ -49,7 +49,6 @@ class Controller(NamedTuple):
 class Agent(NamedTuple):
     """The daemon on each host. ``cores``, ``memory`` and ``disk`` (bytes) replace what is measured when not 0."""
 
-    name: str = ""
     state: str = "/var/lib/tashi-agent"
     driver: str = "libvirt"
     uri: str = "qemu:///system"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import pytest
 
@@ -38,12 +39,14 @@ def test_the_tables_name_every_state_and_lead_only_to_states(kind: str) -> None:
         assert set(row.values()) <= set(life.TABLES[kind]) | {"gone"}
 
 
-def test_the_drawing_shows_every_transition() -> None:
-    text = life.draw("vm")
-    for state, row in life.TABLES["vm"].items():
-        line = next(line for line in text.splitlines() if line.split()[0] == state)
-        for event, after in row.items():
-            assert f"{event} -> {after}" in line
+@pytest.mark.parametrize("kind", list(life.TABLES))
+def test_the_drawing_shows_every_transition_and_fits_a_terminal(kind: str) -> None:
+    text = life.draw(kind)
+    assert max(map(len, text.splitlines())) <= 76
+    paragraphs = re.split(r"\n(?=\S)", text)
+    for paragraph, (state, row) in zip(paragraphs, life.TABLES[kind].items(), strict=True):
+        words = " ".join(paragraph.split())
+        assert words == f"{state} " + (", ".join(f"{event} -> {after}" for event, after in row.items()) or "(the end)")
 
 
 def test_an_operation_that_ended_has_no_way_on() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from tashi.agent import events
@@ -313,3 +314,30 @@ def test_orders_are_repeated_once_a_period_however_often_a_host_came_back(world:
     world.run(60)
     orders = [event for event in heard if isinstance(event, events.Heard) and "Rows" in type(event.message).__name__]
     assert 1 <= len(orders) <= 6
+
+
+def test_cancelling_many_cancels_each_and_the_whole(world: World) -> None:
+    for host in ("h1", "h2", "h3"):
+        world.host(host).holding.add("start")
+    answer = world.ok("vm.create", name="n", image="tiny", cores=1, memory_bytes=GIB // 4, count=3)
+    cancel = world.ok("job.cancel", name=answer.job)
+    assert world.job(answer.job)["state"] == "cancelled"
+    assert world.job(cancel.job)["state"] == "done"
+    assert {job["state"] for job in world.rows("job", where=[f"parent={answer.job}"])} == {"cancelled"}
+
+
+def test_lists_are_in_order_of_number_page_by_page(world: World) -> None:
+    world.ok("vm.create", name="n", image="tiny", cores=1, memory_bytes=GIB // 8, count=12)
+    again = World(0)
+    for (table, key), value in sorted(world.everything().items()):
+        again.cluster.load(table, key, value)
+    again.cluster.loaded(again.now(), 2, 0)
+    pages, cursor = [], ""
+    while True:
+        decision = again.decide("list", noun="vm", format="name", limit=5, cursor=cursor)
+        assert decision.reply is not None
+        pages += (decision.rows or b"").decode().split()
+        cursor = msgspec.json.decode(decision.reply.ok).get("cursor", "")
+        if not cursor:
+            break
+    assert pages == [f"n-{at:02d}" for at in range(12)]

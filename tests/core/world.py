@@ -13,6 +13,7 @@ import msgspec
 
 from tashi.agent import events
 from tashi.agent.mind import Mind
+from tashi.core import life
 from tashi.core.cluster import Cluster, Decision, Now, Principal
 from tashi.core.settings import Settings
 from tashi.model.host import Facts
@@ -127,6 +128,7 @@ class World:
         self.seconds = 0.0
         self.requests = 0
         self.log: list[dict[str, Any]] = []
+        self.shown: dict[str, str] = {}  # vm -> state in its newest entry
         self.said: list[tuple[str, Any]] = []
         self.hosts: dict[str, Hypervisor] = {}
         self.cluster = Cluster(settings or Settings(pool_bytes=100 * GIB), lambda: SECRET)
@@ -154,10 +156,21 @@ class World:
 
     def take(self, decision: Decision) -> None:
         assert not decision.fault, decision.fault
-        self.log += [json.loads(entry.value) for entry in decision.log]
+        for entry in decision.log:
+            self.note(json.loads(entry.value))
         for host, message in decision.effects:
             if self.hosts[host].up:
                 self.hosts[host].queue.append(events.Heard(message))
+
+    def note(self, entry: dict[str, Any]) -> None:
+        """An entry of the change log; every step that a VM is seen to take is in its life cycle."""
+        self.log.append(entry)
+        if entry["kind"] == "vm":
+            before = self.shown.get(entry["id"])
+            after = entry["state"]
+            legal = before in (None, after) or after in life.TABLES["vm"].get(str(before), {}).values()
+            assert legal, f"{entry['name']}: {before} -> {after} is in no life cycle"
+            self.shown[entry["id"]] = after
 
     def decide(
         self, verb: str, who: Principal = ROOT, request_id: str = "", found: Any = None, **body: Any

@@ -34,8 +34,9 @@ def _canceller(turn: Turn, job: Job) -> Job:
 def _cancel_start(turn: Turn, job: Job) -> Job:
     """A start that did not come to its end: the VM is stopped; one that was never placed is as if never asked."""
     canceller = _canceller(turn, job)
+    turn.put(replace(job, cancelling=canceller.id))
     parts = turn.state.children.get(job.id)
-    for part in [turn.state.jobs[i] for i in sorted(parts)] if parts else [job]:
+    for part in [turn.state.jobs[i] for i in sorted(parts)] if parts else [turn.state.jobs[job.id]]:
         vm = turn.state.vms[part.target]
         reason = "cancelled"
         if vm.doing == "vm.create" and vm.waiting:
@@ -51,7 +52,6 @@ def _cancel_start(turn: Turn, job: Job) -> Job:
                 )
             )
         turn.end(part.id, JobState.CANCELLED, reason)
-    turn.end(canceller.id, JobState.DONE)
     return canceller
 
 

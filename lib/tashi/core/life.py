@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import wrap
 
 from tashi.wire.errors import Code, Refused
 
@@ -91,9 +92,9 @@ def events(kind: str) -> list[str]:
 
 
 def draw(kind: str) -> str:
-    """The table as text: one line a state, ``event -> next``."""
+    """The table as text for 80 columns: each state, then ``event -> next`` for all that may happen to it."""
     lines = []
     for state, row in TABLES[kind].items():
         moves = ", ".join(f"{event} -> {after}" for event, after in row.items())
-        lines.append(f"{state:<14} {moves or '(the end)'}")
+        lines += wrap(f"{state:<14} {moves or '(the end)'}", 76, subsequent_indent=" " * 15, break_on_hyphens=False)
     return "\n".join(lines) + "\n"

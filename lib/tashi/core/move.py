@@ -206,7 +206,7 @@ def _report(turn: Turn, job_id: str, total: float | None, down: float | None, se
     job = turn.state.jobs.get(job_id)
     figures = {"total_seconds": total, "downtime_seconds": down, "bytes": sent}
     result = dict(job.result) if job is not None else {}
-    result |= {key: value for key, value in figures.items() if value is not None}
+    result |= {key: round(value, 6) for key, value in figures.items() if value is not None}
     turn.end(job_id, JobState.DONE, result=result)
 
 

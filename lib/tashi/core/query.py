@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from tashi.core.turn import Turn, done_key
+from tashi.core.turn import Turn
 from tashi.core.views import value_of
 from tashi.model.fields import FIELDS, Field, field
 from tashi.model.name import kind_of_id
@@ -117,17 +117,19 @@ def _candidates(turn: Turn, body: ListBody, after: int, missing: dict[str, Probl
             except TashiError as error:
                 missing[ref] = Problem(error.code, error.text, error.hint, retry_helps(error.code))
             else:
-                if not after or int(record.id[2:]) > after:
+                if not after or _number_of(record) > after:
                     yield record
         return
     table = turn.state.tables[body.noun]
-    if body.noun == "job":
-        keys = sorted([*turn.state.done.values(), *table.values()], key=lambda job: done_key(job.id))
-    else:
-        keys = sorted(table.values(), key=lambda record: int(record.id[2:])) if after else list(table.values())
-    for record in keys:
-        if int(record.id[2:]) > after and turn.visible(body.noun, record):
+    every = [*turn.state.done.values(), *table.values()] if body.noun == "job" else list(table.values())
+    every.sort(key=_number_of)
+    for record in every:
+        if _number_of(record) > after and turn.visible(body.noun, record):
             yield record
+
+
+def _number_of(record: Any) -> int:
+    return int(record.id[2:])
 
 
 def _fields(noun: str, body: ListBody) -> list[Field]:

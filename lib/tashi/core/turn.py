@@ -192,6 +192,9 @@ class Turn:
         self.put(parent)
         if parent.open_children == 0 and parent.verb != "host.drain":
             bad = parent.failed_children
+            if parent.cancelling:
+                self.end(parent.id, JobState.CANCELLED, f"by {parent.cancelling}")
+                return
             reason = f"{bad} of {parent.children} failed" if bad else ""
             self.end(parent.id, JobState.FAILED if bad else JobState.DONE, reason)
 

@@ -18,7 +18,7 @@ def add(turn: Turn, body: UserAdd) -> Accepted:
     if body.name in turn.state.names["user"]:
         raise Refused(Code.CONFLICT, f"{body.name}: there is a user of this name already")
     if body.uid is None and body.key is None:
-        raise Refused(Code.BAD_REQUEST, f"{body.name}: neither a uid nor a key", "give --uid, --key FILE, or both")
+        raise Refused(Code.BAD_REQUEST, f"{body.name}: neither a uid nor a key", "give --uid, --key, or both")
     if body.uid is not None and body.uid in turn.state.user_of_uid:
         raise Refused(Code.CONFLICT, f"{body.name}: uid {body.uid} belongs to another user")
     if body.key is not None and (body.key in turn.state.user_of_key or body.key in turn.state.host_of_key):
