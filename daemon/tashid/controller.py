@@ -128,8 +128,8 @@ class _Controller:
             self._context.term()
             self._loop.close()
 
-    def _turn(self, _: list[Source]) -> None:
-        self._shell.serve(self._sockets.drain())
+    def _turn(self, ready: list[Source]) -> None:
+        self._shell.serve(self._sockets.drain(ready))
         when = self._shell.next_time()
         if self._timer is None or when != self._timer.when:
             if self._timer is not None:

@@ -24,6 +24,7 @@ import zmq
 from tashi.config import Controller
 from tashi.run.keys import KeyPair
 from tashi.run.log import Log
+from tashi.run.loop import Source
 from tashi.wire.errors import Code, Refused
 from tashid.principal import Peer, uid_of_address
 from tashid.shell import Incoming
@@ -89,9 +90,9 @@ class Sockets:
     def all(self) -> list[zmq.Socket[bytes]]:
         return [socket for _, socket in self._open.values()]
 
-    def drain(self) -> Iterator[Incoming]:
-        """What is waiting now, one message of each door in turn, so that no door starves another."""
-        waiting = list(self._open.values())
+    def drain(self, ready: list[Source]) -> Iterator[Incoming]:
+        """What waits at these doors, one message of each in turn, so that no door starves another."""
+        waiting = [(door, socket) for door, socket in self._open.values() if socket in ready]
         while waiting:
             still = []
             for door, socket in waiting:

@@ -269,3 +269,20 @@ class Host:
 
 
 ID_FILES = {"TASHI_MACHINE_ID_FILE": "machine-id", "TASHI_BOOT_ID_FILE": "boot-id"}
+
+
+def enrolled(controller: Controller, name: str, pair: KeyPair) -> None:
+    """Give a host's place to a key."""
+    token = controller.local().ok("host.add", name=name)["extra"]["token"]
+    controller.remote("enroll").ok("enroll", token=token, host=name, key=pair.public)
+
+
+def run_as(uid: int, script: str, *argv: str) -> str:
+    """What a script prints that is another uid. It is root until it has loaded what root's folders hold."""
+    become = f"import json, os, sys, zmq\nfrom tests.daemon.processes import Asker\nos.setresgid({uid}, {uid}, {uid})\n"
+    become += f"os.setgroups([]); os.setresuid({uid}, {uid}, {uid})\n"
+    ended = subprocess.run(
+        [sys.executable, "-c", become + script, *argv],
+        env=environment(), capture_output=True, text=True, timeout=30, check=True,
+    )  # fmt: skip
+    return ended.stdout
