@@ -237,3 +237,14 @@ def test_a_hypervisor_out_of_reach_is_said_with_the_heartbeat() -> None:
     steps = agent.step(events.Tick(), events.Now(NOW.monotonic + 2, 0))
     (beat,) = [message for message in steps.messages if isinstance(message, Beat)]
     assert "connection refused" in beat.degraded
+
+
+def test_an_inventory_that_hangs_or_fails_does_not_keep_it_busy() -> None:
+    agent = mind()
+    call = agent.step(events.Connected(), NOW).calls[0]
+    agent.step(events.Heard(Welcome(5, 1.0, 5)), NOW)
+    assert agent.next_tick() > NOW.monotonic
+    agent.step(events.Called(call.id, "unknown", None, "deadline"), NOW)
+    assert NOW.monotonic < agent.next_tick() <= NOW.monotonic + 2
+    agent.step(events.Disconnected(), NOW)
+    assert agent.next_tick() == NOW.monotonic + 2

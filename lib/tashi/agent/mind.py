@@ -8,6 +8,7 @@ the controller is silent, and nothing is done to a guest that no row names.
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any, Literal
 
 import msgspec
@@ -46,12 +47,10 @@ from tashi.wire.messages import (
 )
 
 INVENTORY_SECONDS = 60.0  # guests are looked at anew so often, whatever events were lost
+INVENTORY_RETRY_SECONDS = 2.0
 RETELL_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-SHOT_OUTCOMES: dict[str, Literal["done", "failed", "unknown"]] = {
-    "ok": "done",
-    "failed": "failed",
-    "unknown": "unknown",
-}
+SHOT_OUTCOMES: dict[str, Literal["done", "failed", "unknown"]]
+SHOT_OUTCOMES = {"ok": "done", "failed": "failed", "unknown": "unknown"}
 SHOT_CALLS = {"power-button": "press_power_button", "abort-move": "abort_move", "inspect-image": "inspect_image"}
 
 
@@ -110,7 +109,7 @@ class Mind:
 
     def next_tick(self) -> float:
         """When a `Tick` is due, in monotonic seconds."""
-        due = [self._inventory_due]
+        due = [inf if self._inventory_call else self._inventory_due]
         if self._desk.listening:
             due.append(self._beat_due)
             if self.memory.outbox:
@@ -268,10 +267,11 @@ class Mind:
         else:
             self._outcome(row, "unknown", told.reason or "the migration was interrupted")
 
-    def _inventory(self, called: Called) -> None:
+    def _inventory(self, called: Called, now: Now) -> None:
         self._inventory_call = 0
         if called.outcome != "ok":
             self._degraded = f"hypervisor: {called.text}"[:200]
+            self._inventory_due = now.monotonic + INVENTORY_RETRY_SECONDS
             return
         if self._degraded.startswith("hypervisor: "):
             self._degraded = ""
@@ -375,7 +375,7 @@ class Mind:
         if self._busy.get(doing.vm) == called.id:
             del self._busy[doing.vm]
         if doing.verb == "inventory":
-            self._inventory(called)
+            self._inventory(called, now)
         elif doing.verb == "moving":
             self._progress(called, doing)
         elif doing.job:
