@@ -146,3 +146,14 @@ def test_an_operator_removes_only_their_own_images() -> None:
     world.ok("user.add", name="someone", uid=7, role="operator")
     assert code(world, "image.remove", principal("operator"), {"name": "tiny"}) == "denied"
     assert code(world, "image.remove", Principal("root", "admin"), {"name": "tiny"}) == ""
+
+
+def test_watching_a_name_that_nobody_has_watches_nothing() -> None:
+    world = World(1)
+    world.create("web", who=Principal("other", "user"))
+    for who, names, said in (
+        ("someone", ["web"], "not-found"),
+        ("other", ["web"], ""),
+        ("other", ["nix"], "not-found"),
+    ):
+        assert code(world, "changes", Principal(who, "user"), {"ids": names}) == said

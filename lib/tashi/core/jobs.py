@@ -16,6 +16,7 @@ from tashi.wire.messages import Accepted, Named, Shot, ShotDone
 def cancel(turn: Turn, body: Named) -> Accepted:
     """tjob-cancel: itself an operation, whose outcome says whether it came in time."""
     job: Job = turn.find("job", body.name)
+    turn.urgent = True
     if job.state is not JobState.RUNNING:
         raise Refused(Code.WRONG_STATE, f"{job.id}: it is {job.state.value} already")
     if job.owner != turn.who.name and not turn.sees_all():

@@ -13,7 +13,7 @@ from tashi.core.views import value_of
 from tashi.model.fields import FIELDS, Field, field
 from tashi.model.name import kind_of_id
 from tashi.model.units import format_seconds, format_size, parse_size
-from tashi.wire.errors import Code, Refused, TashiError, retry_helps
+from tashi.wire.errors import Code, NotFound, Refused, TashiError, retry_helps
 from tashi.wire.messages import ListBody, ListDone, Problem
 
 if TYPE_CHECKING:
@@ -33,14 +33,17 @@ def answer(turn: Turn, verb: str, body: Any, cluster: Cluster) -> tuple[Any, byt
 
 
 def ids_for(turn: Turn, refs: Iterable[str]) -> list[str]:
-    """Ids of objects named by name or id, of any kind; names that nobody has are left out."""
+    """Ids of objects named by name or id, of any kind. Raises NotFound for a name that nothing visible has."""
     ids = []
     for ref in refs:
         if kind_of_id(ref) is not None:
             ids.append(ref)
-        else:
-            for kind, names in turn.state.names.items():
-                ids += [key for key in names.get(ref, ()) if turn.visible(kind, turn.state.tables[kind][key])]
+            continue
+        known = [(kind, key) for kind, names in turn.state.names.items() for key in names.get(ref, ())]
+        found = [key for kind, key in known if turn.visible(kind, turn.state.tables[kind][key])]
+        if not found:
+            raise NotFound(f"{ref}: no such object")
+        ids += found
     return ids
 
 
