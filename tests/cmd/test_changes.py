@@ -38,7 +38,7 @@ def test_it_waits_and_prints_the_record(fake: FakeController, tmp_path: Path) ->
 
 
 def test_quiet(fake: FakeController, tmp_path: Path) -> None:
-    fake.scripts["vm.start"] = lambda body: accepted("j-1", "web", done=True)
+    fake.scripts["vm.start"] = lambda body: accepted("j-1", "web")
     assert run(tmp_path, "tvm-start", "-q", "web").stdout == ""
     assert fake.bodies("list") == []
 
@@ -54,7 +54,7 @@ def test_an_operation_that_did_not_end_well(fake: FakeController, tmp_path: Path
 
 @pytest.mark.parametrize(
     ("second", "status"),
-    [(error("no-room", "b: full"), 75), (error("denied", "no"), 1), (accepted("j-2", "b", done=True), 1)],
+    [(error("no-room", "b: full"), 75), (error("denied", "no"), 1), (accepted("j-2", "b"), 1)],
 )
 def test_the_status_of_many(fake: FakeController, tmp_path: Path, second: Any, status: int) -> None:
     fake.scripts["vm.start"] = per_name(a=error("no-room", "a: full"), b=second)
@@ -114,7 +114,7 @@ def test_a_count_is_one_operation_whose_parts_fail_by_name(fake: FakeController,
     ],
 )
 def test_holding(fake: FakeController, tmp_path: Path, words: list[str], body: dict[str, Any]) -> None:
-    fake.scripts["vm.start"] = lambda body: accepted("j-1", "web", done=True)
+    fake.scripts["vm.start"] = lambda body: accepted("j-1", "web")
     fake.scripts["list"] = rows_of(WEB)
     assert run(tmp_path, "tvm-start", *words, *([] if "name" in body else ["web"])).returncode == 0
     assert fake.bodies("vm.start") == [{"name": "web"} | body]
@@ -173,20 +173,20 @@ def test_a_migration_prints_how_it_went(fake: FakeController, tmp_path: Path) ->
 
 def test_an_enrolment_file(fake: FakeController, tmp_path: Path) -> None:
     extra = {"host": "h1", "token": "abc", "controller": "tcp://[::1]:7402,tcp://c:7402", "enroll": "tcp://c:7403"}
-    fake.scripts["host.add"] = lambda body: accepted("j-1", "h1", "h-1", kind="host", done=True, extra=extra)
+    fake.scripts["host.add"] = lambda body: accepted("j-1", "h1", "h-1", kind="host", extra=extra)
     expected = extra | {"controller": ["tcp://[::1]:7402", "tcp://c:7402"], "enroll": ["tcp://c:7403"]}
     assert tomllib.loads(run(tmp_path, "thost-add", "h1").stdout) == expected
     records = [json.loads(line) for line in run(tmp_path, "thost-add", "-j", "h1", "h2").stdout.splitlines()]
     assert {each["name"] for each in records} == {"h1", "h2"}
     assert records[0]["enrolment"] == expected
-    fake.scripts["host.add"] = lambda body: accepted("j-1", "h1", "h-1", kind="host", done=True, extra={"host": "h1"})
+    fake.scripts["host.add"] = lambda body: accepted("j-1", "h1", "h-1", kind="host", extra={"host": "h1"})
     lost = run(tmp_path, "thost-add", "h1")
     assert (lost.returncode, lost.stdout) == (1, "")
     assert "hint: thost-add h1" in lost.stderr
 
 
 def test_an_image_is_named_from_the_pool(fake: FakeController, tmp_path: Path) -> None:
-    fake.scripts["image.add"] = lambda body: accepted("j-1", "deb", "i-1", kind="image", done=True)
+    fake.scripts["image.add"] = lambda body: accepted("j-1", "deb", "i-1", kind="image")
     fake.scripts["list"] = rows_of()
     line = "timg-add deb /var/lib/tashi/pool/images/d.qcow2 --format qcow2 --kernel images/vmlinuz"
     assert run(tmp_path, line).returncode == 0

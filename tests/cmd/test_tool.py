@@ -174,7 +174,7 @@ def on_terminal(folder: Path, answer: bytes, *words: str) -> tuple[int, str]:
 
 
 def test_destroying_many_asks_on_a_terminal(fake: FakeController, tmp_path: Path) -> None:
-    fake.scripts["vm.destroy"] = lambda body: accepted("j-1", body["name"], done=True)
+    fake.scripts["vm.destroy"] = lambda body: accepted("j-1", body["name"])
     fake.scripts["list"] = rows_of()
     status, screen = on_terminal(tmp_path, b"n\n", "tvm-destroy", "a", "b")
     assert status == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from tashi.cli.call import Call
@@ -23,34 +23,26 @@ class Wish(NamedTuple):
     body: dict[str, Any]
 
 
-Printer = Callable[[Call, str, dict[str, str]], None]
-
-
 def change(call: Call, verb: str, wishes: Sequence[Wish], fields: str = "", show_job: bool = False) -> None:
     """Ask ``verb`` for each wish, wait as the options say, print what became of it; failures are told as they happen.
 
     ``show_job``: print the operation's record, with ``fields`` unless -o says others, rather than the objects'.
     """
     accepted: dict[str, tuple[str, Answer]] = {}  # operation -> (operand, answer)
-    ready: list[Answer] = []
     for name, answer in ask_each(call, verb, wishes):
         if isinstance(answer, TashiError):
             call.fail(name, answer)
         elif call.dry_run:
             print_plan(call, verb, name, answer.ok)
-        elif answer.ok.get("job") and (call.submit or not answer.ok.get("done")):
-            accepted[answer.ok["job"]] = (name, answer)
         else:
-            ready.append(answer)
-            call.succeeded += 1
-    show(call, ready, fields, show_job)
+            accepted[answer.ok["job"]] = (name, answer)
     if call.submit:
         print_jobs(call, list(accepted))
     else:
         _wait(call, accepted, fields, show_job)
 
 
-def ask_each(call: Call, verb: str, wishes: Sequence[Wish]) -> Any:
+def ask_each(call: Call, verb: str, wishes: Sequence[Wish]) -> Iterator[tuple[str, Answer | TashiError]]:
     """(name, answer or error) as they come. When the controller falls silent, the error names who got no answer."""
     plan = {"dry_run": True} if call.dry_run else {}
     silent = {number: wish.name for number, wish in enumerate(wishes)}

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import select
+import signal
+import stat
 import time
 from typing import Any
 
@@ -10,6 +14,8 @@ from tashi.cli.output import complain
 from tashi.cli.table import fields_of, print_records
 from tashi.client import POLL_SECONDS
 from tashi.model.name import kind_of_id
+
+READER_SECONDS = 1.0  # how soon it is noticed that nobody reads any more
 
 
 def print_events(call: Call, after: int, last: int | None, kinds: list[str], follow: bool) -> None:
@@ -25,10 +31,12 @@ def print_events(call: Call, after: int, last: int | None, kinds: list[str], fol
     which: dict[str, Any] = {"ids": names if by_id else [], "kinds": kinds}
     until = None if call.timeout is None else time.monotonic() + call.timeout
     revision = max(0, client.watch(-1, wait=0).revision - last) if last is not None else after
+    longest = READER_SECONDS if stat.S_ISFIFO(os.fstat(1).st_mode) else POLL_SECONDS
     caught_up = False
     while True:
-        left = POLL_SECONDS if until is None else until - time.monotonic()
+        left = longest if until is None else min(longest, until - time.monotonic())
         page = client.watch(revision, wait=left if follow and caught_up else 0, **which)
+        _end_with_the_reader()
         if page.missed and page.tail - 1 > revision:
             if revision > 0:
                 complain(call.prog, f"events {revision + 1} to {page.tail - 1} are no longer kept")
@@ -45,3 +53,11 @@ def print_events(call: Call, after: int, last: int | None, kinds: list[str], fol
 
 def _concerns(entry: dict[str, Any], names: set[str]) -> bool:
     return any(entry.get(key) in names for key in ("name", "id", "job", "parent", "target"))
+
+
+def _end_with_the_reader() -> None:
+    """Die of SIGPIPE as soon as the other end of our pipe is closed, not only at the next event."""
+    poll = select.poll()
+    poll.register(1, 0)
+    if any(event & select.POLLERR for _, event in poll.poll(0)):
+        os.kill(os.getpid(), signal.SIGPIPE)

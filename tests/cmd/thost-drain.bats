@@ -1,0 +1,29 @@
+load lab
+
+teardown() {
+  destroy_all
+  [[ $(thost-list -H -o state h1) == normal ]] || thost-resume -q h1
+}
+
+@test "every VM leaves; the host is empty" {
+  create web -c 4 --host h1
+  create off --host h1
+  tvm-shutdown -q off
+  [ "$(thost-drain -H -o name,state h1)" = $'h1\tdrained' ]
+  [ -z "$(tvm-list host=h1)" ]
+  [ "$(tvm-list -H -o state 'name=~^web' | uniq -c | xargs)" = '4 running' ]
+  fail_with 75 'h1: drained' create --host h1 new
+}
+
+@test "what can't leave is told by name" {
+  create full-1 --cores 60 --host h2
+  create full-2 --cores 60 --host h3
+  create big --cores 60 --host h1
+  fail_with 1 'still on h1: big: no host has room' thost-drain h1
+}
+
+@test "-n says what would go where" {
+  create web --host h1
+  [[ $(thost-drain -n -H -o name,host h1) == $'web\th'[23] ]]
+  [ "$(thost-list -H -o state h1)" = normal ]
+}

@@ -1,0 +1,69 @@
+load lab
+
+@test "prints the record of what runs now" {
+  run -0 tvm-create -H -o name,state,cores,memory_bytes web --image tiny --cores 2 --memory 1.5G
+  [ "$output" = $'web\trunning\t2\t1610612736' ]
+}
+
+@test "many names, one operation each" {
+  run -0 tvm-create -H -o name a b c --image tiny --cores 1 --memory 4M
+  [ "$(sort <<<"$output" | xargs)" = 'a b c' ]
+  [ "$(tjob-list -H -o name,children verb=vm.create | tail -n 3 | xargs)" = 'a 0 b 0 c 0' ]
+}
+
+@test "-c makes NAME-00 and so on, one operation, all or none" {
+  run -0 tvm-create -H -o name web -c 12 --image tiny --cores 1 --memory 4M
+  [ "${lines[0]}" = web-00 ]
+  [ "${lines[11]}" = web-11 ]
+  fail_with 75 'no host has room' tvm-create all -c 10 --image tiny --cores 40 --memory 4M
+  [ -z "$(tvm-list 'name=~^all')" ]
+}
+
+@test "feeds the next command" {
+  tvm-create web -c 3 --image tiny --cores 1 --memory 4M -H -o name | tvm-wait -q --state running -
+}
+
+@test "no room is told host by host and tried again later" {
+  create --cores 60 --host h1 full
+  fail_with 75 'h1: needs 10 cores, 4 free' create --host h1 --cores 10 web
+}
+
+@test "what no host could ever hold is never tried again" {
+  fail_with 1 'no host could ever hold 65 cores' create --cores 65 --hold web
+}
+
+@test "--hold waits in the queue until there is room" {
+  create --cores 60 --host h1 full
+  run -0 tvm-create --hold --submit web --image tiny --cores 10 --memory 4M --host h1
+  job=$output
+  [ "$(tvm-list -H -o state web)" = held ]
+  tvm-destroy -q full
+  tjob-wait -q "$job"
+  [ "$(tvm-list -H -o state,host web)" = $'running\th1' ]
+}
+
+@test "--hold=SPAN ends at its time" {
+  create --cores 60 --host h1 full
+  fail_with 1 'web: ' create --hold=0.2s --host h1 --cores 10 web
+}
+
+@test "-n says where it would be and makes nothing" {
+  run -0 tvm-create -n -H -o name,host web --image tiny --cores 1 --memory 4M --host h2
+  [ "$output" = $'web\th2' ]
+  [ -z "$(tvm-list)" ]
+}
+
+@test "what it is to have" {
+  tvm-create -j web --image tiny --cores 1 --memory 4M --disk 10M --nic default --hint disk=fast > "$BATS_TEST_TMPDIR/web"
+  [ "$(value 'r["disk_bytes"], r["hints"], len(r["nics"]), r["owner"]' < "$BATS_TEST_TMPDIR/web")" = \
+    "(10485760, {'disk': 'fast'}, 1, 'root')" ]
+}
+
+@test "refusals name what is wrong" {
+  create web
+  fail_with 1 'web: you have a VM of this name already' create web
+  fail_with 1 'nope: no such image' tvm-create x --image nope --cores 1 --memory 4M
+  fail_with 2 "missing option '--image'" tvm-create x
+  fail_with 2 "'lots' is not a size" tvm-create x --image tiny --cores 1 --memory lots
+  fail_with 2 'is not a name' create 0x
+}
