@@ -1,6 +1,7 @@
 # What the tests of commands share: small guests, and a laboratory that is clean again after each test.
 
 bats_require_minimum_version 1.5.0
+export BATS_TEST_TIMEOUT=60 # seconds
 
 # create WORDS...: tvm-create of the smallest guest, silent
 create() {
@@ -8,11 +9,11 @@ create() {
 }
 
 # fail_with STATUS TEXT COMMAND...: it ends with that status, nothing on standard output, and TEXT in what it says
+# shellcheck disable=SC2154 # output and stderr are set by run
 fail_with() {
   local status_wanted=$1 text=$2
   shift 2
   run -"$status_wanted" --separate-stderr "$@"
-  # shellcheck disable=SC2154 # output and stderr are set by run
   [[ $output == '' ]]
   [[ $stderr == *"$text"* ]] || { echo "it said: $stderr"; return 1; }
 }
