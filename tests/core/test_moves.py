@@ -7,6 +7,7 @@ import itertools
 import pytest
 
 from tashi.agent import events
+from tashi.core.cluster import Decision
 from tashi.core.move import VERDICTS, Verdict
 from tashi.model.vm import Evidence
 from tests.core.world import Hypervisor, World
@@ -257,3 +258,29 @@ def test_a_budget_that_was_spent_in_vain_is_spent_again(world: World) -> None:
     world.seconds += 2
     world.take(world.cluster.tick(world.now()))
     assert "its time is up" in world.job(job)["reason"]
+
+
+def test_an_old_word_of_the_destination_is_no_proof(world: World) -> None:
+    """What it saw before the copy came is told later, from its outbox: the guest must not be ended for it."""
+    destination = world.host("h2")
+    source = world.host("h1")
+    source.holding.add("migrate")
+    agent_said = world.cluster.agent_said
+    world.cluster.agent_said = lambda host, *rest: (  # type: ignore[method-assign]
+        Decision() if host == destination.id else agent_said(host, *rest)
+    )
+    job = world.ok("vm.migrate", name="web", to="h2").job
+    world.cluster.agent_said = agent_said  # type: ignore[method-assign]
+    assert destination.mind.memory.outbox, "it has told that nothing is there, and nobody heard it"
+    destination.up = False
+    (call,) = source.held
+    vm = world.vm("web")["id"]
+    del source.guests[vm]
+    destination.guests[vm] = ("running", world.vm("web")["generation"])
+    end_call(source, call, "unknown", "the worker was killed")
+    world.run(3)
+    destination.up = True
+    destination.happen(events.Connected())
+    world.run(40)
+    assert alive(world, vm) == ["h2"]
+    assert world.vm("web")["state"] == "running" and world.job(job)["state"] == "done"

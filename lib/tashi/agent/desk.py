@@ -15,12 +15,13 @@ from tashi.wire.messages import AgentMessage, Inventory, Row, Seen, ShotDone, Te
 
 
 class Doing(NamedTuple):
-    """What a call under way is for: a row, a one-shot (``job``), or only a look."""
+    """What a call under way is for: a row, a one-shot (``job``), or only a look; ``ask``: the question it answers."""
 
     verb: str
     vm: str = ""
     row: Row | None = None
     job: str = ""
+    ask: int = 0
 
 
 class Desk:

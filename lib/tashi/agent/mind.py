@@ -29,13 +29,13 @@ from tashi.agent.events import (
 )
 from tashi.agent.journal import Memory, Told, outcome_record
 from tashi.agent.plan import LOOK_SECONDS, call_of, obeyed, why_refused
+from tashi.agent.progress import Progress
 from tashi.model.host import Facts
 from tashi.wire.messages import (
     Acked,
     Beat,
     ControllerMessage,
     Hello,
-    MoveProgress,
     Pulse,
     Rejected,
     Row,
@@ -70,7 +70,7 @@ class Mind:
         self._look_again: set[str] = set()
         self._newer: set[str] = set()  # VMs that a call was made for since the inventory under way was begun
         self._states: dict[str, Seen] = {}  # vm -> as the hypervisor showed it last
-        self._moves: dict[str, MoveProgress] = {}
+        self._progress = Progress(self._desk)
         self._degraded = ""
         self._inventory_due = 0.0
         self._inventory_call = 0
@@ -184,6 +184,8 @@ class Mind:
     def _row_while_busy(self, row: Row, again: bool) -> None:
         doing = self._desk.doing[self._busy[row.vm]]
         if again:
+            if row.ask > doing.ask:
+                self._look_again.add(row.vm)
             return  # it is being done
         self._next[row.vm] = row
         under_way = doing.row is not None and doing.row.role == "source"
@@ -192,7 +194,7 @@ class Mind:
 
     def _carry_out(self, row: Row) -> None:
         verb, args, seconds = call_of(row)
-        self._busy[row.vm] = self._desk.call(verb, args, seconds, Doing(verb, row.vm, row))
+        self._busy[row.vm] = self._desk.call(verb, args, seconds, Doing(verb, row.vm, row, ask=row.ask))
 
     def _carried_out(self, called: Called, doing: Doing) -> None:
         """A row's call is over: note how it went, tell it, go on with what waits."""
@@ -205,7 +207,7 @@ class Mind:
             self._states[row.vm] = Seen(row.vm, "absent")
             self._tell_state(row.vm)
         elif called.outcome == "ok":
-            seen = msgspec.convert(called.value, Seen)
+            seen = _seen(called, doing)
             self._states[row.vm] = seen
             ok = obeyed(row, seen.state)
             if told is not None and told.generation == row.generation:
@@ -227,12 +229,14 @@ class Mind:
         if vm in self._busy:
             self._look_again.add(vm)
         else:
-            self._busy[vm] = self._desk.call("look", {"vm": vm}, LOOK_SECONDS, Doing("look", vm))
+            row = self._rows.get(vm)
+            doing = Doing("look", vm, ask=row.ask if row is not None else 0)
+            self._busy[vm] = self._desk.call("look", {"vm": vm}, LOOK_SECONDS, doing)
 
     def _looked(self, called: Called, doing: Doing) -> None:
         if called.outcome != "ok":
             return  # asked again by the controller, or by the next inventory
-        self._saw(msgspec.convert(called.value, Seen), asked=True)
+        self._saw(_seen(called, doing), asked=True)
 
     def _saw(self, seen: Seen, asked: bool) -> None:
         """How a guest is now. Told when it differs from what was told last, or when somebody asked."""
@@ -344,27 +348,14 @@ class Mind:
             return
         if now.monotonic >= self._beat_due:
             self._beat_due = now.monotonic + self.heartbeat_seconds
-            self._desk.send(Beat(self._degraded, list(self._moves.values())))
-            self._ask_moves()
+            self._desk.send(Beat(self._degraded, self._progress.all()))
+            self._progress.ask()
         if self.memory.outbox and now.monotonic >= self._retell_due:
             delay = RETELL_SECONDS[min(self._retells, len(RETELL_SECONDS) - 1)]
             self._retells, self._retell_due = self._retells + 1, now.monotonic + delay
             self._desk.tell_again()
         elif not self.memory.outbox:
             self._retells, self._retell_due = 0, now.monotonic + RETELL_SECONDS[0]
-
-    def _ask_moves(self) -> None:
-        """How far migrations from here are: asked beside the call that makes them."""
-        asked = {doing.vm for doing in self._desk.doing.values() if doing.verb == "moving"}
-        for doing in list(self._desk.doing.values()):
-            if doing.verb == "migrate" and doing.vm not in asked:
-                self._desk.call("moving", {"vm": doing.vm}, LOOK_SECONDS, Doing("moving", doing.vm, doing.row))
-
-    def _progress(self, called: Called, doing: Doing) -> None:
-        if called.outcome != "ok" or not isinstance(called.value, dict) or doing.row is None:
-            self._moves.pop(doing.vm, None)
-            return
-        self._moves[doing.vm] = MoveProgress(doing.vm, doing.row.generation, **called.value)
 
     # -- calls ------------------------------------------------------------------------------------------------------
     def _called(self, called: Called, now: Now) -> None:
@@ -377,13 +368,13 @@ class Mind:
         if doing.verb == "inventory":
             self._inventory(called, now)
         elif doing.verb == "moving":
-            self._progress(called, doing)
+            self._progress.take(called, doing)
         elif doing.job:
             self._shot_called(called, doing)
         elif doing.row is not None:
             self._carried_out(called, doing)
             if doing.verb == "migrate":
-                self._moves.pop(doing.vm, None)
+                self._progress.forget(doing.vm)
         elif doing.verb == "look":
             self._looked(called, doing)
         if doing.vm and doing.vm not in self._busy:
@@ -397,3 +388,8 @@ class Mind:
         elif vm in self._look_again:
             self._look_again.discard(vm)
             self._look(vm)
+
+
+def _seen(called: Called, doing: Doing) -> Seen:
+    """What a call saw, as the answer to the question that was open when it began."""
+    return msgspec.structs.replace(msgspec.convert(called.value, Seen), answer=doing.ask)

@@ -106,7 +106,7 @@ def evidence(turn: Turn, vm: Vm, host: str, seen: Seen, rebooted: bool, observed
         says = _source_says(seen, carried, rebooted)
         came_to_end = says in (R, P, G) and move.source_says in (N, M)
         if came_to_end and move.destination_says is not R:
-            move = replace(move, destination_says=N)
+            move = replace(move, destination_says=N, ask=move.ask + 1)
         stats = seen.stats if carried else {}
         move = replace(
             move,
@@ -117,7 +117,7 @@ def evidence(turn: Turn, vm: Vm, host: str, seen: Seen, rebooted: bool, observed
             bytes=int(stats["bytes"]) if "bytes" in stats else move.bytes,
         )
     else:
-        says = _destination_says(seen, carried, rebooted)
+        says = _destination_says(seen, carried, move.ask)
         if says is not N:
             move = replace(move, destination_says=says)
     vm = turn.put(replace(vm, move=move))
@@ -134,12 +134,13 @@ def _source_says(seen: Seen, carried: bool, rebooted: bool) -> Evidence:
     return R if seen.state == "running" else P
 
 
-def _destination_says(seen: Seen, carried: bool, rebooted: bool) -> Evidence:
+def _destination_says(seen: Seen, carried: bool, ask: int) -> Evidence:
     if seen.state == "running":
         return R
     if seen.state == "paused":
         return P
-    return G if carried or rebooted else N
+    # A report may be old: from an outbox, of a time before the copy came. Only the answer to our question is proof.
+    return G if carried and ask and seen.answer == ask else N
 
 
 def _decide(turn: Turn, vm: Vm, observed: Observed) -> None:
@@ -161,7 +162,9 @@ def _decide(turn: Turn, vm: Vm, observed: Observed) -> None:
             turn.phase(vm.job, "confirm")
         case Verdict.LOST:
             generation = vm.generation + 1
-            left = vm.leftovers | {host: Leftover(generation) for host in (move.source, move.destination)}
+            left = vm.leftovers | {
+                host: Leftover(generation, only_if="paused") for host in (move.source, move.destination)
+            }
             reason = f"it ended while it migrated to {turn.host_name(move.destination)}"
             vm = replace(vm, desired=Desired.STOPPED, generation=generation, move=None, leftovers=left, host="")
             turn.put(replace(vm, reason=reason, observed=None))

@@ -13,7 +13,6 @@ from tashi.core.jobs import shot_owed
 from tashi.core.rows import unsettled
 from tashi.core.settings import Settings
 from tashi.core.turn import Turn
-from tashi.model.vm import Vm
 from tashi.wire.messages import ControllerMessage, Row, Rows, Shot
 
 FIRST_DELAY_SECONDS = 1.0
@@ -52,7 +51,7 @@ class Resend:
             vm = turn.state.vms.get(vm_id)
             if vm is not None:
                 for host, row in unsettled(turn.state, vm):
-                    self._open_order(turn, (host, vm_id), row, _mark(vm, row), contacts, orders)
+                    self._open_order(turn, (host, vm_id), row, _mark(row), contacts, orders)
         for job_id in jobs:
             job = turn.state.jobs.get(job_id)
             owed = shot_owed(turn, job) if job is not None else None
@@ -102,10 +101,9 @@ class Resend:
         orders.setdefault(key[0], []).append(order)
 
 
-def _mark(vm: Vm, row: Row) -> object:
+def _mark(row: Row) -> object:
     """What tells one order from the next; the end of a migration's source asks its destination anew."""
-    asked = vm.move.source_says if vm.move is not None and row.role == "incoming" else ""
-    return (row.role, row.generation, row.only_if, asked)
+    return (row.role, row.generation, row.only_if, row.ask)
 
 
 def _order_of(turn: Turn, key: Key) -> Row | Shot | None:

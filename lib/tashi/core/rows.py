@@ -43,8 +43,8 @@ def row_of(state: State, vm: Vm, host: str) -> Row | None:
     if vm.move is not None and host == vm.move.destination:
         if vm.move.clearing:
             guest = guest_of(state, vm)
-            return Row(vm.id, "absent", vm.generation, guest, only_if="never-ran", keep_disk=True)
-        return Row(vm.id, "incoming", vm.generation, guest_of(state, vm))
+            return Row(vm.id, "absent", vm.generation, guest, only_if="never-ran", keep_disk=True, ask=vm.move.ask)
+        return Row(vm.id, "incoming", vm.generation, guest_of(state, vm), ask=vm.move.ask)
     if host != vm.host or vm.waiting:
         return None
     if vm.move is not None:

@@ -81,6 +81,7 @@ class Move(Struct, frozen=True, omit_defaults=True):
     destination_says: Evidence = Evidence.NONE
     cancelled: bool = False
     clearing: bool = False  # the destination was told to drop its paused copy
+    ask: int = 0  # raised when the source comes to its end: from then on only an answer to it proves that nothing is there
     reason: str = ""
     total_seconds: float | None = None
     downtime_seconds: float | None = None

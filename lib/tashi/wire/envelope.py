@@ -13,7 +13,15 @@ from typing import Any, NamedTuple
 from tashi.wire.errors import Code, NotFound, TashiError, Unavailable
 
 PROTOCOL = 1
+POLL_SECONDS = 25.0  # the longest that a controller lets a reader of changes wait
 _CODES = frozenset(Code)
+
+
+class Ask(NamedTuple):
+    """A verb and its body, as `tashi.wire.messages` has them."""
+
+    verb: str
+    body: dict[str, Any]
 
 
 class Answer(NamedTuple):

@@ -66,15 +66,14 @@ class Reply(Open, frozen=True):
     revision: int = 0
 
 
-class Nothing(Strict, frozen=True):
-    """Asked with nothing: status."""
+class Nothing(Strict, frozen=True): ...
 
 
 class ListBody(Strict, frozen=True):
     """Rows of one noun. ``where`` are filters as typed (``key=value``...), ``names`` pick objects.
 
-    Formats: ``table`` ``tabs`` ``json`` ``name``. ``fields`` as typed after -o. ``cursor`` is a former reply's.
-    The answer's first frame is ListDone, its second the rows, ready to print.
+    ``fields`` as typed after -o. ``cursor`` is a former reply's. The answer's first frame is ListDone, its second the
+    rows, ready to print.
     """
 
     noun: Literal["vm", "host", "image", "user", "job"]
@@ -255,8 +254,8 @@ class Row(Open, frozen=True):
     """What is wanted of one VM on one host. A guest ends only by a row.
 
     ``guest`` with run and incoming; ``peer`` is the destination's migration address with source;
-    ``only_if`` with absent: "paused" or "never-ran" spare a guest that is anything else;
-    ``keep_disk`` with absent: the VM lives on elsewhere, its disk is not this host's to delete.
+    ``only_if`` with absent spares a guest that is anything else, ``keep_disk`` its disk.
+    ``ask`` numbers a question: what was seen before it was heard is no answer to it.
     """
 
     vm: str
@@ -266,13 +265,14 @@ class Row(Open, frozen=True):
     peer: str = ""
     only_if: OnlyIf = ""
     keep_disk: bool = False
+    ask: Count = 0
 
 
 class Seen(Open, frozen=True):
     """What an agent says of one guest. ``generation`` is the one in the domain's own metadata.
 
-    ``row_generation``/``outcome``/``reason``: the row carried out last, and how that went.
-    Outcomes: done; failed (nothing changed); refused (stale or illegal); unknown (look again).
+    ``row_generation``/``outcome``/``reason``: the row carried out last, and how that went: done; failed (nothing
+    changed); refused (stale or illegal); unknown (look again).
     """
 
     vm: str
@@ -287,6 +287,7 @@ class Seen(Open, frozen=True):
     memory_bytes: Bytes = 0
     never_ran: bool = False  # incoming, and no instruction executed yet
     moving: bool = False  # a migration of it is under way here
+    answer: Count = 0  # the newest row's `ask` when the call began that saw this
     exited: bool = False  # it stopped without being asked
     stats: dict[str, float] = {}  # a migration's: total_seconds downtime_seconds bytes
 
