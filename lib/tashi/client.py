@@ -20,20 +20,12 @@ from typing import Any, NamedTuple
 import zmq
 
 from tashi.config import Config
-from tashi.wire.envelope import Answer, new_id, reply, request
+from tashi.wire.envelope import POLL_SECONDS, Answer, Ask, new_id, reply, request
 from tashi.wire.errors import Code, Fault, TashiError, Unavailable
 
 WINDOW = 256  # requests under way at once
 AGAIN_SECONDS = 0.25  # between two tries when the controller is busy
-POLL_SECONDS = 25.0  # the longest that a controller lets a reader of changes wait
 Open = dict[str, tuple[int, bytes]]  # what is unanswered: request id -> (its number, its frame)
-
-
-class Ask(NamedTuple):
-    """A verb and its body, as `tashi.wire.messages` has them."""
-
-    verb: str
-    body: dict[str, Any]
 
 
 class Page(NamedTuple):

@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
-from tashi.model.name import check_name
-from tashi.model.units import parse_size
 from tashi.wire.errors import Code, TashiError
 
 
@@ -179,6 +177,8 @@ def _read(file: str) -> dict[str, Any]:
 def _networks(file: str, value: object) -> dict[str, Network]:
     if not isinstance(value, dict) or not all(isinstance(each, dict) for each in value.values()):
         raise _wrong(file, "[network]: wants a section for each network", 'write [network.default] and bridge = "br0"')
+    from tashi.model.name import check_name
+
     for name in value:
         try:
             check_name(name)
@@ -222,6 +222,8 @@ def _value(file: str, section: str, key: str, value: object, default: object) ->
 def _size(file: str, where: str, value: object) -> int:
     if value == "":
         return 0
+    from tashi.model.units import parse_size  # its regular expressions cost a command a millisecond at start
+
     if not isinstance(value, str):
         raise _wrong(file, f"{where}: wants a size as text, not {value!r}", 'for example "16G"')
     try:

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import zmq
 
-from tashi.client import WINDOW, Ask, Client, local_socket
+from tashi.client import WINDOW, Client, local_socket
 from tashi.run.keys import new_pair, write_pair
-from tashi.wire.envelope import Answer, request
+from tashi.wire.envelope import Answer, Ask, request
 from tashi.wire.errors import Code, Fault, NotFound, TashiError
 from tashi.wire.messages import Request
 from tests.cmd.fake_controller import FakeController, controller, error

@@ -9,10 +9,8 @@ from typing import Any, NamedTuple
 from tashi.cli.call import Call
 from tashi.cli.listing import print_objects
 from tashi.cli.output import Failure
-from tashi.cli.table import PLAN, print_records
 from tashi.cli.wait import leaving_them_running, wait_for_jobs
-from tashi.client import Ask
-from tashi.wire.envelope import Answer
+from tashi.wire.envelope import Answer, Ask
 from tashi.wire.errors import TashiError
 
 
@@ -111,6 +109,8 @@ def print_jobs(call: Call, jobs: list[str]) -> None:
 
 def print_plan(call: Call, verb: str, name: str, ok: dict[str, Any]) -> None:
     """What a dry run prints: what would be done to which object, and where it would be."""
+    from tashi.cli.table import PLAN, print_records
+
     placement = ok.get("placement", {})
     names = list(placement) or list(ok.get("objects", {}).values()) or [name]
     common = {"verb": verb, "held": bool(ok.get("held")), "note": ok.get("note") or None}

@@ -12,8 +12,8 @@ from typing import Any
 from tashi.cli.call import Call
 from tashi.cli.output import complain
 from tashi.cli.table import fields_of, print_records
-from tashi.client import POLL_SECONDS
 from tashi.model.name import kind_of_id
+from tashi.wire.envelope import POLL_SECONDS
 
 READER_SECONDS = 1.0  # how soon it is noticed that nobody reads any more
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tashi.cli.call import Call
 from tashi.cli.names import read_operands
 from tashi.cli.output import Failure
-from tashi.cli.table import STATE, fields_of, print_blocks, print_records
-from tashi.client import Client
-from tashi.model.name import kind_of_id
 from tashi.wire.envelope import Answer, error
 from tashi.wire.errors import Code
+
+if TYPE_CHECKING:
+    from tashi.client import Client
 
 FIRST_PAGE = 500  # rows: soon on the screen
 PAGE = 5000
@@ -38,26 +37,12 @@ def print_list(call: Call) -> None:
             if found > 1:
                 break
             continue
-        call.succeeded += _print_page(call, page)
+        call.succeeded += print_page(call, page)
     if call.one and found != 1:
         call.fail("", Failure(Code.CONFLICT, f"{'none matches' if not found else 'more than one match'}, -1 wants one"))
         return
     for page in held:
-        call.succeeded += _print_page(call, page)
-
-
-def print_shown(call: Call) -> None:
-    """What a ``-show`` command does: every field of each object named."""
-    output = call.output
-    style = "json" if output.style == "table" or (output.style == "tabs" and not output.fields) else output.style
-    body = {"noun": call.noun, "format": style, "fields": output.fields, "full": not output.fields}
-    records: list[dict[str, Any]] = []
-    for page in pages(call.client, body, call.names, PAGE):
-        if style == "json" and output.style != "json":
-            records += [json.loads(line) for line in page.rows.splitlines()]
-            page = page._replace(rows=b"")
-        call.succeeded += _print_page(call, page)
-    print_blocks(output, fields_of(call.noun), records)
+        call.succeeded += print_page(call, page)
 
 
 def print_objects(call: Call, noun: str, objects: dict[str, str], fields: str = "") -> None:
@@ -65,16 +50,14 @@ def print_objects(call: Call, noun: str, objects: dict[str, str], fields: str = 
     if not objects or call.output.quiet:
         return
     body = {"noun": noun, "format": call.output.style, "fields": call.output.fields or fields}
-    gone = []
+    gone: list[str] = []
     for page in pages(call.client, body, list(objects), PAGE):
         call.output.rows(page.rows, page.ok.get("header", ""))
-        gone += [_gone(each, objects[each]) for each in page.ok.get("missing", {})]
-    columns = fields_of(noun)
-    print_records(call.output, columns if any(each.key == "state" for each in columns) else (*columns, STATE), gone)
+        gone += page.ok.get("missing", {})
+    if gone:
+        from tashi.cli.table import print_gone
 
-
-def _gone(ref: str, name: str) -> dict[str, str | None]:
-    return {"id": ref if kind_of_id(ref) else None, "name": name, "state": "gone"}
+        print_gone(call.output, noun, {each: objects[each] for each in gone})
 
 
 def pages(client: Client, body: dict[str, Any], names: Sequence[str] | None, limit: int) -> Iterator[Answer]:
@@ -90,7 +73,7 @@ def pages(client: Client, body: dict[str, Any], names: Sequence[str] | None, lim
                 break
 
 
-def _print_page(call: Call, page: Answer) -> int:
+def print_page(call: Call, page: Answer) -> int:
     """Write a page at once and tell what it could not find; returns its number of rows."""
     call.output.rows(page.rows, page.ok.get("header", ""))
     call.output.flush()

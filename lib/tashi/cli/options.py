@@ -8,11 +8,12 @@ from typing import Any
 import click
 
 from tashi.cli.complete import complete_fields
-from tashi.model.units import parse_seconds, parse_size
 
 
 def size(text: str) -> int:
     """A click type: bytes, as `tashi.model.units` reads them."""
+    from tashi.model.units import parse_size
+
     try:
         return parse_size(text)
     except ValueError as error:
@@ -21,6 +22,8 @@ def size(text: str) -> int:
 
 def span(text: str) -> float:
     """A click type: seconds, as `tashi.model.units` reads them."""
+    from tashi.model.units import parse_seconds
+
     try:
         return parse_seconds(text)
     except ValueError as error:

@@ -7,10 +7,12 @@ import os
 import sys
 import time
 from collections.abc import Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tashi.client import POLL_SECONDS, Client
-from tashi.model.units import format_seconds, format_size
+from tashi.wire.envelope import POLL_SECONDS
+
+if TYPE_CHECKING:
+    from tashi.client import Client
 
 EVERY_SECONDS = 1.0
 AT_MOST_SECONDS = 0.2  # between two looks, however much happens
@@ -52,6 +54,8 @@ class Progress:
 
 def describe(running: list[dict[str, Any]]) -> str:
     """What, how far, how fast, how long still: ``vm.migrate web: copy, 1.2G of 4G, 210M/s, 14s left``."""
+    from tashi.model.units import format_seconds, format_size
+
     if not running:
         return ""
     first = running[0]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from tashi.cli.output import Output, json_line
 from tashi.model.fields import FIELDS, Field
+from tashi.model.name import kind_of_id
 from tashi.model.units import format_seconds, format_size
 from tashi.wire.errors import Code, Refused
 
@@ -20,7 +21,7 @@ PLAN = (
     Field("held", "HELD", "whether it would have to wait for room", "flag"),
     Field("note", "NOTE", "what else there is to say", shown=True),
 )
-STATE = Field("state", "STATE", "gone", shown=True)  # for what is gone and had none
+_STATE = Field("state", "STATE", "gone", shown=True)  # for what is gone and had none
 _OWN: dict[str, tuple[Field, ...]] = {
     "event": (
         Field("revision", "REVISION", "number in the change log", "count", shown=True, width=8),
@@ -80,7 +81,7 @@ def pick(fields: Sequence[Field], typed: str, everything: bool) -> list[Field]:
     return picked
 
 
-def print_records(output: Output, fields: Sequence[Field], records: Iterable[dict[str, Any]]) -> None:
+def print_records(output: Output, fields: Sequence[Field], records: Collection[dict[str, Any]]) -> None:
     """Records in the style asked for; what a record lacks is null, or ``-``."""
     chosen = pick(fields, output.fields, output.style == "json")
     if output.style == "json":
@@ -96,6 +97,15 @@ def print_records(output: Output, fields: Sequence[Field], records: Iterable[dic
         ]
         header = _line([field.header for field in chosen], widths, chosen)
         output.rows("".join(_line(row, widths, chosen) for row in cells).encode(), header)
+
+
+def print_gone(output: Output, noun: str, objects: dict[str, str]) -> None:
+    """Records of what is no more (id, or the name that was asked for, -> name); their state is ``gone``."""
+    columns = fields_of(noun)
+    if not any(field.key == "state" for field in columns):
+        columns = (*columns, _STATE)
+    gone = ({"id": ref if kind_of_id(ref) else None, "name": name, "state": "gone"} for ref, name in objects.items())
+    print_records(output, columns, list(gone))
 
 
 def print_blocks(output: Output, fields: Sequence[Field], records: Iterable[dict[str, Any]]) -> None:

@@ -9,13 +9,16 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tashi.cli.listing import PAGE, pages
 from tashi.cli.output import complain
 from tashi.cli.progress import Progress
-from tashi.client import POLL_SECONDS, Client
+from tashi.wire.envelope import POLL_SECONDS
 from tashi.wire.errors import Code, Unavailable
+
+if TYPE_CHECKING:
+    from tashi.client import Client
 
 ENDED = ("done", "failed", "cancelled")
 AT_ONCE = 5000  # operations in one poll
