@@ -16,7 +16,9 @@ load lab
 
 @test "-f: each as it happens" {
   tashi-events -f --last 0 -H -o name,state --timeout 20 --kind vm > "$BATS_TEST_TMPDIR/seen" 3>&- &
-  until [ -s "$BATS_TEST_TMPDIR/seen" ]; do create live; tvm-destroy -q live; done
+  until grep -qx $'live\tstarting' "$BATS_TEST_TMPDIR/seen" && grep -qx $'live\tgone' "$BATS_TEST_TMPDIR/seen"; do
+    create live # it may take a while until somebody is listening
+    tvm-destroy -q live
+  done
   kill $!
-  [ "$(head -n 1 "$BATS_TEST_TMPDIR/seen")" = $'live\tstarting' ]
 }

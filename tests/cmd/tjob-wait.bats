@@ -16,3 +16,14 @@ load lab
   [ "$output" = cancelled ]
   fail_with 1 'j-999999: no such job' tjob-wait j-999999
 }
+
+@test "waiting outlives the controller" {
+  create full --cores 60 --host h1
+  job=$(tvm-create web --submit --hold --host h1 --image tiny --cores 60 --memory 4M)
+  tjob-wait -H -o state "$job" > "$BATS_TEST_TMPDIR/state" 3>&- &
+  tashi-lab kill-controller
+  tashi-lab start-controller
+  tvm-destroy -q full
+  wait $!
+  [ "$(< "$BATS_TEST_TMPDIR/state")" = "done" ]
+}
