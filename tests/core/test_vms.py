@@ -82,7 +82,7 @@ def test_a_hold_ends_when_its_time_is_over(world: World) -> None:
     world.run(7)
     assert world.vm("w")["state"] == "failed"
     assert world.job(answer.job)["state"] == "failed"
-    assert "needs 1 cores" in world.vm("w")["reason"]
+    assert "needs 1 core" in world.vm("w")["reason"]
 
 
 def test_parts_of_one_held_request_start_together(world: World) -> None:
@@ -245,8 +245,8 @@ def test_a_dry_run_takes_the_same_path_and_changes_nothing(world: World) -> None
         ({"cores": 0}, "cores"),
         ({"cores": -1}, "cores"),
         ({"cores": 2**63}, "cores"),
-        ({"cores": 1.5}, "int"),
-        ({"cores": True}, "int"),
+        ({"cores": 1.5}, "cores: a whole number"),
+        ({"cores": True}, "cores: a whole number"),
         ({"memory_bytes": 1}, "memory_bytes"),
         ({"count": 0}, "count"),
         ({"disk_bytes": 1024}, "smaller than"),
@@ -280,7 +280,7 @@ def test_a_hundred_creates_for_ten_places(world: World) -> None:
     refused = [answer for answer in answers if hasattr(answer, "code")]
     assert len(answers) - len(refused) == 5
     assert {answer.code for answer in refused} == {"no-room"}
-    assert all("needs 1 cores, 0 free" in answer.text for answer in refused)
+    assert all("needs 1 core, 0 free" in answer.text for answer in refused)
 
 
 def test_root_sees_everything(world: World) -> None:

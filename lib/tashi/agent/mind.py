@@ -172,7 +172,11 @@ class Mind:
         if not again:
             self._desk.note({"is": "row", "vm": row.vm, "generation": row.generation, "role": row.role})
         self._rows[row.vm] = row
-        if row.vm in self._busy:
+        if not again and told is not None and told.generation == row.generation and row.role == "run":
+            # It came here running, by a migration. Should it have ended since, that is told, not mended.
+            self._outcome(row, "done", "")
+            self._look(row.vm)
+        elif row.vm in self._busy:
             self._row_while_busy(row, again)
         elif again and told is not None and told.outcome in ("done", "failed") and row.role != "absent":
             self._look(row.vm)

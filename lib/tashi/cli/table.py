@@ -47,6 +47,7 @@ _OWN: dict[str, tuple[Field, ...]] = {
         Field("epoch", "EPOCH", "how often a controller has taken over the records", "count"),
         Field("revision", "REVISION", "newest entry of the change log", "count"),
         Field("hosts", "HOSTS", "hosts by health", "map"),
+        Field("hosts_unknown", "UNKNOWN", "hosts that can't be heard", "list"),
         Field("vms", "VMS", "VMs that you may see, by state", "map"),
         Field("jobs_running", "JOBS", "operations that run", "count"),
         Field("waiting", "WAITING", "VMs that wait for room", "count"),

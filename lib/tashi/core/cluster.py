@@ -19,6 +19,7 @@ from tashi.core.budgets import Budgets
 from tashi.core.contact import Contact
 from tashi.core.decision import Decision, Entry, Found, Park, entry_of
 from tashi.core.placement import retry_waiting
+from tashi.core.plainly import plainly
 from tashi.core.resend import Resend
 from tashi.core.settings import Settings
 from tashi.core.state import Answered, State
@@ -379,7 +380,7 @@ def _decode(raw: Request) -> Any:
     try:
         return verbs.DECODERS[raw.verb].decode(raw.body)
     except (ValueError, RecursionError) as wrong:
-        raise Refused(Code.BAD_REQUEST, f"{raw.verb}: {wrong}"[:400]) from None
+        raise Refused(Code.BAD_REQUEST, plainly(str(wrong))) from None
 
 
 def _unsecret(accepted: Accepted) -> Accepted:

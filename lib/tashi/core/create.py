@@ -5,7 +5,7 @@ from __future__ import annotations
 from tashi.core.placement import check_possible, place_or_wait
 from tashi.core.turn import Turn
 from tashi.model.image import Image
-from tashi.model.name import NAME_MAX, check_name
+from tashi.model.name import check_name
 from tashi.model.units import format_size
 from tashi.model.vm import NicRecord, Vm, VmState, state_of
 from tashi.wire.errors import Code, NotFound, Refused
@@ -46,7 +46,10 @@ def create(turn: Turn, body: VmCreate) -> Accepted:
 
 
 def _image(turn: Turn, body: VmCreate) -> Image:
-    image: Image = turn.find("image", body.image)
+    try:
+        image: Image = turn.find("image", body.image)
+    except NotFound as error:
+        raise NotFound(error.text, "timg-list shows what there is") from None
     if image.state != "ready":
         raise Refused(Code.WRONG_STATE, f"{image.name}: its header is still being checked", f"tjob-wait {image.job}")
     return image
@@ -74,7 +77,7 @@ def _check_names(turn: Turn, names: list[str]) -> None:
     try:
         check_name(longest)
     except ValueError as problem:
-        raise Refused(Code.BAD_REQUEST, str(problem), f"at most {NAME_MAX} characters") from None
+        raise Refused(Code.BAD_REQUEST, str(problem)) from None
     taken = turn.state.names["vm"]
     for name in names:
         for other in taken.get(name, ()):

@@ -33,18 +33,23 @@ def choose(
 
 
 def _no_room(turn: Turn, name: str, cores: int, memory_bytes: int, exclude: frozenset[str], pin: str | None) -> Refused:
-    index, wish = turn.state.index, f"{cores} cores and {format_size(memory_bytes)}"
+    index, wish = turn.state.index, _wish(cores, memory_bytes)
     if not turn.state.hosts:
         return Refused(Code.NO_ROOM, f"{name}: there are no hosts", "thost-add NAME")
     if _never_fits(turn, cores, memory_bytes):
         return Refused(Code.IMPOSSIBLE, f"{name}: no host could ever hold {wish}", "thost-list shows what hosts have")
     reasons = index.explain(cores, memory_bytes, exclude, pin)
     if pin is not None:
-        return Refused(Code.NO_ROOM, f"{name}: {turn.host_name(pin)}: {reasons.get(pin, 'it is not usable')}")
+        hint = f"thost-list {turn.host_name(pin)} shows its state; --hold waits"
+        return Refused(Code.NO_ROOM, f"{name}: {turn.host_name(pin)}: {reasons.get(pin, 'it is not usable')}", hint)
     told = [f"{turn.host_name(host)}: {reason}" for host, reason in list(reasons.items())[:NAMED_HOSTS]]
     if len(reasons) > NAMED_HOSTS:
         told.append(f"and {len(reasons) - NAMED_HOSTS} more hosts")
     return Refused(Code.NO_ROOM, f"{name}: no host has room for {wish}: " + "; ".join(told), "--hold waits for room")
+
+
+def _wish(cores: int, memory_bytes: int) -> str:
+    return f"{cores} {'core' if cores == 1 else 'cores'} and {format_size(memory_bytes)} of memory"
 
 
 def _never_fits(turn: Turn, cores: int, memory_bytes: int) -> bool:
@@ -60,7 +65,7 @@ def check_possible(turn: Turn, name: str, cores: int, memory_bytes: int, disk_by
     if state.hosts and _never_fits(turn, cores, memory_bytes):
         raise Refused(
             Code.IMPOSSIBLE,
-            f"{name}: no host could ever hold {cores} cores and {format_size(memory_bytes)}",
+            f"{name}: no host could ever hold {_wish(cores, memory_bytes)}",
             "thost-list shows what hosts have",
         )
     if not state.pool.ever_fits(disk_bytes):
@@ -81,6 +86,8 @@ def place(turn: Turn, vm: Vm) -> Vm:
         left = left | {vm.host: Leftover(vm.generation)}
     placed = replace(
         vm,
+        # This host may have been told `absent` by the present one, when it had it the last time.
+        generation=vm.generation + (vm.disk_made and vm.host != host),
         host=host,
         disk_made=bool(vm.disk),
         waiting=Waiting.NO,
@@ -116,12 +123,18 @@ def place_or_wait(turn: Turn, vms: list[Vm], hold: bool, hold_seconds: float | N
 def retry_waiting(turn: Turn) -> None:
     """Capacity came back, or hosts did: try those that wait, first come first served.
 
-    The first that does not fit ends the round, so that none is passed for ever; one that waits for a certain host only
-    blocks nobody else. The parts of one request are placed together or not at all.
+    The first held one that does not fit keeps back those held after it, so that none is passed for ever; one that
+    waits for a certain host only keeps nobody back, and a pending one is nobody's to keep: it only waited for hosts to
+    report. The parts of one request are placed together or not at all.
     """
     state = turn.state
     state.freed = False
+    blocked = False
     for group in _groups(turn):
+        held = group[0].waiting is Waiting.HELD
+        if held and blocked:
+            _give_up(turn, group, Refused(Code.NO_ROOM, f"{group[0].name}: others have waited for room longer"))
+            continue
         mark = state.mark()
         try:
             for vm in group:
@@ -131,8 +144,7 @@ def retry_waiting(turn: Turn) -> None:
             state.rollback(mark)
             if _give_up(turn, group, refusal):
                 continue
-            if not group[0].pin:
-                break
+            blocked = blocked or (held and not group[0].pin)
     state.freed = False
 
 

@@ -62,6 +62,7 @@ def _status(turn: Turn, cluster: Cluster) -> dict[str, Any]:
         "epoch": cluster.epoch,
         "revision": cluster.revision,
         "hosts": hosts,
+        "hosts_unknown": sorted(turn.host_name(host) for host in state.unknown_hosts if host in state.hosts),
         "vms": vms,
         "jobs_running": sum(1 for job in state.jobs.values() if turn.visible("job", job)),
         "waiting": sum(1 for vm in state.waiting if turn.visible("vm", state.vms[vm])),

@@ -193,7 +193,7 @@ class Index:
             return room.why
         reasons = []
         if room.free_cores < cores:
-            reasons.append(f"needs {cores} cores, {max(room.free_cores, 0)} free")
+            reasons.append(f"needs {cores} {'core' if cores == 1 else 'cores'}, {max(room.free_cores, 0)} free")
         if room.free_memory < memory_bytes:
             free = format_size(max(room.free_memory, 0))
             reasons.append(f"needs {format_size(memory_bytes)} of memory, {free} free")
