@@ -61,7 +61,7 @@ def test_a_seed_that_once_failed_holds(seed: int) -> None:
 
 def test_a_seed_replays_exactly_in_another_process() -> None:
     """Not even the order of hashes may have a say."""
-    seed = "8"  # everything goes wrong in it
+    seed = "17"  # everything goes wrong in it
     logs = [
         subprocess.run(
             [sys.executable, "-m", "tashi.sim", seed],
@@ -73,7 +73,7 @@ def test_a_seed_replays_exactly_in_another_process() -> None:
         ).stdout
         for salt in ("1", "2")
     ]
-    assert len(logs[0].splitlines()) > 300
+    assert len(logs[0].splitlines()) > 200
     assert logs[0] == logs[1]
 
 

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from tashi.sim.history import History
 from tashi.sim.network import Network
-from tashi.sim.world import Timer, World
+from tashi.sim.world import Timer, Violation, World
 
-ANSWER_SECONDS = 3.0  # until a request is repeated
+ANSWER_SECONDS = 2.0  # until a request is repeated; later twice as long
 TRIES = 6
 MIB = 2**20
 
@@ -46,9 +46,23 @@ class Client:
         self._send(request, json.dumps({"id": request, "verb": verb, "body": body}).encode(), 1, then)
 
     def _send(self, request: str, frame: bytes, number: int, then: Callable[[dict[str, Any]], None]) -> None:
-        timer = self.world.after(ANSWER_SECONDS * number, lambda: self._no_answer(request))
+        timer = self.world.after(ANSWER_SECONDS * min(number, 2), lambda: self._no_answer(request))
         self._open[request] = (frame, number, then, timer)
         self.network.send(self.name, "controller", lambda: self.desk.ask(self.name, frame, self._deliver))
+
+    def _misuse(self, request: str, job: str) -> None:
+        """Use the id of an answered request for another one; raises Violation unless that is refused."""
+
+        def told(reply: dict[str, Any]) -> None:
+            promised = reply.get("ok")
+            if promised is not None and promised.get("job") == job:
+                return  # the first answer, late
+            error = reply.get("error") or {"code": "ok"}
+            if error["code"] not in ("conflict", "unavailable", "no-answer"):
+                raise Violation(f"I1 {request} was used for two requests, the second is answered {error['code']}")
+
+        frame = json.dumps({"id": request, "verb": "vm.create", "body": self._new_vm()}).encode()
+        self._send(request, frame, 1, told)
 
     def _deliver(self, frame: bytes) -> None:
         """The controller's answer enters the network."""
@@ -73,6 +87,9 @@ class Client:
     def work(self) -> None:
         """Do one thing, wait for its end or not, and go on."""
         if self.idle:
+            return
+        if self.world.happens(0.1):
+            self.ask(*self.world.chance.choice(QUESTIONS), lambda _: self._rest(), watch=True)
             return
         verb, body = self._choose()
         self.world.say(self.name, f"asks {verb} {json.dumps(body)}")
@@ -103,15 +120,8 @@ class Client:
 
     def _create(self) -> tuple[str, dict[str, Any]]:
         chance = self.world.chance
-        self._made += 1
-        name = f"{self.name}{self._made}"
-        body: dict[str, Any] = {
-            "name": name,
-            "image": "tiny",
-            "cores": chance.choice((1, 1, 2, 3)),
-            "memory_bytes": chance.choice((256, 512, 1024)) * MIB,
-            "disk_bytes": 1024 * MIB,
-        }
+        body = self._new_vm()
+        name = body["name"]
         if chance.random() < 0.2:
             body["count"] = 2
             self.vms += [f"{name}-{number:02d}" for number in range(2)]
@@ -125,12 +135,25 @@ class Client:
             body["dry_run"] = True
         return "vm.create", body
 
+    def _new_vm(self) -> dict[str, Any]:
+        chance = self.world.chance
+        self._made += 1
+        return {
+            "name": f"{self.name}{self._made}",
+            "image": "tiny",
+            "cores": chance.choice((1, 1, 2, 3)),
+            "memory_bytes": chance.choice((256, 512, 1024)) * MIB,
+            "disk_bytes": 1024 * MIB,
+        }
+
     def _answered(self, verb: str, reply: dict[str, Any]) -> None:
         error, promised = reply.get("error"), reply.get("ok") or {}
         self.world.say(self.name, f"is told {verb} {error['code'] + ': ' + error['text'] if error else promised}")
         job = promised.get("job", "")
-        if job:
+        if job and not promised.get("dry_run"):
             self.jobs.append(job)
+            if self.world.happens(0.05):
+                self._misuse(reply["id"], job)
         if job and not promised.get("done") and self.world.happens(0.6):
             self._watch(job, reply.get("revision", 0), 3)
         else:
@@ -157,6 +180,13 @@ class Client:
     def _rest(self) -> None:
         self.world.after(self.world.chance.expovariate(1 / self.pause), self.work)
 
+
+QUESTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("status", {}),
+    ("list", {"noun": "vm", "full": True}),
+    ("list", {"noun": "host", "format": "table"}),
+    ("list", {"noun": "job", "where": ["state=running"]}),
+)
 
 # verb: how often, among things done to what is there
 WORK: dict[str, float] = {

@@ -22,6 +22,7 @@ POWER_ON_SECONDS = 5.0
 RECONNECT_SECONDS = 0.3
 PATIENCE_SECONDS = 3.0  # without a welcome; then another connection
 REJECTED_SECONDS = 3.0  # until another hello
+COMPACT_RECORDS = 100  # of the journal; then it is written anew
 TICK_SECONDS = 0.001
 LATE = 0.3  # probability that a message outlives its connection
 EVENT_SECONDS = 0.005
@@ -162,6 +163,8 @@ class Machine:
                 self.crash_at_next_write = False
                 self.crash_agent()
                 return steps
+            if len(self.journal) >= COMPACT_RECORDS:
+                self.journal = self.mind.memory.snapshot()
         for call in steps.calls:
             self._start_call(call)
         for message in steps.messages:

@@ -49,6 +49,8 @@ def _lie(site: Site, cluster: Cluster) -> str:
     there: dict[str, list[tuple[str, str]]] = {}
     for host in site.hosts.values():
         for domain in host.domains.values():
+            if not domain.ours:
+                continue
             there.setdefault(domain.vm, []).append((names[host.name], domain.state))
     for vm_id in there:
         if vm_id not in state.vms:

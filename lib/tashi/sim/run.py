@@ -80,7 +80,8 @@ class Run:
 
     # -- phases --------------------------------------------------------------------------------------------------------
     def set_up(self) -> None:
-        """A cluster as an administrator makes it: people, hosts enrolled, one image."""
+        """A cluster as an administrator makes it: people, hosts enrolled, one image; and a guest of his own."""
+        next(iter(self.machines.values())).hypervisor.foreign_guest("printer-server")
         self.controller.start()
         for number, name in enumerate(PEOPLE):
             key = f"{name:b<40}"
