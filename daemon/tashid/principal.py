@@ -48,14 +48,15 @@ class Directory:
     def _local(self, peer: Peer) -> Principal | None:
         if peer.role == "admin" and peer.uid not in (0, self._own_uid):
             return None
-        registered = self._cluster.user_of_uid(peer.uid)
         # Whoever may open the admin socket owns the store; a record can't make him less, only lock everybody out.
-        if registered is not None and (peer.role != "admin" or registered.role == "admin"):
-            return Principal(registered.name, peer.role)
+        owns = peer.role == "admin"
+        registered = self._cluster.user_of_uid(peer.uid)
+        if registered is not None:
+            return Principal(registered.name, peer.role, owns=owns)
         name = self._name(peer.uid)
         # A registered name is that user's alone. What stands in for it can't be anybody's name: it has a colon.
         taken = self._cluster.user_named(name) is not None
-        return Principal(f"uid:{peer.uid}" if taken else name, peer.role)
+        return Principal(f"uid:{peer.uid}" if taken else name, peer.role, owns=owns)
 
     def _name(self, uid: int) -> str:
         name = self._names.get(uid)

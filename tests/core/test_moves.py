@@ -181,8 +181,14 @@ def test_a_migration_beyond_its_time_is_called_back(world: World) -> None:
     assert world.job(job)["state"] == "cancelled" and alive(world, vm) == ["h1"]
 
 
-def test_only_a_running_vm_migrates_and_not_to_where_it_is(world: World) -> None:
-    assert world.refused("vm.migrate", name="web", to="h1").code == "wrong-state"
+def test_to_be_where_it_is_wanted_is_success(world: World) -> None:
+    before = world.vm("web")
+    job = world.job(world.ok("vm.migrate", name="web", to="h1").job)
+    assert (job["state"], job["from"], job["to"]) == ("done", "h1", "h1")
+    assert world.vm("web") == before
+
+
+def test_only_a_running_vm_migrates(world: World) -> None:
     world.ok("vm.shutdown", name="web")
     problem = world.refused("vm.migrate", name="web", to="h2")
     assert problem.code == "wrong-state" and "stopped" in problem.text
@@ -284,3 +290,14 @@ def test_an_old_word_of_the_destination_is_no_proof(world: World) -> None:
     world.run(40)
     assert alive(world, vm) == ["h2"]
     assert world.vm("web")["state"] == "running" and world.job(job)["state"] == "done"
+
+
+def test_a_dry_drain_tells_of_every_vm_where_it_goes_or_why_it_stays(world: World) -> None:
+    for at in range(5):
+        world.create(f"n{at}", host="h1")
+    world.create("full", cores=6, host="h2")
+    world.ok("host.drain", name="h3")
+    answer = world.ok("host.drain", name="h1", dry_run=True)
+    assert len(answer.placement) == 2 and set(answer.placement.values()) == {"h2"}
+    assert len(answer.extra) == 4 and all("no host has room" in reason for reason in answer.extra.values())
+    assert world.rows("host", names=["h1"])[0]["state"] == "normal"

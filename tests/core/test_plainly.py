@@ -15,6 +15,7 @@ from tashi.core.plainly import plainly
         ("Expected `str` of length >= 1 - at `$.image`", "image: at least 1 characters"),
         ("Expected `int`, got `float` - at `$.cores`", "cores: a whole number is wanted, not a number"),
         ("Expected `str | null`, got `int` - at `$.host`", "host: a text or null is wanted, not a whole number"),
+        ("Object missing required field `path`", "path: is missing"),
         ("Object contains unknown field `surprise`", "Object contains unknown field `surprise`"),
         ("JSON is malformed: invalid character (byte 0)", "JSON is malformed: invalid character (byte 0)"),
     ],

@@ -341,3 +341,15 @@ def test_lists_are_in_order_of_number_page_by_page(world: World) -> None:
         if not cursor:
             break
     assert pages == [f"n-{at:02d}" for at in range(12)]
+
+
+def test_a_refused_batch_says_how_many_would_fit(world: World) -> None:
+    problem = world.refused("vm.create", name="b", image="tiny", cores=2, memory_bytes=GIB // 4, count=20)
+    assert "room for 12 of 20, and it is all or none" in problem.text
+
+
+def test_an_inventory_without_news_is_no_news(world: World) -> None:
+    world.create("web")
+    entries = len(world.log)
+    world.run(200)
+    assert len(world.log) == entries

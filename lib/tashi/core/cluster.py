@@ -212,7 +212,7 @@ class Cluster:
     # -- inside: requests -------------------------------------------------------------------------------------------
     def _lowered(self, who: Principal) -> Principal:
         """The role that the user's own record leaves of what the socket allows."""
-        if who.role not in PEOPLE:
+        if who.owns or who.role not in PEOPLE:
             return who
         ids = self.state.names["user"].get(who.name)
         if ids is None:
@@ -322,7 +322,7 @@ class Cluster:
                 agents.silent(turn, host, now - heard, known is not None)
         for job in list(self.state.jobs.values()):
             if job.verb == "host.drain":
-                drain.advance(turn, job.id)
+                drain.advance(turn, job.id, settings.moves_per_host)
         self.state.freed = self.state.freed or bool(self.state.waiting)
 
     # -- inside: the end of a turn ----------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ from tashi.model.vm import Leftover, Vm, VmState, at_rest, state_of
 from tashi.wire.errors import Code, Refused
 from tashi.wire.messages import Accepted, Named
 
+ALL_AT_ONCE = 10**6  # in a dry run nobody waits for the first migrations
+
 
 def drain(turn: Turn, body: Named) -> Accepted:
     host: Host = turn.find("host", body.name)
@@ -23,9 +25,10 @@ def drain(turn: Turn, body: Named) -> Accepted:
     state = life.step("host", host.state, "drain", host.name)
     job = turn.begin("host.drain", "host", host.id, host.name, phase="moving")
     turn.put(replace(host, state=HostState(state), job=job.id))
-    advance(turn, job.id)
+    advance(turn, job.id, ALL_AT_ONCE if body.dry_run else turn.settings.moves_per_host)
     host = turn.state.hosts[host.id]
     moving = {turn.state.vms[vm].name: _goes_to(turn, vm) for vm in turn.state.vms_of_host.get(host.id, ())}
+    ended = turn.state.jobs.get(job.id) or turn.ended[-1]
     return Accepted(
         job=job.id,
         kind="host",
@@ -33,6 +36,7 @@ def drain(turn: Turn, body: Named) -> Accepted:
         placement={name: to for name, to in sorted(moving.items()) if to},
         done=not host.job,
         dry_run=body.dry_run,
+        extra={name: str(reason) for name, reason in ended.result.items()} if body.dry_run else {},
     )
 
 
@@ -41,8 +45,8 @@ def _goes_to(turn: Turn, vm_id: str) -> str:
     return turn.host_name(vm.move.destination) if vm.move is not None else ""
 
 
-def advance(turn: Turn, job_id: str) -> None:
-    """Do the next step of a drain: start migrations while there are places for them, and see whether it is over."""
+def advance(turn: Turn, job_id: str, at_once: int) -> None:
+    """Do the next step of a drain, ``at_once`` migrations at a time, and see whether it is over."""
     job = turn.state.jobs.get(job_id)
     if job is None or job.target not in turn.state.hosts:
         return
@@ -54,7 +58,7 @@ def advance(turn: Turn, job_id: str) -> None:
             continue
         if at_rest(vm) or vm.waiting:
             _detach(turn, vm)
-        elif vm.name not in job.result and not vm.job and job.open_children < turn.settings.moves_per_host:
+        elif vm.name not in job.result and not vm.job and job.open_children < at_once:
             job = _move_away(turn, job, vm)
     _see_whether_over(turn, job, host)
 
@@ -91,7 +95,7 @@ def part_ended(turn: Turn, part: Job) -> None:
     job = turn.state.jobs.get(part.parent)
     if job is not None and part.state is not JobState.DONE:
         turn.put(replace(job, result=job.result | {part.name: part.reason or part.state.value}))
-    advance(turn, part.parent)
+    advance(turn, part.parent, turn.settings.moves_per_host)
 
 
 def _see_whether_over(turn: Turn, job: Job, host: Host) -> None:

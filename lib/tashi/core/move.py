@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from tashi.core import life
 from tashi.core.placement import choose
 from tashi.core.turn import Turn
+from tashi.model.host import Host
 from tashi.model.job import Job, JobState
 from tashi.model.vm import Desired, Evidence, Leftover, Move, Observed, Vm, VmState, state_of
 from tashi.wire.errors import Code, Refused
@@ -52,9 +53,23 @@ def migrate(turn: Turn, body: VmMigrate) -> Accepted:
             raise Refused(Code.WRONG_STATE, f"{vm.name}: it is not migrating")
         job = cancel(turn, vm, "vm.migrate")
         return Accepted(job=job.id, kind="vm", objects={vm.id: vm.name}, dry_run=body.dry_run)
-    job = begin(turn, vm, turn.find("host", body.to).id if body.to else None)
+    target: Host | None = turn.find("host", body.to) if body.to else None
+    if target is not None and target.id == vm.host:
+        return _there_already(turn, vm, target, body.dry_run)
+    job = begin(turn, vm, target.id if target is not None else None)
     to = turn.host_name(turn.state.vms[vm.id].move.destination)  # type: ignore[union-attr]
     return Accepted(job=job.id, kind="vm", objects={vm.id: vm.name}, placement={vm.name: to}, dry_run=body.dry_run)
+
+
+def _there_already(turn: Turn, vm: Vm, host: Host, dry_run: bool) -> Accepted:
+    """To be where it is wanted is success."""
+    turn.lock(vm)
+    state, _ = state_of(vm, turn.host_unknown(vm.host))
+    life.step("vm", state, "migrate", vm.name)
+    job = turn.begin("vm.migrate", "vm", vm.id, vm.name, owner=vm.owner)
+    turn.end(job.id, JobState.DONE, "it is there already", {"from": host.name, "to": host.name})
+    objects, placement = {vm.id: vm.name}, {vm.name: host.name}
+    return Accepted(job=job.id, kind="vm", objects=objects, placement=placement, done=True, dry_run=dry_run)
 
 
 def begin(turn: Turn, vm: Vm, to: str | None, parent: str = "") -> Job:
@@ -64,8 +79,6 @@ def begin(turn: Turn, vm: Vm, to: str | None, parent: str = "") -> Job:
     if state is VmState.UNKNOWN:
         raise Refused(Code.WRONG_STATE, f"can't migrate {vm.name}: it is unknown: {reason}")
     life.step("vm", state, "migrate", vm.name)
-    if to == vm.host:
-        raise Refused(Code.WRONG_STATE, f"{vm.name}: it is on {turn.host_name(to)} already")
     if to in vm.leftovers:
         raise Refused(Code.LOCKED, f"{vm.name}: {turn.host_name(to)} is still clearing what it had of it", "try again")
     source = turn.state.hosts[vm.host]

@@ -62,7 +62,10 @@ def _at_home(turn: Turn, vm: Vm, host: str, seen: Seen, order: Order) -> None:
     before = vm.observed if vm.observed is not None and vm.observed.host == host else None
     if before is not None and (before.incarnation, before.seq) >= (order.incarnation, order.seq):
         return
-    vm = turn.put(replace(vm, observed=_observed(host, seen, order)))
+    observed = _observed(host, seen, order)
+    if before is not None and replace(observed, incarnation=before.incarnation, seq=before.seq) == before:
+        return  # it says what it said before: no news
+    vm = turn.put(replace(vm, observed=observed))
     carried = seen.row_generation == vm.generation
     match vm.desired:
         case Desired.RUNNING:

@@ -40,12 +40,12 @@ def _no_room(turn: Turn, name: str, cores: int, memory_bytes: int, exclude: froz
         return Refused(Code.IMPOSSIBLE, f"{name}: no host could ever hold {wish}", "thost-list shows what hosts have")
     reasons = index.explain(cores, memory_bytes, exclude, pin)
     if pin is not None:
-        hint = f"thost-list {turn.host_name(pin)} shows its state; --hold waits"
+        hint = f"thost-list {turn.host_name(pin)} shows its state"
         return Refused(Code.NO_ROOM, f"{name}: {turn.host_name(pin)}: {reasons.get(pin, 'it is not usable')}", hint)
     told = [f"{turn.host_name(host)}: {reason}" for host, reason in list(reasons.items())[:NAMED_HOSTS]]
     if len(reasons) > NAMED_HOSTS:
         told.append(f"and {len(reasons) - NAMED_HOSTS} more hosts")
-    return Refused(Code.NO_ROOM, f"{name}: no host has room for {wish}: " + "; ".join(told), "--hold waits for room")
+    return Refused(Code.NO_ROOM, f"{name}: no host has room for {wish}: " + "; ".join(told))
 
 
 def _wish(cores: int, memory_bytes: int) -> str:
@@ -103,21 +103,32 @@ def place(turn: Turn, vm: Vm) -> Vm:
 def place_or_wait(turn: Turn, vms: list[Vm], hold: bool, hold_seconds: float | None) -> bool:
     """Place all of them, or let all of them wait, or refuse. True when they wait."""
     mark = turn.state.mark()
+    fit = 0
     try:
         for vm in vms:
             place(turn, vm)
+            fit += 1
         return False
-    except Refused as refusal:
+    except Refused as refused:
         turn.state.rollback(mark)
+        refusal = refused if not fit else _some_fit(vms[fit].name, fit, len(vms), refused)
         starting_up = turn.now.monotonic < turn.state.grace_until
         if refusal.code is not Code.NO_ROOM or not (hold or starting_up):
-            raise
+            raise Refused(refusal.code, refusal.text, refusal.hint or "--hold waits for room") from None
         until = turn.now.wall + hold_seconds if hold and hold_seconds is not None else 0.0
         waiting = Waiting.HELD if hold else Waiting.PENDING
         reason = refusal.text.partition(": ")[2] if hold else "hosts are still reporting in"
         for vm in vms:
             turn.put(replace(vm, waiting=waiting, reason=reason[:400], hold_until_wall=until))
         return True
+
+
+def _some_fit(name: str, fit: int, wanted: int, refusal: Refused) -> Refused:
+    """The refusal of many: the room is there for some, and it is all or none."""
+    reason = refusal.text.partition(": ")[2]
+    return Refused(
+        refusal.code, f"{name}: room for {fit} of {wanted}, and it is all or none; with those placed, {reason}"
+    )
 
 
 def retry_waiting(turn: Turn) -> None:

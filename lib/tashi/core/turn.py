@@ -22,11 +22,15 @@ from tashi.wire.messages import ControllerMessage
 
 
 class Principal(NamedTuple):
-    """Who asks. ``role`` is the most that the socket allows; an agent's ``host`` is its own host's id."""
+    """Who asks. ``role`` is the most that the socket allows; an agent's ``host`` is its own host's id.
+
+    ``owns``: it can open the store itself, so no record makes it less.
+    """
 
     name: str
     role: str
     host: str = ""
+    owns: bool = False
 
 
 CONTROLLER = Principal("controller", "admin")
