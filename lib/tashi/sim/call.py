@@ -45,7 +45,7 @@ class WorkerCall:
         self.world, self.host, self.verb, self._done = world, host, verb, done
         self._piece: Piece | None = piece_of(host, verb, args)
         self._deadline = world.after(seconds, self._killed)
-        self._heard = True
+        self._heard = self._fresh = True
         world.after(0.001, self._go_on)
 
     def abandon(self) -> None:
@@ -73,6 +73,10 @@ class WorkerCall:
         if not self.host.serves and self.verb != "migrate":
             self._end("unknown", None, "connection to the hypervisor lost")
             return
+        if self._fresh and self.world.happens(self.host.refuses):
+            self._end("failed", None, "no worker was free in time")
+            return
+        self._fresh = False
         try:
             seconds = next(self._piece)
         except StopIteration as end:

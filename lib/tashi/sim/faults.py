@@ -29,7 +29,7 @@ class Climate:
     peer_cut: float = 0.0  # between two hosts
     reconnect: float = 0.0
     hypervisor_down: float = 0.0
-    stall: float = 0.0
+    stall: float = 0.0  # calls hang, or fail at once
     guest_ends: float = 20.0
     clock_jump: float = 0.0
     switch_over: float = 0.0  # probability that something breaks in the worst moment of a migration
@@ -40,7 +40,7 @@ CLIMATES: tuple[Climate, ...] = (
     Climate(ROUGH, reconnect=20.0),
     Climate(controller_crash=8.0, store_fails=30.0, clock_jump=30.0),
     Climate(ROUGH, controller_crash=15.0, agent_crash=15.0, line_cut=20.0),
-    Climate(agent_crash=6.0, hypervisor_down=20.0, stall=40.0),
+    Climate(agent_crash=6.0, hypervisor_down=20.0, stall=15.0),
     Climate(power_cut=25.0, agent_crash=30.0, line_cut=30.0),
     Climate(peer_cut=20.0, line_cut=25.0, agent_crash=25.0, switch_over=0.5),
     Climate(controller_freeze=20.0, controller_crash=30.0, power_cut=60.0, peer_cut=30.0),
@@ -105,7 +105,7 @@ class Faults:
         self.controller.start()
         for machine in self.machines:
             machine.crash_at_next_write = False
-            machine.hypervisor.stalls = 0.0
+            machine.hypervisor.stalls = machine.hypervisor.refuses = 0.0
             machine.restore_power()
             machine.set_hypervisor(True)
             machine.start_agent()
@@ -207,10 +207,10 @@ class Faults:
 
     def _stall(self) -> None:
         machine = self._machine()
-        machine.hypervisor.stalls = 0.2
+        machine.hypervisor.stalls, machine.hypervisor.refuses = self.world.chance.choice(((0.2, 0.0), (0.0, 0.3)))
 
         def heal() -> None:
-            machine.hypervisor.stalls = 0.0
+            machine.hypervisor.stalls = machine.hypervisor.refuses = 0.0
 
         self._for_a_while(heal)
 

@@ -89,6 +89,7 @@ class Hypervisor:
         self.power = True
         self.serves = True  # its daemon answers; guests live without it
         self.stalls = 0.0  # probability that a piece of a call hangs
+        self.refuses = 0.0  # probability that a call fails before it does anything
         self.tell: Callable[[str, str], None] = lambda vm, what: None  # its events: a VM, and what became of it
         site.hosts[name] = self
 
