@@ -46,6 +46,30 @@ def test_a_machine_is_prepared_once(tmp_path: Path) -> None:
     assert again.stdout == f'is there: {file}\nis there: {state}\nserver_key = "{public}"\n'
 
 
+@pytest.mark.parametrize(
+    ("words", "told", "hint"),
+    [
+        ("up --hosts many", "invalid value for '--hosts': 'many' is not a valid integer", "tashi-lab up -h"),
+        ("up --driver none", "invalid value for '--driver': 'none' is not one of 'libvirt', 'fake'", "tashi-lab up -h"),
+        ("crash", "missing argument 'HOST...'", "tashi-lab crash -h"),
+        ("burn", "no such command 'burn'", "tashi-lab -h"),
+        ("up --driver fake --set agent.heat=9", "--set: [agent] heat: no such key", "keys of [agent] are state, "),
+        ("up --driver fake --set client.key=x", "--set client.key=x: no section to set", "there are agent, controller"),
+        ("up --driver fake --set heat=9", "--set heat=9: write SECTION.KEY=VALUE", None),
+        ("up --driver fake --set agent.workers=x", "--set: [agent] workers: wants a whole number, not 'x'", None),
+    ],
+)
+def test_a_lab_refuses_wrong_usage_before_anything_is_made(
+    tmp_path: Path, words: str, told: str, hint: str | None
+) -> None:
+    name = f"refused-{os.getpid()}"
+    done = run(tmp_path, f"tashi-lab --name {name} {words}")
+    first, *others = done.stderr.splitlines()
+    assert (done.returncode, first) == (2, f"tashi-lab: {told}")
+    assert [line[: len(f"hint: {hint}")] for line in others] == ([f"hint: {hint}"] if hint else [])
+    assert run(tmp_path, f"tashi-lab --name {name} status").stderr.startswith(f"tashi-lab: lab {name}: there is none")
+
+
 def test_the_completions_are_those_of_the_commands() -> None:
     """`make completions` writes them; this checkout has them as they would be written now."""
     there = {

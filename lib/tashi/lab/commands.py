@@ -9,11 +9,13 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 import msgspec
+from click.exceptions import NoArgsIsHelpError
 
+from tashi.config import parse
 from tashi.lab import network
 from tashi.lab.beats_command import beats
 from tashi.lab.lab import Lab, down
@@ -21,21 +23,48 @@ from tashi.lab.programs import search_path
 from tashi.lab.record import Kind, Settings, names
 from tashi.wire.errors import Code, Refused, TashiError, exit_status
 
+SECTIONS = ("agent", "controller", "fake", "pool")  # that --set may change
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
 class Verbs(click.Group):
     """Errors as all commands tell them: one line, a hint, a status."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def main(self, *args: Any, **extra: Any) -> NoReturn:
         try:
-            return super().invoke(ctx)
+            status = super().main(*args, **extra | {"standalone_mode": False}) or 0
+        except NoArgsIsHelpError as error:
+            error.show()
+            status = exit_status(Code.BAD_REQUEST)
+        except click.UsageError as error:
+            status = _tell_of_usage(error)
         except TashiError as error:
-            click.echo(f"tashi-lab: {error.text}" + (f"\nhint: {error.hint}" if error.hint else ""), err=True)
-            ctx.exit(exit_status(error.code))
+            status = _tell(error)
         except OSError as error:
-            click.echo(f"tashi-lab: {error.filename or 'system'}: {error.strerror}", err=True)
-            ctx.exit(1)
+            status = _tell(TashiError(Code.FAULT, f"{error.filename or 'system'}: {error.strerror}"))
+        except click.Abort:  # Ctrl-C
+            status = 128 + signal.SIGINT
+        sys.exit(status)
+
+
+# The commands' own words are loaded only where the process ends: with them come signals that a lab at work can't use.
+def _tell(error: TashiError) -> int:
+    """An error as a line, each of its hints as another; returns the exit status."""
+    from tashi.cli.output import complain
+
+    first, *others = error.hint.split("\n")
+    complain("tashi-lab", error.text, first)
+    for hint in others:
+        click.echo(f"hint: {hint}", err=True)
+    return exit_status(error.code)
+
+
+def _tell_of_usage(error: click.UsageError) -> int:
+    from tashi.cli.output import complain_of_usage
+
+    verb = error.ctx.info_name if error.ctx and error.ctx.parent else ""
+    complain_of_usage("tashi-lab", error.format_message(), " ".join(filter(None, ("tashi-lab", verb, "-h"))))
+    return exit_status(Code.BAD_REQUEST)
 
 
 @click.group(cls=Verbs, context_settings=HELP)
@@ -244,17 +273,23 @@ def kill_controller(name: str) -> None:
 
 # -- what the verbs share ----------------------------------------------------------------------------------------------
 def _settings(texts: tuple[str, ...]) -> Settings:
-    """``agent.accel=tcg`` as {"agent": {"accel": "tcg"}}: a value is TOML where it can be, else a text."""
+    """``agent.accel=tcg`` as {"agent": {"accel": "tcg"}}: a value is TOML where it can be, else a text.
+
+    Raises TashiError (bad-request) for what no tashi.toml of a lab may say.
+    """
     found: Settings = {}
     for text in texts:
         where, _, value = text.partition("=")
         section, _, key = where.partition(".")
         if not (section and key and value):
             raise Refused(Code.BAD_REQUEST, f"--set {text}: write SECTION.KEY=VALUE")
+        if section not in SECTIONS:
+            raise Refused(Code.BAD_REQUEST, f"--set {text}: no section to set", f"there are {', '.join(SECTIONS)}")
         try:
             found.setdefault(section, {})[key] = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:
             found.setdefault(section, {})[key] = value
+    parse(found, "--set")
     return found
 
 
