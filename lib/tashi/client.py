@@ -5,7 +5,8 @@ to the same controller or the next on the list: the id makes the controller give
 never does anything twice. When to ask again is not guessed: a monitor tells that the connection went away, and then
 everything unanswered is unsent. A controller that can't be reached, or is connected and says nothing for a third of the
 time, is left for the next one (or for a new socket to the same one). Nothing queues where nobody listens (IMMEDIATE),
-nothing lingers at exit.
+nothing lingers at exit. Where this machine itself shows that nobody can answer or that we may not ask, that is told at
+once: only at first, because a controller that starts again takes its folder away and brings it back.
 """
 
 from __future__ import annotations
@@ -172,6 +173,8 @@ class Client:
     def _connected(self) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]]:
         if self._socket is not None and self._monitor is not None:
             return self._socket, self._monitor
+        if not self._turn:
+            self._begin_where_it_may_be()
         address = self.addresses[self._turn % len(self.addresses)]
         self._hang_up()
         socket = self._socket = self._context.socket(zmq.DEALER)
@@ -196,10 +199,16 @@ class Client:
         try:
             socket.connect(local_socket(address))
         except zmq.ZMQError as error:
-            raise TashiError(
-                Code.BAD_REQUEST, f"{address}: {error.strerror}", "ipc:///DIR or tcp://HOST:PORT"
-            ) from error
+            text = f"{address}: not an address of a controller"
+            raise TashiError(Code.BAD_REQUEST, text, "ipc:///DIR or tcp://HOST:PORT") from error
         return socket, self._monitor
+
+    def _begin_where_it_may_be(self) -> None:
+        """Pass over the addresses where there is no use in asking; raises the first one's error when all are."""
+        problems = [obstacle(address) for address in self.addresses]
+        if all(problems):
+            raise next(problem for problem in problems if problem)
+        self._turn = problems.index(None)
 
     def _encrypt(self, socket: zmq.Socket[bytes]) -> None:
         """CURVE: whom we believe, and who we say we are."""
@@ -224,7 +233,8 @@ class Client:
 
     def _no_answer(self, seconds: float) -> TashiError:
         where = ", ".join(self.addresses)
-        why = "not running, wrong server key, or key not accepted"
+        keyed = any(address.startswith("tcp:") for address in self.addresses)
+        why = "not running, wrong server key, or key not accepted" if keyed else "not running"
         return Unavailable(f"no answer from {where} in {seconds:g} s: {why}", code=Code.NO_ANSWER)
 
 
@@ -246,6 +256,41 @@ def local_socket(address: str) -> str:
     admin = os.path.join(folder, "admin.sock")
     ours = os.access(admin, os.W_OK) if os.path.exists(admin) else os.access(folder, os.W_OK)
     return f"ipc://{admin}" if ours else f"ipc://{os.path.join(folder, 'user.sock')}"
+
+
+def obstacle(address: str) -> TashiError | None:
+    """Why there is no use in asking at a local address; None where there may be, and for every other address.
+
+    A socket that is not there yet is no obstacle: the controller may be about to start.
+    """
+    if not address.startswith("ipc://"):
+        return None
+    path = local_socket(address)[len("ipc://") :]
+    folder = os.path.dirname(path) or "."
+    try:
+        os.stat(folder)
+    except PermissionError:
+        return _denied(folder)
+    except OSError as error:
+        return Unavailable(f"no answer from {address}: not running; {folder}: {error.strerror}", code=Code.NO_ANSWER)
+    if not os.access(folder, os.X_OK):
+        return _denied(folder)
+    return _denied(path) if os.path.exists(path) and not os.access(path, os.W_OK) else None
+
+
+def _denied(path: str) -> TashiError:
+    """What keeps us from ``path``: its group, or that it is its owner's alone."""
+    import grp
+
+    try:
+        there = os.stat(path)
+        group = grp.getgrgid(there.st_gid).gr_name if there.st_mode & 0o020 else ""
+    except (OSError, KeyError):
+        group = ""
+    if not group:
+        return TashiError(Code.DENIED, f"permission denied on {path}", "[controller] group in tashi.toml says who may")
+    text = f"permission denied on {path}: you are not in its group"
+    return TashiError(Code.DENIED, text, f"as root: adduser YOU {group}; then log in again")
 
 
 def _readable(socket: zmq.Socket[bytes]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -117,7 +118,7 @@ def test_no_answer_says_where_how_long_and_what_it_may_be(tmp_path: Path) -> Non
         hasty.ask("status", {})
     assert 0.25 < time.monotonic() - began < 3
     assert silence.value.code == Code.NO_ANSWER
-    expected = f"no answer from ipc://{tmp_path} in 0.3 s: not running, wrong server key, or key not accepted"
+    expected = f"no answer from ipc://{tmp_path} in 0.3 s: not running"
     assert silence.value.text == expected
 
 
@@ -131,6 +132,45 @@ def test_somebody_else_on_that_socket(fake: FakeController, client: Client) -> N
     fake.garbage = True
     with pytest.raises(Fault, match="not a controller"):
         client.ask("status", {})
+
+
+def test_no_folder_is_told_at_once_without_a_word_on_keys(tmp_path: Path) -> None:
+    began = time.monotonic()
+    with connect(f"ipc://{tmp_path}/nobody", seconds=20) as client, pytest.raises(TashiError) as absent:
+        client.ask("status", {})
+    assert time.monotonic() - began < 2
+    assert absent.value.code == Code.NO_ANSWER
+    expected = f"ipc://{tmp_path}/nobody: not running; {tmp_path}/nobody: No such file or directory"
+    assert absent.value.text == f"no answer from {expected}"
+
+
+@pytest.mark.parametrize(
+    ("mode", "text", "hint"),
+    [(0o660, ": you are not in its group", "adduser YOU"), (0o600, "", "[controller] group in tashi.toml")],
+)
+def test_a_socket_that_may_not_be_opened_is_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, text: str, hint: str
+) -> None:
+    user = tmp_path / "user.sock"
+    user.touch()
+    user.chmod(mode)
+    monkeypatch.setattr("os.access", lambda path, asked: str(path) == str(tmp_path) and asked == os.X_OK)
+    began = time.monotonic()
+    with connect(f"ipc://{tmp_path}", seconds=20) as client, pytest.raises(TashiError) as denied:
+        client.ask("status", {})
+    assert time.monotonic() - began < 2
+    assert (denied.value.code, denied.value.text) == (Code.DENIED, f"permission denied on {user}{text}")
+    assert hint in denied.value.hint
+
+
+def test_a_controller_that_is_about_to_start_is_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "late").mkdir()
+    with connect(f"ipc://{tmp_path}", seconds=10) as client, controller(tmp_path / "late") as fake:
+        fake.scripts["status"] = lambda body: {"epoch": 1}
+        link = threading.Timer(0.3, lambda: (tmp_path / "admin.sock").symlink_to(tmp_path / "late/admin.sock"))
+        link.start()
+        assert client.ask("status", {}).ok == {"epoch": 1}
+        link.join()
 
 
 def test_an_address_that_is_none() -> None:
