@@ -162,6 +162,25 @@ def test_a_dry_run_prints_the_placement_and_waits_for_nothing(fake: FakeControll
     assert len(fake.asked) == 1
 
 
+def test_a_drain_tried_dry_says_where_each_would_go_and_what_would_stay(fake: FakeController, tmp_path: Path) -> None:
+    plan = {"kind": "host", "objects": {"h-1": "h1"}, "dry_run": True, "placement": {"a": "h2", "b": "h3"}}
+    fake.scripts["host.drain"] = lambda body: plan | {"extra": {"big": "no host has room"}}
+    expected = "a\tvm.migrate\th2\t\nb\tvm.migrate\th3\t\nbig\tvm.migrate\t\tno host has room\n"
+    assert run(tmp_path, "thost-drain -n -H h1").stdout == expected
+    plan["placement"] = {}
+    assert run(tmp_path, "thost-drain -n -H h1").stdout == "big\tvm.migrate\t\tno host has room\n"
+    fake.scripts["host.drain"] = lambda body: plan
+    assert run(tmp_path, "thost-drain -n -H h1").stdout == "h1\thost.drain\t\t\n"
+
+
+def test_a_machine_that_is_there_already_has_migrated(fake: FakeController, tmp_path: Path) -> None:
+    went = {"id": "j-1", "name": "web", "from": "h2", "to": "h2", "total_seconds": None, "outcome": "done"}
+    fake.scripts["vm.migrate"] = lambda body: accepted("j-1", "web", done=True)
+    fake.scripts["list"] = rows_of(went)
+    done = run(tmp_path, "tvm-migrate", "-j", "--to", "h2", "web")
+    assert (done.returncode, json.loads(done.stdout), done.stderr) == (0, went, "")
+
+
 def test_a_migration_prints_how_it_went(fake: FakeController, tmp_path: Path) -> None:
     went = {"id": "j-1", "name": "web", "from": "h1", "to": "h2", "total_seconds": 0.7, "downtime_seconds": 0.05}
     fake.scripts["vm.migrate"] = lambda body: accepted("j-1", "web")

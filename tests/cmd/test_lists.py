@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def test_what_is_typed_is_what_is_asked(two: FakeController, tmp_path: Path, wor
     ("stdin", "words"),
     [
         ("web\n\n db \nweb\n", ["-"]),
-        ('{"name":"web","id":"v-1"}\n{"name":"db"}\n', ["-"]),
+        ('{"name":"web","id":"j-1"}\n{"name":"db","id":null}\n', ["-"]),
         ('{"name":"bad","error":{"code":"locked"}}\n{"name":"web"}\ndb\n', ["-"]),
         ("web\0db\0", ["-0", "-"]),
         ("db\n", ["web", "-"]),
@@ -48,6 +49,19 @@ def test_what_is_typed_is_what_is_asked(two: FakeController, tmp_path: Path, wor
 def test_names_from_standard_input(two: FakeController, tmp_path: Path, stdin: str, words: list[str]) -> None:
     assert run(tmp_path, "tvm-list", *words, stdin=stdin).returncode == 0
     assert two.bodies("list")[0]["names"] == ["web", "db"]
+
+
+def test_a_record_of_the_nouns_own_is_read_by_its_id(two: FakeController, tmp_path: Path) -> None:
+    run(tmp_path, "tvm-show", "-", stdin='{"name":"w","id":"v-2"}\n{"name":"w","id":"v-10"}\n{"name":"w","id":"h-1"}\n')
+    assert two.bodies("list")[0]["names"] == ["v-2", "v-10", "w"]
+
+
+def test_what_is_far_too_long_for_a_name_is_refused_at_once(two: FakeController, tmp_path: Path) -> None:
+    began = time.monotonic()
+    done = run(tmp_path, "tvm-list", "-", stdin="\0" * 30_000_000)
+    assert time.monotonic() - began < 3
+    assert (done.returncode, two.asked) == (2, [])
+    assert "30000000 characters, which no name has" in done.stderr
 
 
 def test_operations_are_read_by_their_ids(two: FakeController, tmp_path: Path) -> None:
@@ -64,7 +78,7 @@ def test_no_names_on_standard_input_is_none_not_all(two: FakeController, tmp_pat
 
 @pytest.mark.parametrize(
     ("stdin", "told"),
-    [('{"name":\n', "line 1: not JSON"), ('web\n{"id":"v-1"}\n', "line 2: no name"), ("\udcff\n", "not text in UTF-8")],
+    [('{"name":\n', "line 1: not JSON"), ('web\n{"id":"i-1"}\n', "line 2: no name"), ("\udcff\n", "not text in UTF-8")],
 )
 def test_what_is_no_list_of_names(tmp_path: Path, stdin: str, told: str) -> None:
     done = run(tmp_path, "tvm-destroy", "-", stdin=stdin, errors="surrogateescape")

@@ -68,7 +68,7 @@ def test_what_was_ignored_at_its_start_stays_ignored(fake: FakeController, tmp_p
     assert listing.wait(10) == 0
 
 
-@pytest.mark.parametrize("words", [("tvm-list",), ("tvm-list", "-h"), ("tvm-list", "-o", "help")])
+@pytest.mark.parametrize("words", [("tvm-list",), ("tvm-list", "-j"), ("tvm-list", "-h"), ("tvm-list", "-o", "help")])
 def test_a_full_disk_is_told_in_one_line(fake: FakeController, tmp_path: Path, words: tuple[str, ...]) -> None:
     fake.scripts["list"] = rows_of(WEB)
     with open("/dev/full", "wb") as full:
@@ -102,6 +102,17 @@ def test_nobody_to_complain_to_changes_no_status(fake: FakeController, tmp_path:
         (["timg-add", "x", "/somewhere/x.raw", "--format", "raw"], "/somewhere/x.raw: not in the shared pool"),
         (["thost-add", "h1", "h2"], "an enrolment file is one host's"),
         (["tuser-add", "ann", "bob", "--uid", "7"], "--uid and --key are one user's"),
+        (["timg-add", "x", "x.raw"], "missing option '--format'. Choose from: raw, qcow2"),
+        (["timg-add", "x", "", "--format", "raw"], "an empty FILE"),
+        (["timg-add", "x", "x.raw", "--format", "raw", "--kernel", ""], "an empty FILE"),
+        (["timg-add", "", "x.raw", "--format", "raw"], "an empty name"),
+        (["tvm-list", "--controller", "foo"], "'--controller': 'foo' is no address"),
+        (["tvm-list", "--controller", ""], "'--controller': '' is no address"),
+        (["tvm-list", "--controller", "ipc:///a,"], "'--controller': '' is no address"),
+        (["tvm-list", "--controller", "tcp://host"], "'--controller': 'tcp://host' is no address"),
+        (["tvm-start", "web", "--timeout", "0"], "'--timeout': '0' is no time at all"),
+        (["tvm-start", "w" * 81], "'wwwwwwwwwwwwwwwwwwww'...: 81 characters, which no name has"),
+        (["tvm-start", "--a\nb\x1b[31m"], "\\x1b[31m"),
     ],
 )
 def test_wrong_usage_is_one_line_a_hint_and_2(tmp_path: Path, words: list[str], told: str) -> None:
@@ -124,6 +135,50 @@ def test_an_error_has_the_status_of_its_code(fake: FakeController, tmp_path: Pat
     assert (done.returncode, done.stderr) == (status, f"tvm-start: web: it is so{suffix}\nhint: do that\n")
 
 
+def test_an_error_is_one_line_whatever_the_name_is(fake: FakeController, tmp_path: Path) -> None:
+    fake.scripts["vm.start"] = lambda body: error("not-found", f"{body['name']}: no such vm", "look\nthere")
+    done = run(tmp_path, "tvm-start", "a\nb\x1b[31m\x9b\x7f")
+    assert done.stderr == "tvm-start: a\\x0ab\\x1b[31m\\x9b\\x7f: no such vm\nhint: look\\x0athere\n"
+
+
+def test_a_hint_is_given_once(fake: FakeController, tmp_path: Path) -> None:
+    hints = {"a": "wait", "b": "wait", "c": "look"}
+    fake.scripts["vm.start"] = lambda body: error("no-room", "full", hints[body["name"]])
+    done = run(tmp_path, "tvm-start", "a", "b", "c")
+    told = ["tvm-start: a: full", "hint: wait", "tvm-start: b: full", "tvm-start: c: full", "hint: look"]
+    assert done.stderr.splitlines() == told
+
+
+@pytest.mark.parametrize(
+    ("words", "there"),
+    [
+        ("tvm-destroy web -o nope", "state"),
+        ("tvm-start web --submit -o image", "by"),
+        ("tvm-start web -n -o image", "note"),
+        ("tvm-migrate web -o image", "downtime_seconds"),
+        ("tvm-migrate web --abort -o bytes", "image"),
+        ("tjob-cancel j-1 -o image", "phase"),
+        ("tvm-wait web -o bytes", "image"),
+    ],
+)
+def test_a_field_that_is_none_is_refused_before_anything_is_asked(
+    fake: FakeController, tmp_path: Path, words: str, there: str
+) -> None:
+    done = run(tmp_path, words)
+    wrong = words.split()[-1]
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"{words.split()[0]}: -o {wrong}: no such field\nhint: -o help lists them\n"
+    keys = [line.split()[0] for line in run(tmp_path, f"{words.rpartition(' ')[0]} help").stdout.splitlines()]
+    assert there in keys
+    assert wrong not in keys
+    assert fake.asked == []
+
+
+def test_the_fields_are_told_whatever_is_missing(tmp_path: Path) -> None:
+    done = run(tmp_path, "tvm-create", "-o", "help")
+    assert (done.returncode, done.stdout.split()[0], done.stderr) == (0, "name", "")
+
+
 def test_json_has_the_error_as_a_record_too(fake: FakeController, tmp_path: Path) -> None:
     fake.scripts["vm.start"] = lambda body: error("locked", "web: locked by j-3")
     done = run(tmp_path, "tvm-start", "-j", "web")
@@ -135,7 +190,7 @@ def test_json_has_the_error_as_a_record_too(fake: FakeController, tmp_path: Path
 def test_silence_is_69(tmp_path: Path) -> None:
     done = run(tmp_path, "tvm-list", "--timeout", "0.2")
     assert done.returncode == 69
-    assert done.stderr.startswith(f"tvm-list: no answer from ipc://{tmp_path} in 0.2 s: not running, ")
+    assert done.stderr.startswith(f"tvm-list: no answer from ipc://{tmp_path} in 0.2 s: not running\n")
 
 
 def test_the_name_that_got_no_answer_is_told(fake: FakeController, tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ teardown() {
   fail_with 1 'still on h1: big: no host has room' thost-drain h1
 }
 
-@test "-n says what would go where" {
+@test "-n says what would go where, of all of them" {
   create web --host h1
-  [[ $(thost-drain -n -H -o name,host h1) == $'web\th'[23] ]]
+  [[ $(thost-drain -n -H -o name,verb,host h1) == $'web\tvm.migrate\th'[23] ]]
   [ "$(thost-list -H -o state h1)" = normal ]
 }

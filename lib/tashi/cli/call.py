@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tashi.cli.output import Failure, Output, complain
+from tashi.cli.output import CONTROL, Failure, Output, complain
 from tashi.wire.errors import TashiError, exit_status
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Call:
             from tashi.config import load
 
             config = load(self.common.get("config"))
-            named = tuple(part.strip() for part in self.common.get("controller", "").split(",") if part.strip())
+            named = self.common.get("controller")
             self._config = config._replace(client=config.client._replace(controller=named)) if named else config
         return self._config
 
@@ -85,9 +85,8 @@ class Call:
         asked = not self.common.get("yes") and not self.dry_run and len(names) > 1
         if not asked or "-" in self.operands or not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
             return True
-        sys.stderr.write(
-            f"{self.prog}: {action} {len(names)}: {', '.join(names[:8])}{'...' if names[8:] else ''}? [y/N] "
-        )
+        which = f"{', '.join(names[:8])}{'...' if names[8:] else ''}".translate(CONTROL)
+        sys.stderr.write(f"{self.prog}: {action} {len(names)}: {which}? [y/N] ")
         sys.stderr.flush()
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
             return True

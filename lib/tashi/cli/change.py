@@ -108,11 +108,21 @@ def print_jobs(call: Call, jobs: list[str]) -> None:
 
 
 def print_plan(call: Call, verb: str, name: str, ok: dict[str, Any]) -> None:
-    """What a dry run prints: what would be done to which object, and where it would be."""
+    """What a dry run prints: what would be done to which object, and where it would be.
+
+    A drain is of its VMs: where each would go, and why one would stay.
+    """
     from tashi.cli.table import PLAN, print_records
 
     placement = ok.get("placement", {})
-    names = list(placement) or list(ok.get("objects", {}).values()) or [name]
-    common = {"verb": verb, "held": bool(ok.get("held")), "note": ok.get("note") or None}
-    print_records(call.output, PLAN, [{"name": each, "host": placement.get(each), **common} for each in names])
+    stays = ok.get("extra", {}) if verb == "host.drain" else {}
+    parts = [*placement, *(each for each in stays if each not in placement)]
+    names = parts or list(ok.get("objects", {}).values()) or [name]
+    held, note = bool(ok.get("held")), ok.get("note") or None
+    would = "vm.migrate" if verb == "host.drain" and parts else verb
+    records = [
+        {"name": each, "verb": would, "host": placement.get(each), "held": held, "note": stays.get(each) or note}
+        for each in names
+    ]
+    print_records(call.output, PLAN, records)
     call.succeeded += 1

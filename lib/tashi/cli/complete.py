@@ -6,10 +6,12 @@ refuses, the shell offers nothing: a completion never prints an error.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import click
 
+Printed = Callable[[Mapping[str, Any]], str]  # whose fields -o picks from, by the options typed
 Completer = Callable[[click.Context, click.Parameter, str], list[str]]
 PATIENCE_SECONDS = 0.1
 LIMIT = 500
@@ -19,12 +21,12 @@ def complete_names(noun: str) -> Completer:
     """Names of the noun's objects that the caller may see (for operations: ids)."""
 
     def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-        return live_names(noun, incomplete, str(context.params.get("controller") or ""), context.params.get("config"))
+        return live_names(noun, incomplete, context.params.get("controller"), context.params.get("config"))
 
     return complete
 
 
-def live_names(noun: str, start: str, controller: str = "", file: str | None = None) -> list[str]:
+def live_names(noun: str, start: str, controller: tuple[str, ...] | None = None, file: str | None = None) -> list[str]:
     """Up to LIMIT names that begin with ``start``; none when the controller is silent or refuses."""
     from tashi.client import client_for
     from tashi.config import load
@@ -34,7 +36,7 @@ def live_names(noun: str, start: str, controller: str = "", file: str | None = N
     try:
         config = load(file)
         if controller:
-            config = config._replace(client=config.client._replace(controller=tuple(controller.split(","))))
+            config = config._replace(client=config.client._replace(controller=controller))
         client = client_for(config, PATIENCE_SECONDS)
         rows = client.ask("list", {"noun": noun, "format": "tabs", "fields": key, "limit": LIMIT}).rows
     except (TashiError, OSError):
@@ -42,7 +44,7 @@ def live_names(noun: str, start: str, controller: str = "", file: str | None = N
     return [name for name in rows.decode().split() if name.startswith(start)]
 
 
-def complete_fields(noun: str) -> Completer:
+def complete_fields(prints: Printed) -> Completer:
     """Keys for -o, after the last comma typed."""
 
     def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -50,7 +52,7 @@ def complete_fields(noun: str) -> Completer:
 
         head, comma, last = incomplete.rpartition(",")
         plus = "+" if last.startswith("+") else ""
-        keys = [field.key for field in fields_of(noun)] + ([] if head else ["help"])
+        keys = [field.key for field in fields_of(prints(context.params))] + ([] if head else ["help"])
         return [f"{head}{comma}{plus}{key}" for key in keys if key.startswith(last[len(plus) :])]
 
     return complete

@@ -1,8 +1,9 @@
 """Operands: names, ids, `-` for standard input, and what a list is filtered by.
 
 `-` stands for the names that standard input holds, one a line, or NUL after each. A line that is a JSON object gives
-its name (for operations its id), so what one command prints with -j another one takes; a record that tells of an
-error names nothing and is passed over, because the command that wrote it has told already.
+its id where that is an id of the command's noun, because a name may by now be another object's or have several; else
+its name. So what one command prints with -j another one takes. A record that tells of an error names nothing and is
+passed over, because the command that wrote it has told already.
 """
 
 from __future__ import annotations
@@ -13,6 +14,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import click
+
+from tashi.model.name import kind_of_id
+
+LONGEST = 80  # characters of an operand: more than any name or id has
 
 
 class Operands(NamedTuple):
@@ -32,6 +37,9 @@ def read_names(operands: Iterable[str], noun: str, null: bool) -> list[str]:
         raise click.UsageError(f"which {noun}? Give names or ids, or - to read them from standard input")
     if "" in found:
         raise click.UsageError("an empty name")
+    for name in found:
+        if len(name) > LONGEST:
+            raise click.UsageError(f"{name[:20]!r}...: {len(name)} characters, which no name has")
     return list(dict.fromkeys(found))
 
 
@@ -54,20 +62,22 @@ def _standard_input(noun: str, null: bool) -> list[str]:
     for number, line in enumerate(lines, 1):
         line = line if null else line.strip()
         if line.startswith("{"):
-            names += _of_record(line, number, "id" if noun == "job" else "name")
+            names += _of_record(line, number, noun)
         elif line:
             names.append(line)
     return names
 
 
-def _of_record(line: str, number: int, key: str) -> list[str]:
+def _of_record(line: str, number: int, noun: str) -> list[str]:
     try:
         record = json.loads(line)
     except ValueError as error:
         raise click.UsageError(f"standard input, line {number}: not JSON: {error}") from error
     if "error" in record:
         return []
-    name = record.get(key)
-    if not isinstance(name, str):
-        raise click.UsageError(f"standard input, line {number}: no {key} in this record")
+    identity, name = record.get("id"), record.get("name")
+    if isinstance(identity, str) and kind_of_id(identity) == noun:
+        return [identity]
+    if not isinstance(name, str) or noun == "job":  # an operation's name is its object's
+        raise click.UsageError(f"standard input, line {number}: no {'id' if noun == 'job' else 'name'} in this record")
     return [name]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import click
 
-from tashi.cli.complete import complete_fields
+from tashi.cli.complete import Printed, complete_fields
 
 
 def size(text: str) -> int:
@@ -28,6 +27,25 @@ def span(text: str) -> float:
         return parse_seconds(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
+
+
+def lasting(text: str) -> float:
+    """A click type: seconds, and more than none."""
+    seconds = span(text)
+    if not seconds:
+        raise click.BadParameter(f"{text!r} is no time at all")
+    return seconds
+
+
+def addresses(text: str) -> tuple[str, ...]:
+    """A click type: where controllers are, comma separated."""
+    found = tuple(part.strip() for part in text.split(","))
+    for each in found:
+        transport, _, where = each.partition("://")
+        port = where.rpartition(":")[2]
+        if not where or transport not in ("ipc", "tcp") or (transport == "tcp" and not port.isdecimal()):
+            raise click.BadParameter(f"{each!r} is no address: write ipc:///DIR or tcp://HOST:PORT")
+    return found
 
 
 class Attached(click.Option):
@@ -54,17 +72,22 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "submit": (("--submit",), {"is_flag": True, "help": "Don't wait: print the operation's id at once."}),
     "timeout": (
         ("--timeout",),
-        {"type": span, "help": "Wait no longer than this (90, 30s, 5m), then end with 75; what was begun goes on."},
+        {"type": lasting, "help": "Wait no longer than this (90, 30s, 5m), then end with 75; what was begun goes on."},
     ),
     "patience": (
         ("--timeout",),
-        {"type": span, "help": "Bear the controller's silence no longer than this (0.5, 5s)."},
+        {"type": lasting, "help": "Bear the controller's silence no longer than this (0.5, 5s)."},
     ),
-    "while": (("--timeout",), {"type": span, "help": "With -f: end after this long (90, 30s, 5m)."}),
+    "while": (("--timeout",), {"type": lasting, "help": "With -f: end after this long (90, 30s, 5m)."}),
     "reason": (("--reason",), {"default": "", "metavar": "TEXT", "help": "Why, for the history."}),
     "controller": (
         ("--controller",),
-        {"default": "", "metavar": "ADDR,...", "help": "Ask there: ipc:///DIR or tcp://HOST:PORT."},
+        {
+            "default": None,
+            "type": addresses,
+            "metavar": "ADDR,...",
+            "help": "Ask there: ipc:///DIR or tcp://HOST:PORT.",
+        },
     ),
     "config": (
         ("--config",),
@@ -86,29 +109,20 @@ KINDS: dict[str, tuple[str, ...]] = {
 }
 
 
-def options(kind: str, noun: str) -> list[click.Option]:
+def options(kind: str, prints: Printed) -> list[click.Option]:
     """Fresh options for a command of this kind. Those of one kind are read into `Call.common` by name."""
     made = []
     for name in KINDS[kind]:
         flags, settings = _OPTIONS[name]
         if name == "fields":
-            settings = settings | {"shell_complete": complete_fields(noun), "is_eager": True, "callback": _help(noun)}
+            settings = settings | {"shell_complete": complete_fields(prints)}
         made.append(click.Option([_NAMES.get(name, name), *flags], **settings))
     return made
 
 
-def _help(noun: str) -> Callable[[click.Context, click.Parameter, str], str]:
-    """-o help prints what -o takes, key and meaning, and ends the command whatever else was typed."""
-
-    def callback(context: click.Context, parameter: click.Parameter, value: str) -> str:
-        if value == "help":
-            from tashi.cli.table import fields_of
-
-            click.echo("".join(f"{field.key:<22}{field.doc}\n" for field in fields_of(noun)), nl=False)
-            context.exit()
-        return value
-
-    return callback
+def printed(noun: str) -> Printed:
+    """What most commands print: records of their noun, or as the options say a plan or operations."""
+    return lambda typed: "plan" if typed.get("dry_run") else "job" if typed.get("submit") else noun
 
 
 # Those of one name differ in their help alone.
@@ -135,9 +149,11 @@ def below_pool(pool: str, path: str) -> str:
 
     An absolute path must begin with the pool's own as tashi.toml here has it; raises click.UsageError otherwise.
     """
+    folder = pool.rstrip("/") + "/"
+    if path in ("", folder):
+        raise click.UsageError(f"{path or 'an empty FILE'}: not the name of a file")
     if not path.startswith("/"):
         return path
-    folder = pool.rstrip("/") + "/"
     if not path.startswith(folder):
         raise click.UsageError(f"{path}: not in the shared pool, which is {pool} here")
     return path[len(folder) :]

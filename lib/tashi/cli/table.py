@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from tashi.cli.output import Output, json_line
+from tashi.cli.output import CONTROL, Output, json_line
 from tashi.model.fields import FIELDS, Field
 from tashi.model.name import kind_of_id
 from tashi.model.units import format_seconds, format_size
 from tashi.wire.errors import Code, Refused
 
 _RIGHT = ("size", "seconds", "count")
-_CONTROL = {number: f"\\x{number:02x}" for number in (*range(32), 127)}
 
 PLAN = (
     Field("name", "NAME", "the object", shown=True, width=12),
@@ -23,6 +22,7 @@ PLAN = (
 )
 _STATE = Field("state", "STATE", "gone", shown=True)  # for what is gone and had none
 _OWN: dict[str, tuple[Field, ...]] = {
+    "plan": PLAN,
     "event": (
         Field("revision", "REVISION", "number in the change log", "count", shown=True, width=8),
         Field("at", "AT", "when", shown=True, width=24),
@@ -140,7 +140,7 @@ def exact(value: Any) -> str:
         return ",".join(f"{key}={exact(item)}" for key, item in value.items())
     if isinstance(value, list):
         return ",".join(exact(item) for item in value)
-    return str(value).translate(_CONTROL)
+    return str(value).translate(CONTROL)
 
 
 def human(kind: str, value: Any) -> str:

@@ -19,9 +19,9 @@ from typing import Any, NoReturn
 import click
 
 from tashi.cli.call import Call
-from tashi.cli.complete import complete_names
-from tashi.cli.options import attach, options
-from tashi.cli.output import Failure, Output, complain
+from tashi.cli.complete import Printed, complete_names
+from tashi.cli.options import attach, options, printed
+from tashi.cli.output import Failure, Output, Unwritable, complain, complain_of_usage
 from tashi.wire.errors import Code, TashiError, exit_status
 
 
@@ -29,7 +29,13 @@ class Tool(click.Command):
     """A command of one kind (see `tashi.cli.options`) about one noun."""
 
     def __init__(
-        self, noun: str, function: Callable[..., None], params: list[click.Parameter], common: set[str]
+        self,
+        noun: str,
+        function: Callable[..., None],
+        params: list[click.Parameter],
+        common: set[str],
+        prints: Printed,
+        checked: bool,
     ) -> None:
         super().__init__(
             None,
@@ -38,9 +44,25 @@ class Tool(click.Command):
             context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
         )
         self._function, self._noun, self._common = function, noun, common
+        self._prints, self._checked = prints, checked
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, attach(args, self.params))
+        """-o help ends the command whatever is missing; other fields are known to be there before it begins."""
+        args = attach(args, self.params)
+        if not ctx.resilient_parsing:
+            typed = self.make_parser(ctx).parse_args(list(args))[0]
+            if typed.get("fields") == "help":
+                from tashi.cli.table import fields_of
+
+                fields = fields_of(self._prints(typed))
+                click.echo("".join(f"{field.key:<22}{field.doc}\n" for field in fields), nl=False)
+                ctx.exit()
+        rest = super().parse_args(ctx, args)
+        if ctx.params.get("fields") and self._checked and not ctx.resilient_parsing:
+            from tashi.cli.table import fields_of, pick
+
+            pick(fields_of(self._prints(ctx.params)), ctx.params["fields"], False)
+        return rest
 
     def invoke(self, ctx: click.Context) -> int:
         """Run the function; returns the exit status."""
@@ -50,6 +72,8 @@ class Tool(click.Command):
         try:
             self._function(call, **own)
             status = call.status()
+        except Unwritable:
+            raise
         except TashiError as error:  # of the call as a whole, not of one name
             call.output.failure("", Failure(str(error.code), error.text, error.hint))
             status = exit_status(error.code)
@@ -64,8 +88,7 @@ class Tool(click.Command):
             status = super().main(sys.argv[1:], prog, standalone_mode=False, color=False if plain else None)
             Output(prog, "table").flush()
         except click.UsageError as error:
-            text = error.format_message().rstrip(".")
-            complain(prog, text[:1].lower() + text[1:], f"{prog} -h")
+            complain_of_usage(prog, error.format_message(), f"{prog} -h")
             status = exit_status(Code.BAD_REQUEST)
         except TashiError as error:
             complain(prog, error.text, error.hint)
@@ -76,19 +99,24 @@ class Tool(click.Command):
         os._exit(int(status))
 
 
-def tool(kind: str, noun: str = "", operands: str = "") -> Callable[[Callable[..., None]], Tool]:
+def tool(
+    kind: str, noun: str = "", operands: str = "", prints: Printed | None = None
+) -> Callable[[Callable[..., None]], Tool]:
     """Make a command of a function, which is called with a `Call` and the values of its own click options.
 
-    ``operands`` is how the synopsis names them; without it the command takes none.
+    ``operands`` is how the synopsis names them; without it the command takes none. ``prints`` says whose fields -o
+    picks from where that is not as usual (`printed`).
     """
+    prints = prints or printed(noun)
+    checked = kind not in ("listing", "showing")  # there the controller checks them, and nothing is changed
 
     def decorate(function: Callable[..., None]) -> Tool:
         own: list[click.Parameter] = list(reversed(getattr(function, "__click_params__", [])))
-        common = options(kind, noun)
+        common = options(kind, prints)
         if operands:
             complete = None if kind == "alone" or not noun else complete_names(noun)
             own.append(click.Argument(["operands"], nargs=-1, metavar=operands, shell_complete=complete))
         names = {str(option.name) for option in common}
-        return Tool(noun, function, [*own, *common], names)
+        return Tool(noun, function, [*own, *common], names, prints, checked)
 
     return decorate
