@@ -48,7 +48,8 @@ NAME = "tashi-agent"
 FACTS_SECONDS = 100.0  # the accelerator's self-test is in it
 AGAIN_SECONDS = 5.0  # between two tries of what has to work before the agent can do anything
 CHECK_SECONDS = 0.5
-PATIENCE_SECONDS, PATIENCE_MAX_SECONDS = 2.0, 30.0  # without a welcome; then another socket
+PATIENCE_SECONDS, PATIENCE_MAX_SECONDS = 2.0, 10.0  # without a welcome; then another socket
+HELLO_SECONDS = 3.0  # without a welcome on a line that is up; then another hello, for the first may be lost
 COMPACT_LINES = 2000
 # A migration's caller waits for hours: it must not stand in the way of calls that take moments.
 LONG_CALLS = ("migrate",)
@@ -229,14 +230,13 @@ class _Agent:
             return
         if isinstance(message, Rejected):
             self._log.warning("not accepted", controller=self._link.address, reason=message.reason)
-            if self._hello_at == float("inf"):  # else the next hello is planned already
-                self._hello_at = self._later()
+            self._hello_at = min(self._hello_at, self._later())
             self._patient_until = self._hello_at + PATIENCE_MAX_SECONDS
         self._step(Heard(message))
 
     def _linked(self, up: bool) -> None:
         self._patient_until = self._later()
-        self._hello_at = float("inf")
+        self._hello_at = self._hello_again() if up else float("inf")
         self._step(Connected() if up else Disconnected())
 
     def _check(self) -> None:
@@ -251,7 +251,7 @@ class _Agent:
             self._step(Disconnected())
             self._rebuild()
         elif not self._mind.welcomed and now.monotonic >= self._hello_at:
-            self._hello_at = float("inf")
+            self._hello_at = self._hello_again()
             self._step(Connected())
         elif not self._mind.welcomed and now.monotonic >= self._patient_until:
             self._rebuild()
@@ -260,6 +260,9 @@ class _Agent:
         self._hello_at = float("inf")
         self._patient_until = self._later()
         self._link.rebuild()
+
+    def _hello_again(self) -> float:
+        return self._loop.now() + HELLO_SECONDS * random.uniform(0.5, 1.5)
 
     def _later(self) -> float:
         """When to try again: later each time, and never all agents at once."""
