@@ -9,7 +9,7 @@ load lab
   [ "$(tashi-status -j | value 'r["hosts"]')" = "{'up': 3}" ]
 }
 
-@test "no controller: 69, and what it may be" {
-  fail_with 69 'not running, wrong server key, or key not accepted' \
-    tashi-status --controller ipc:///nowhere --timeout 0.3
+@test "no controller: 69, at once where there is not even its folder" {
+  fail_with 69 'in 0.3 s: not running' tashi-status --controller "ipc://$BATS_TEST_TMPDIR" --timeout 0.3
+  fail_with 69 'not running; /nowhere: No such file' tashi-status --controller ipc:///nowhere
 }

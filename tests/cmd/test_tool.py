@@ -111,6 +111,7 @@ def test_nobody_to_complain_to_changes_no_status(fake: FakeController, tmp_path:
         (["tvm-list", "--controller", "ipc:///a,"], "'--controller': '' is no address"),
         (["tvm-list", "--controller", "tcp://host"], "'--controller': 'tcp://host' is no address"),
         (["tvm-start", "web", "--timeout", "0"], "'--timeout': '0' is no time at all"),
+        (["tvm-start", "\udcff"], "'\\udcff': not text in UTF-8"),
         (["tvm-start", "w" * 81], "'wwwwwwwwwwwwwwwwwwww'...: 81 characters, which no name has"),
         (["tvm-start", "--a\nb\x1b[31m"], "\\x1b[31m"),
     ],

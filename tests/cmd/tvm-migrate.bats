@@ -29,9 +29,14 @@ load lab
   [ "$(tvm-list -H -o state,host web)" = $'running\th1' ]
 }
 
+@test "to where it is: done, nothing moves" {
+  create web --host h1
+  [ "$(tvm-migrate --to h1 -H -o name,from,to,total_seconds,outcome web)" = $'web\th1\th1\t\tdone' ]
+  [ "$(tvm-list -H -o state,host web)" = $'running\th1' ]
+}
+
 @test "refusals" {
   create web --host h1
-  fail_with 1 'it is on h1 already' tvm-migrate --to h1 web
   fail_with 1 'nowhere: no such host' tvm-migrate --to nowhere web
   fail_with 1 'it is not migrating' tvm-migrate --abort web
 }

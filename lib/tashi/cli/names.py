@@ -40,6 +40,8 @@ def read_names(operands: Iterable[str], noun: str, null: bool) -> list[str]:
     for name in found:
         if len(name) > LONGEST:
             raise click.UsageError(f"{name[:20]!r}...: {len(name)} characters, which no name has")
+        if any("\ud800" <= character <= "\udfff" for character in name):  # bytes that were no text
+            raise click.UsageError(f"{name!r}: not text in UTF-8")
     return list(dict.fromkeys(found))
 
 
