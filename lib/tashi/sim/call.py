@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from tashi.model.guest import Guest
-from tashi.sim.hypervisor import Definite, Hypervisor, Piece
+from tashi.sim.domain import Definite, Piece
+from tashi.sim.hypervisor import Hypervisor
 from tashi.sim.world import World
 
 Done = Callable[[str, Any, str], None]  # outcome, value, text
@@ -46,6 +47,7 @@ class WorkerCall:
         self._piece: Piece | None = piece_of(host, verb, args)
         self._deadline = world.after(seconds, self._killed)
         self._heard = self._fresh = True
+        self._cuts = host.cuts
         world.after(0.001, self._go_on)
 
     def abandon(self) -> None:
@@ -69,6 +71,9 @@ class WorkerCall:
 
     def _go_on(self) -> None:
         if self._piece is None:
+            return
+        if self.host.cuts != self._cuts:
+            self.stop()
             return
         if not self.host.serves and self.verb != "migrate":
             self._end("unknown", None, "connection to the hypervisor lost")

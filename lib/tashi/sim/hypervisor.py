@@ -10,60 +10,16 @@ made of the same code.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from tashi.model.guest import Guest
 from tashi.model.host import Facts
+from tashi.sim.domain import BOOT, CUT_POWER, GIB, QUICK, SHUTDOWN, Definite, Domain, Piece
+from tashi.sim.migration import migrate
 from tashi.sim.network import Network
 from tashi.sim.world import Violation, World
 from tashi.wire.messages import Seen
-
-GIB = 2**30
-
-# seconds: (shortest, longest)
-QUICK = (0.002, 0.02)
-BOOT = (0.05, 1.5)
-SHUTDOWN = (0.5, 4.0)
-CUT_POWER = (0.05, 0.5)
-PIECE_OF_MEMORY = (0.2, 1.0)
-SWITCH_OVER = (0.02, 0.1)
-KEEPALIVE = (4.0, 8.0)  # until a hypervisor notices that its peer's line is dead
-
-Piece = Generator[float, None, Any]
-
-
-class Definite(Exception):
-    """The call had no effect."""
-
-
-@dataclass
-class Domain:
-    """One guest as its hypervisor has it."""
-
-    vm: str
-    guest: Guest
-    generation: int
-    state: str = "stopped"
-    never_ran: bool = False
-    persistent: bool = True
-    ours: bool = True
-    outgoing: Moving | None = None
-    incoming: Moving | None = None
-
-    @property
-    def moving(self) -> bool:
-        return self.outgoing is not None or self.incoming is not None
-
-
-@dataclass
-class Moving:
-    """A migration under way; it belongs to the two hypervisors, not to who asked for it."""
-
-    pieces: int
-    sent: int = 0
-    abort: bool = False
 
 
 @dataclass
@@ -76,6 +32,7 @@ class Site:
     disks: set[str] = field(default_factory=set)
     deleted: list[str] = field(default_factory=list)  # disks, since somebody looked
     ended: list[str] = field(default_factory=list)  # guests that ran and were ended by a call, since somebody looked
+    runs: dict[str, Domain] = field(default_factory=dict)  # where each guest ran last
 
     at_switch_over: Callable[[Hypervisor, Hypervisor], None] = lambda source, target: None
 
@@ -87,6 +44,7 @@ class Hypervisor:
         self.site, self.name, self.cores, self.memory_bytes = site, name, cores, memory_bytes
         self.domains: dict[str, Domain] = {}
         self.power = True
+        self.cuts = 0  # how often it lost power
         self.serves = True  # its daemon answers; guests live without it
         self.stalls = 0.0  # probability that a piece of a call hangs
         self.refuses = 0.0  # probability that a call fails before it does anything
@@ -97,6 +55,7 @@ class Hypervisor:
     def cut_power(self) -> None:
         """Guests die; definitions are on disk and stay."""
         self.power = False
+        self.cuts += 1
         for domain in list(self.domains.values()):
             domain.outgoing = domain.incoming = None
             if domain.persistent:
@@ -128,49 +87,51 @@ class Hypervisor:
 
     # -- the driver's calls --------------------------------------------------------------------------------------------
     def facts(self) -> Piece:
-        yield self._time(QUICK)
+        yield self.time(QUICK)
         return self.what_it_has()
 
     def inventory(self) -> Piece:
-        yield self._time(QUICK)
+        yield self.time(QUICK)
         return [self._seen(domain) for domain in self.domains.values()]
 
     def look(self, vm: str) -> Piece:
-        yield self._time(QUICK)
+        yield self.time(QUICK)
         return self._look(vm)
 
     def start(self, guest: Guest, generation: int) -> Piece:
-        yield self._time(QUICK)
+        yield self.time(QUICK)
         domain = self.domains.get(guest.id)
         if domain is not None and domain.state == "running":
             domain.generation = generation
             return self._seen(domain)
-        if domain is not None and domain.never_ran:
-            self._end(domain)  # what is in its memory is half a guest
-            domain = self.domains.get(guest.id)
+        if domain is not None and (domain.never_ran or domain.moving):
+            raise Definite(f"{guest.name}: a migration of it is under way")
         if domain is None:
             domain = self.domains[guest.id] = Domain(guest.id, guest, generation)
         domain.guest, domain.generation = guest, generation
         self.site.disks |= {disk.path for disk in guest.disks}
-        yield self._time(BOOT)
+        yield self.time(BOOT)
         if self.domains.get(guest.id) is not domain:
             raise Definite(f"{guest.name} was undefined meanwhile")
-        if domain.state != "running":  # stopped, or paused in the middle of its life
+        if domain.state == "paused" and self.site.runs.get(domain.vm) is not domain:
+            raise Violation(f"I2 {domain.vm} is resumed on {self.name} after it ran elsewhere: its disk has changed")
+        if domain.state != "running":
             domain.state = "running"
+            self.site.runs[domain.vm] = domain
             self.tell(domain.vm, "started")
         return self._seen(domain)
 
     def stop(self, vm: str, generation: int) -> Piece:
-        yield self._time(CUT_POWER)
+        yield self.time(CUT_POWER)
         domain = self.domains.get(vm)
         if domain is not None:
             domain.generation = generation
             self._cut_off(domain)
-            yield self._time(QUICK)
+            yield self.time(QUICK)
         return self._look(vm)
 
     def remove(self, vm: str, only_if: str, disks: list[str]) -> Piece:
-        yield self._time(QUICK)
+        yield self.time(QUICK)
         domain = self.domains.get(vm)
         if domain is not None:
             spared = (only_if == "paused" and domain.state != "paused") or (
@@ -179,31 +140,31 @@ class Hypervisor:
             if spared:
                 return self._seen(domain)
             self._cut_off(domain)
-            yield self._time(CUT_POWER)
+            yield self.time(CUT_POWER)
             if self.domains.get(vm) is domain:
                 del self.domains[vm]
         self.site.deleted += [disk for disk in disks if disk in self.site.disks]
         self.site.disks -= set(disks)
-        yield self._time(QUICK)
+        yield self.time(QUICK)
         return self._look(vm)
 
     def stamp(self, vm: str, generation: int) -> Piece:
-        yield self._time(QUICK)
+        yield self.time(QUICK)
         domain = self.domains.get(vm)
         if domain is not None:
             domain.generation = generation
         return self._look(vm)
 
     def press_power_button(self, vm: str) -> Piece:
-        yield self._time(QUICK)
+        yield self.time(QUICK)
         if vm not in self.domains or self.domains[vm].state != "running":
             raise Definite(f"{vm} does not run here")
         if self.site.world.happens(0.8):  # some guests don't listen
-            self.site.world.after(self._time(SHUTDOWN), lambda: self.guest_ends(vm))
+            self.site.world.after(self.time(SHUTDOWN), lambda: self.guest_ends(vm))
         return None
 
     def moving(self, vm: str) -> Piece:
-        yield self._time(QUICK)
+        yield self.time(QUICK)
         domain = self.domains.get(vm)
         job = domain.outgoing if domain is not None else None
         if job is None:
@@ -211,100 +172,26 @@ class Hypervisor:
         return {"done_bytes": job.sent * GIB, "total_bytes": job.pieces * GIB, "bytes_per_second": GIB}
 
     def abort_move(self, vm: str) -> Piece:
-        yield self._time(QUICK)
+        yield self.time(QUICK)
         domain = self.domains.get(vm)
         if domain is not None and domain.outgoing is not None:
             domain.outgoing.abort = True
         return None
 
     def inspect_image(self, path: str, format: str, kernel: str, initrd: str) -> Piece:
-        yield self._time(QUICK)
+        yield self.time(QUICK)
         return {"size_bytes": str(GIB)}
 
     def migrate(self, guest: Guest, peer: str, generation: int) -> Piece:
-        """Prepare, copy, switch over, finish; what a cut line or a dead peer leaves behind depends on the phase."""
-        started = self.site.world.seconds
-        yield self._time(QUICK)
-        source, target = self.domains.get(guest.id), self.site.hosts.get(peer)
-        if source is None or source.state != "running":
-            raise Definite(f"{guest.name} does not run here")
-        if source.outgoing is not None:
-            raise Definite(f"{guest.name} is being migrated already")
-        if target is None or not self._joined(target) or not target.serves:
-            yield self._time(KEEPALIVE)
-            raise Definite(f"no answer from {peer}")
-        if guest.id in target.domains and target.domains[guest.id].state != "stopped":
-            raise Definite(f"{guest.name} is on {peer} already")
-        job = Moving(pieces=self.site.world.chance.randint(1, 6))
-        copy = Domain(guest.id, guest, generation, "paused", never_ran=True, persistent=False, incoming=job)
-        target.domains[guest.id] = copy
-        source.outgoing = job
-        target.tell(guest.id, "arriving")
-        try:
-            yield from self._copy(source, target, copy, job)
-            source.state = "paused"
-            self.site.at_switch_over(self, target)
-            down = self.site.world.seconds
-            yield self._time(SWITCH_OVER)
-            yield from self._switch_over(source, target, copy, generation)
-        finally:
-            if source.outgoing is job:
-                source.outgoing = None
-            if copy.incoming is job:
-                copy.incoming = None
-            if copy.never_ran and self.site.world.happens(0.7):  # most often the far side gives it up by itself
-                self.site.world.after(self._time(KEEPALIVE), lambda: target.drop_incoming(copy))
-        now = self.site.world.seconds
-        return {"total_seconds": now - started, "downtime_seconds": now - down, "bytes": job.pieces * GIB}
+        return migrate(self, guest, self.site.hosts.get(peer), generation)
 
     # -- inside --------------------------------------------------------------------------------------------------------
-    def _copy(self, source: Domain, target: Hypervisor, copy: Domain, job: Moving) -> Piece:
-        while job.sent < job.pieces:
-            yield self._time(PIECE_OF_MEMORY)
-            job.sent += 1
-            if self.domains.get(source.vm) is not source or source.state != "running":
-                target.drop_incoming(copy)
-                raise Definite(f"{source.vm} ended while it was copied")
-            if job.abort:
-                target.drop_incoming(copy)
-                raise Definite("aborted")
-            if not self._joined(target):
-                yield self._time(KEEPALIVE)
-                if self.site.world.happens(0.7):  # most often the far side notices as well
-                    target.drop_incoming(copy)
-                raise Definite(f"the line to {target.name} broke")
-            if target.domains.get(copy.vm) is not copy or copy.incoming is not job:
-                raise Definite(f"{target.name} gave the copy up")
-        return None
-
-    def _switch_over(self, source: Domain, target: Hypervisor, copy: Domain, generation: int) -> Piece:
-        there = target.power and target.domains.get(copy.vm) is copy and copy.state == "paused"
-        if self._joined(target) and not there:
-            if self.domains.get(source.vm) is source and source.state == "paused":
-                source.state = "running"  # the far side answered: nothing of it runs there
-            raise Definite(f"{target.name} has lost the copy")
-        if self.domains.get(source.vm) is not source or source.state != "paused":
-            target.drop_incoming(copy)
-            raise Definite(f"{source.vm} ended while it was switched over")
-        if there and (self._joined(target) or self.site.world.happens(0.5)):
-            copy.state, copy.never_ran, copy.persistent, copy.generation = "running", False, True, generation
-            target.tell(copy.vm, "arrived")
-        copy.incoming = None
-        yield self._time(SWITCH_OVER)
-        if not self._joined(target):
-            yield self._time(KEEPALIVE)
-            raise TimeoutError(f"no word from {target.name} whether {source.vm} runs there")
-        if self.domains.get(source.vm) is source and source.state == "paused":
-            del self.domains[source.vm]
-            self.tell(source.vm, "left")
-        return None
-
     def drop_incoming(self, copy: Domain) -> None:
         """Give up a copy that never ran."""
         if copy.never_ran and self.domains.get(copy.vm) is copy:
             del self.domains[copy.vm]
 
-    def _joined(self, target: Hypervisor) -> bool:
+    def joined(self, target: Hypervisor) -> bool:
         network = self.site.network
         return (
             self.power
@@ -349,5 +236,5 @@ class Hypervisor:
             moving=domain.moving,
         )
 
-    def _time(self, span: tuple[float, float]) -> float:
+    def time(self, span: tuple[float, float]) -> float:
         return self.site.world.chance.uniform(*span)

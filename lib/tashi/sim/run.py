@@ -11,9 +11,10 @@ from typing import Any
 
 from tashi.sim.client import Client
 from tashi.sim.controller import AgentLine, Controller
+from tashi.sim.domain import GIB
 from tashi.sim.faults import CLIMATES, Climate, Faults
 from tashi.sim.history import History
-from tashi.sim.hypervisor import GIB, Hypervisor, Site
+from tashi.sim.hypervisor import Hypervisor, Site
 from tashi.sim.invariants import Invariants
 from tashi.sim.machine import Machine
 from tashi.sim.network import Network
