@@ -67,6 +67,7 @@ def _load(store: Store, settings: Settings) -> Cluster:
     """The working set, from the store, under a new epoch."""
     epoch = store.acquire()
     cluster = Cluster(settings, lambda: os.urandom(SECRET_BYTES))
+    gc.disable()  # nothing of what is loaded is garbage
     for table in WORKING_TABLES:
         for key, value in store.load(table):
             cluster.load(table, key, value)
@@ -75,8 +76,8 @@ def _load(store: Store, settings: Settings) -> Cluster:
         cluster.load("done", key, value)
     cluster.loaded(clock(), epoch, store.head())
     # What was loaded stays: the collector need not walk it again and again.
-    gc.collect()
     gc.freeze()
+    gc.enable()
     return cluster
 
 

@@ -24,10 +24,10 @@ from tashi.core.decision import Entry
 from tashi.core.verbs import VERBS
 from tashi.run.log import Log
 from tashi.wire.errors import Code, Refused, TashiError, Unavailable
-from tashi.wire.messages import AgentMessage, Reply, Request
+from tashi.wire.messages import AgentMessage, ControllerMessage, Reply, Request, Rows
 from tashid.principal import Directory, Peer
 from tashid.rate import Rate
-from tashid.store.interface import Full, LogEntry, Put, Store
+from tashid.store.interface import Full, LogEntry, Store
 from tashid.watch import Watchers
 
 BATCH_MESSAGES, BATCH_BYTES, BATCH_SECONDS = 512, 2**20, 0.005
@@ -72,7 +72,7 @@ class _Batch:
         self.bytes = 0
         self.urgent = True
         self.sending: list[tuple[Any, list[bytes]]] = []
-        self.orders: list[tuple[str, bytes]] = []
+        self.orders: dict[str, list[ControllerMessage]] = {}  # by host
         self.replies: list[tuple[Any, Reply, bytes | None]] = []
         self.parks: list[tuple[Any, Park]] = []
         self.wake: set[str] = set()
@@ -97,12 +97,12 @@ class Shell:
         now = self._clock()
         batch = self._begin()
         if now.monotonic >= self._cluster.next_tick():
-            self._handle(batch, None)
+            self._handle(batch, None, now)
         until = now.monotonic + BATCH_SECONDS
         for message in incoming:
-            self._handle(batch, message)
-            full = len(batch.events) >= BATCH_MESSAGES or batch.bytes >= BATCH_BYTES
-            if full or self._clock().monotonic >= until:
+            self._handle(batch, message, now)
+            now = self._clock()
+            if len(batch.events) >= BATCH_MESSAGES or batch.bytes >= BATCH_BYTES or now.monotonic >= until:
                 break
         self._finish(batch)
         self._watchers.tick(self._clock().monotonic)
@@ -118,9 +118,8 @@ class Shell:
     def _begin(self) -> _Batch:
         return _Batch(self._cluster.mark())
 
-    def _handle(self, batch: _Batch, message: Incoming | None) -> None:
+    def _handle(self, batch: _Batch, message: Incoming | None, now: Now) -> None:
         batch.events.append(message)
-        now = self._clock()
         if message is None:
             self._note(batch, self._cluster.tick(now), None)
             return
@@ -184,15 +183,17 @@ class Shell:
         if decision.fault:
             self._log.error("fault, nothing was changed", trace=decision.fault[-480:])
         if decision.log:
-            batch.log.extend(decision.log)
-            batch.bytes += sum(len(entry.value) for entry in decision.log)
+            for entry in decision.log:
+                batch.log.append(entry)
+                batch.bytes += len(entry.value)
             batch.urgent = batch.urgent and decision.urgent
         if decision.reply is not None:
             batch.replies.append((connection, decision.reply, decision.rows))
         if decision.park is not None:
             batch.parks.append((connection, decision.park))
         batch.sending.extend((connection, [_encode(message)]) for message in decision.back)
-        batch.orders.extend((host, _encode(message)) for host, message in decision.effects)
+        for host, message in decision.effects:
+            _append(batch.orders.setdefault(host, []), message)
         batch.wake |= decision.wake
 
     # -- the end of a batch -----------------------------------------------------------------------------------------
@@ -217,25 +218,29 @@ class Shell:
             self._send(connection, [_encode(reply)] if rows is None else [_encode(reply), rows])
         for connection, frames in batch.sending:
             self._send(connection, frames)
-        for host, order in batch.orders:
-            newest = self._cluster.connection_of(host)
-            if newest is not None:
-                self._send(newest, [order])
+        self._send_orders(batch)
         self._watchers.committed(batch.log)
         self._watchers.wake(batch.wake)
         self._park(batch, now)
+
+    def _send_orders(self, batch: _Batch) -> None:
+        for host, orders in batch.orders.items():
+            newest = self._cluster.connection_of(host)
+            if newest is not None:
+                for order in orders:
+                    self._send(newest, [_encode(order)])
 
     def _commit(self, batch: _Batch) -> None:
         puts = self._cluster.puts_since(batch.mark)
         if puts or batch.log:
             entries = [LogEntry(each.revision, each.wall, each.value, each.refers) for each in batch.log]
-            self._store.commit([Put(*put) for put in puts], entries, epoch=self._cluster.epoch, reserve=batch.urgent)
+            self._store.commit(puts, entries, epoch=self._cluster.epoch, reserve=batch.urgent)
         self._cluster.durable()
 
     def _one_by_one(self, events: list[Incoming | None]) -> None:
         for event in events:
             alone = self._begin()
-            self._handle(alone, event)
+            self._handle(alone, event, self._clock())
             self._finish(alone)
 
     def _tell_unavailable(self, batch: _Batch, error: TashiError) -> None:
@@ -267,6 +272,14 @@ class Shell:
             self._log.error("can't prune the change log", error=error.text)
             gone = 0
         self._prune_at = now.monotonic + (BATCH_SECONDS if gone == PRUNE_AT_ONCE else PRUNE_SECONDS)
+
+
+def _append(orders: list[ControllerMessage], message: ControllerMessage) -> None:
+    """Rows that follow one another leave as one message: one to encode, encrypt and send."""
+    if orders and isinstance(message, Rows) and isinstance(orders[-1], Rows):
+        orders[-1].rows.extend(message.rows)
+    else:
+        orders.append(message)
 
 
 def _payload(message: Incoming) -> bytes | memoryview:

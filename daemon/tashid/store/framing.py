@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from struct import Struct
 from zlib import crc32
 
-from tashid.store.interface import COLD_TABLES, TABLES, LogEntry, Put
+from tashid.store.interface import COLD_TABLES, TABLES, LogEntry, PlainPut
 
 LOG, HEADER = "log", "header"
 # Where a tree's checksums start, so that equal records of two trees differ.
@@ -35,7 +35,7 @@ def unseal(tree: str, key: bytes, record: bytes) -> bytes | None:
     return body if fits else None
 
 
-def seal_puts(puts: Sequence[Put]) -> tuple[dict[str, dict[bytes, bytes]], dict[tuple[str, bytes], None]]:
+def seal_puts(puts: Sequence[PlainPut]) -> tuple[dict[str, dict[bytes, bytes]], dict[tuple[str, bytes], None]]:
     """(records to write by table, then keys to delete). The hot path, so ``seal`` is spelt out."""
     pack, seeds = _SUM.pack, SEEDS
     rows: dict[str, dict[bytes, bytes]] = {table: {} for table in TABLES}
@@ -55,13 +55,13 @@ def seal_log(log: Sequence[LogEntry]) -> list[tuple[bytes, bytes]]:
     """(key, record) of each entry. The hot path too."""
     pack, pack_entry, start = _SUM.pack, _ENTRY.pack, SEEDS[LOG]
     rows = []
-    for revision, wall_seconds, value, refers in log:
+    for entry in log:
         named = b""
-        for table, text in refers:
+        for table, text in entry.refers:
             key = text.encode()
             named += _REFER.pack(_COLD[table], len(key)) + key
-        body = pack_entry(wall_seconds, len(named)) + named + value
-        key = revision.to_bytes(8, "big")
+        body = pack_entry(entry.wall_seconds, len(named)) + named + entry.value
+        key = entry.revision.to_bytes(8, "big")
         rows.append((key, pack(crc32(body, crc32(key, start))) + body))
     return rows
 

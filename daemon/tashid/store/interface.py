@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
+from msgspec import Struct
+
 from tashi.wire.errors import Fault, Unavailable
 
 # The working set is loaded into memory at start; the cold tables are only ever read by key.
@@ -30,7 +32,10 @@ class Put(NamedTuple):
     value: bytes | None
 
 
-class LogEntry(NamedTuple):
+PlainPut = tuple[str, str, bytes | None]  # a Put, or a tuple like one
+
+
+class LogEntry(Struct, frozen=True, gc=False):
     """One line of the change log.
 
     ``refers`` are (table, key) pairs in cold tables that are pruned together with this entry.
@@ -83,7 +88,7 @@ class Store(Protocol):
     def scan(self, table: str, after: str = "", limit: int = 1000) -> list[tuple[str, bytes]]:
         """Up to ``limit`` (key, value) with key > ``after``, in order."""
 
-    def commit(self, puts: Sequence[Put], log: Sequence[LogEntry], *, epoch: int, reserve: bool = False) -> None:
+    def commit(self, puts: Sequence[PlainPut], log: Sequence[LogEntry], *, epoch: int, reserve: bool = False) -> None:
         """Make all of it durable, or none.
 
         ``log`` revisions continue the log without a gap; of two puts to one key the later counts. Raises Unavailable

@@ -28,7 +28,7 @@ from tashi.wire.errors import TashiError, Unavailable
 from tashid.store import framing
 from tashid.store.disk import Ballast, lengthen, sync_directory
 from tashid.store.framing import HEADER, LOG
-from tashid.store.interface import KEY_MAX, TABLES, Damaged, Full, LogEntry, LogPage, Put
+from tashid.store.interface import KEY_MAX, TABLES, Damaged, Full, LogEntry, LogPage, PlainPut
 from tashid.store.pages import check_data_file
 from tashid.store.place import Lock, refuse_network
 from tashid.store.schema import Header, check_batch, decode_header
@@ -152,7 +152,7 @@ class LmdbStore:
         return body
 
     # -- writing -----------------------------------------------------------------------------------------------------
-    def commit(self, puts: Sequence[Put], log: Sequence[LogEntry], *, epoch: int, reserve: bool = False) -> None:
+    def commit(self, puts: Sequence[PlainPut], log: Sequence[LogEntry], *, epoch: int, reserve: bool = False) -> None:
         if epoch != self._state.header.epoch:
             raise Unavailable(f"fenced: epoch {epoch} is not the newest, {self._state.header.epoch}")
         check_batch(puts, log, self._state.head)

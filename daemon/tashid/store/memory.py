@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from tashi.wire.errors import Unavailable
-from tashid.store.interface import TABLES, Full, LogEntry, LogPage, Put
+from tashid.store.interface import TABLES, Full, LogEntry, LogPage, PlainPut
 from tashid.store.schema import check_batch
 
 
@@ -95,7 +95,7 @@ class MemoryStore:
         return self.contents.used, self._limit
 
     # -- writing -----------------------------------------------------------------------------------------------------
-    def commit(self, puts: Sequence[Put], log: Sequence[LogEntry], *, epoch: int, reserve: bool = False) -> None:
+    def commit(self, puts: Sequence[PlainPut], log: Sequence[LogEntry], *, epoch: int, reserve: bool = False) -> None:
         contents = self.contents
         if epoch != contents.epoch:
             raise Unavailable(f"fenced: epoch {epoch} is not the newest, {contents.epoch}")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tashi.wire.errors import Fault
-from tashid.store.interface import COLD_TABLES, KEY_MAX, SCHEMA, TABLES, Damaged, LogEntry, Put, TooNew
+from tashid.store.interface import COLD_TABLES, KEY_MAX, SCHEMA, TABLES, Damaged, LogEntry, PlainPut, TooNew
 
 _KNOWN = frozenset(TABLES)
 _COLD = frozenset(COLD_TABLES)
@@ -40,7 +40,7 @@ def decode_header(data: bytes, path: str) -> Header:
         raise Damaged(f"store {path}: its header is not a header: {error!r}") from error
 
 
-def check_batch(puts: Sequence[Put], log: Sequence[LogEntry], head: int) -> None:
+def check_batch(puts: Sequence[PlainPut], log: Sequence[LogEntry], head: int) -> None:
     """Raise Fault for a batch that no caller may ask for; ``head`` is the newest revision so far."""
     for table, key, _ in puts:
         if table not in _KNOWN:

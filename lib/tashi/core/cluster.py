@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import traceback
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from tashi.core import contact as agents
 from tashi.core import drain, images, jobs, query, verbs
@@ -59,7 +60,6 @@ __all__ = [
 ]
 
 PEOPLE = ("user", "operator", "admin")
-UNTOLD = ("meta", "request")  # tables whose changes are nobody's news
 _encode = msgspec.json.Encoder().encode
 
 
@@ -74,7 +74,7 @@ def found_of(value: bytes) -> Found:
     return Found(answered.hash, bytes(answered.ok), answered.revision)
 
 
-class Mark(NamedTuple):
+class Mark(msgspec.Struct, frozen=True, gc=False):
     undo: int
     revision: int
     spent: int
@@ -198,7 +198,7 @@ class Cluster:
             self._budgets.spend(turn)
             decision = self._close(turn, mark)
             repeated = self.resend.due(turn, self.epoch, self.contacts)
-            return decision._replace(effects=[*decision.effects, *repeated])
+            return replace(decision, effects=[*decision.effects, *repeated])
         except Exception:
             self._undo(mark)
             self._next_judgement = now.monotonic + self.settings.heartbeat_seconds
@@ -216,9 +216,9 @@ class Cluster:
             return who
         ids = self.state.names["user"].get(who.name)
         if ids is None:
-            return who if who.role in ("admin", "user") else who._replace(role="user")
+            return who if who.role in ("admin", "user") else replace(who, role="user")
         own = self.state.users[ids[0]].role
-        return who if RANK[own] >= RANK[who.role] else who._replace(role=own)
+        return who if RANK[own] >= RANK[who.role] else replace(who, role=own)
 
     def _answer(self, turn: Turn, raw: Request, found: Found | None, mark: Mark) -> Decision:
         verb = verbs.VERBS.get(raw.verb)
@@ -239,7 +239,7 @@ class Cluster:
         accepted = verb.act(turn, body)
         if getattr(body, "dry_run", False):
             self._undo(mark)
-            accepted = msgspec.structs.replace(accepted, job="")  # there is no such operation: nothing to wait for
+            accepted = replace(accepted, job="")  # there is no such operation: nothing to wait for
             return Decision(reply=Reply(raw.id, msgspec.Raw(_encode(accepted)), revision=mark.revision))
         return self._accept(turn, raw, digest, accepted, mark)
 
@@ -356,13 +356,10 @@ class Cluster:
         keys = touched
         if turn.mentions:
             keys = touched | {("vm", vm): None for vm in turn.mentions if ("vm", vm) not in touched}
-        told = set()
-        for table, key in keys:
-            if table == "vm" and key in self.state.vms:
-                told.add(self.state.vms[key].job)
+        told = {self.state.vms[key].job for table, key in keys if table == "vm" and key in self.state.vms}
         entries = []
         for (table, key), before in keys.items():
-            if table in UNTOLD or (table == "job" and (key not in self.state.jobs or (before is None and key in told))):
+            if table == "job" and (key not in self.state.jobs or (before is None and key in told)):
                 continue
             entry = entry_of(turn, table, key, before, self.revision + 1)
             if entry is not None:
@@ -385,7 +382,7 @@ def _decode(raw: Request) -> Any:
 
 def _unsecret(accepted: Accepted) -> Accepted:
     """What is kept of an answer: not the token in it, which is told once and never again."""
-    return msgspec.structs.replace(accepted, extra={}, note="the enrolment document was given once")
+    return replace(accepted, extra={}, note="the enrolment document was given once")
 
 
 def problem(request_id: str, error: TashiError, revision: int = 0) -> Reply:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tashi.core.placement import check_possible, place_or_wait
+from tashi.core.placement import check_disk, place_or_wait
 from tashi.core.turn import Turn
 from tashi.model.image import Image
 from tashi.model.name import check_name
@@ -24,7 +24,7 @@ def create(turn: Turn, body: VmCreate) -> Accepted:
         if network not in turn.settings.networks:
             raise NotFound(f"{network}: no such network", f"there is: {', '.join(turn.settings.networks)}")
     pin = turn.find("host", body.host).id if body.host is not None else ""
-    check_possible(turn, names[0], body.cores, body.memory_bytes, disk_bytes, len(names))
+    check_disk(turn, names[0], disk_bytes, len(names))
     parent = ""
     if body.count is not None:
         parent = turn.begin("vm.create", "vm", "", body.name, phase="starting", children=len(names)).id

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import Struct
 
 from tashi.core.turn import KIND_OF_LETTER, Turn
 from tashi.model.host import Host
@@ -27,7 +28,7 @@ class Found(NamedTuple):
     revision: int
 
 
-class Entry(NamedTuple):
+class Entry(Struct, frozen=True, gc=False):
     """One line of the change log. ``ids`` are what readers may be waiting for; an empty ``owner`` is for all to see."""
 
     revision: int
@@ -57,7 +58,7 @@ class Park(NamedTuple):
     owner: str
 
 
-class Decision(NamedTuple):
+class Decision(Struct, frozen=True, gc=False):
     """``reply`` (with ``rows`` as a second frame) goes to who asked, ``back`` to the agent's connection that spoke,
 
     ``effects`` to the newest connection of the named hosts, all of it after the commit. ``wake``: ids whose waiting

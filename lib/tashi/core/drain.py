@@ -36,8 +36,12 @@ def drain(turn: Turn, body: Named) -> Accepted:
         placement={name: to for name, to in sorted(moving.items()) if to},
         done=not host.job,
         dry_run=body.dry_run,
-        extra={name: str(reason) for name, reason in ended.result.items()} if body.dry_run else {},
+        extra=_stays(turn, ended) if body.dry_run else {},
     )
+
+
+def _stays(turn: Turn, job: Job) -> dict[str, str]:
+    return {turn.state.vms[vm].name: str(reason) for vm, reason in job.result.items()}
 
 
 def _goes_to(turn: Turn, vm_id: str) -> str:
@@ -58,7 +62,7 @@ def advance(turn: Turn, job_id: str, at_once: int) -> None:
             continue
         if at_rest(vm) or vm.waiting:
             _detach(turn, vm)
-        elif vm.name not in job.result and not vm.job and job.open_children < at_once:
+        elif vm.id not in job.result and not vm.job and job.open_children < at_once:
             job = _move_away(turn, job, vm)
     _see_whether_over(turn, job, host)
 
@@ -72,10 +76,11 @@ def _detach(turn: Turn, vm: Vm) -> None:
 def _move_away(turn: Turn, job: Job, vm: Vm) -> Job:
     """Start one part; a refusal is noted under the VM's name. Returns the drain as it is now."""
     state, reason = state_of(vm, turn.host_unknown(vm.host))
+    if state in (VmState.STARTING, VmState.UNKNOWN):
+        turn.phase(job.id, "moving", f"waits for {vm.name}: {state}: {reason}".removesuffix(": "))
+        return turn.state.jobs[job.id]
     if state is not VmState.RUNNING:
-        if state is VmState.STARTING:
-            return job
-        return turn.put(replace(job, result=job.result | {vm.name: f"{state}: {reason}"}))  # type: ignore[no-any-return]
+        return turn.put(replace(job, result=job.result | {vm.id: f"{state}: {reason}"}))  # type: ignore[no-any-return]
     mark = turn.state.mark()
     by = Turn(turn.state, turn.settings, turn.now, Principal(job.by, "admin"), job.why)
     try:
@@ -83,7 +88,7 @@ def _move_away(turn: Turn, job: Job, vm: Vm) -> Job:
     except Refused as refusal:
         turn.state.rollback(mark)
         reason = refusal.text.partition(": ")[2]
-        return turn.put(replace(job, result=job.result | {vm.name: reason}))  # type: ignore[no-any-return]
+        return turn.put(replace(job, result=job.result | {vm.id: reason}))  # type: ignore[no-any-return]
     turn.started += by.started
     return turn.put(  # type: ignore[no-any-return]
         replace(job, children=job.children + 1, open_children=job.open_children + 1)
@@ -94,7 +99,7 @@ def part_ended(turn: Turn, part: Job) -> None:
     """A migration of a drain is over; one that failed is not tried again."""
     job = turn.state.jobs.get(part.parent)
     if job is not None and part.state is not JobState.DONE:
-        turn.put(replace(job, result=job.result | {part.name: part.reason or part.state.value}))
+        turn.put(replace(job, result=job.result | {part.target: part.reason or part.state.value}))
     advance(turn, part.parent, turn.settings.moves_per_host)
 
 
@@ -106,6 +111,6 @@ def _see_whether_over(turn: Turn, job: Job, host: Host) -> None:
     if not here:
         turn.put(replace(turn.state.hosts[host.id], state=HostState.DRAINED))
         turn.end(job.id, JobState.DONE)
-    elif all(vm.name in job.result for vm in here):
-        told = "; ".join(f"{vm.name}: {job.result[vm.name]}" for vm in here)
+    elif all(vm.id in job.result for vm in here):
+        told = "; ".join(f"{vm.name}: {job.result[vm.id]}" for vm in here)
         turn.end(job.id, JobState.FAILED, f"still on {host.name}: {told}"[:2000])

@@ -64,7 +64,7 @@ def enroll(turn: Turn, body: Enroll) -> Accepted:
     if not found or not found[0].token or found[0].token != _digest(body.token):
         raise wrong
     host = found[0]
-    turn.who = turn.who._replace(name=f"agent@{host.name}")
+    turn.who = replace(turn.who, name=f"agent@{host.name}")
     if turn.now.wall > host.token_until_wall:
         raise wrong
     if body.key in turn.state.host_of_key or body.key in turn.state.user_of_key:

@@ -87,8 +87,13 @@ CANCELS = {
 }
 
 
+OWING = ("checking", "button", "abort")  # phases in which an agent owes us a one-shot
+
+
 def shot_owed(turn: Turn, job: Job) -> tuple[str, Shot] | None:
     """(host, one-shot) that this operation waits for an agent to do, or None."""
+    if job.phase not in OWING:
+        return None
     left = turn.budget_left(job)
     if job.kind == "image" and job.phase == "checking":
         image = turn.state.images.get(job.target)

@@ -39,6 +39,7 @@ def _no_room(turn: Turn, name: str, cores: int, memory_bytes: int, exclude: froz
     if _never_fits(turn, cores, memory_bytes):
         return Refused(Code.IMPOSSIBLE, f"{name}: no host could ever hold {wish}", "thost-list shows what hosts have")
     reasons = index.explain(cores, memory_bytes, exclude, pin)
+    reasons = {host: reason for host, reason in reasons.items() if host not in exclude or host == pin}
     if pin is not None:
         hint = f"thost-list {turn.host_name(pin)} shows its state"
         return Refused(Code.NO_ROOM, f"{name}: {turn.host_name(pin)}: {reasons.get(pin, 'it is not usable')}", hint)
@@ -59,15 +60,9 @@ def _never_fits(turn: Turn, cores: int, memory_bytes: int) -> bool:
     return not any(host.key and host.facts is None for host in turn.state.hosts.values())
 
 
-def check_possible(turn: Turn, name: str, cores: int, memory_bytes: int, disk_bytes: int, count: int) -> None:
-    """Refuse what no host could ever hold (never held), and disk that the pool does not have."""
+def check_disk(turn: Turn, name: str, disk_bytes: int, count: int) -> None:
+    """Refuse disk that the pool does not have."""
     state = turn.state
-    if state.hosts and _never_fits(turn, cores, memory_bytes):
-        raise Refused(
-            Code.IMPOSSIBLE,
-            f"{name}: no host could ever hold {_wish(cores, memory_bytes)}",
-            "thost-list shows what hosts have",
-        )
     if not state.pool.ever_fits(disk_bytes):
         raise Refused(
             Code.IMPOSSIBLE,

@@ -39,8 +39,13 @@ class Resend:
         self, turn: Turn, touched: dict[tuple[str, str], Any], epoch: int, contacts: dict[str, Contact]
     ) -> list[tuple[str, ControllerMessage]]:
         """The orders that follow from what this turn changed."""
-        vms = {key: None for table, key in touched if table == "vm"}
-        jobs = {key: None for table, key in touched if table == "job"}
+        vms: dict[str, None] = {}
+        jobs: dict[str, None] = {}
+        for table, key in touched:
+            if table == "vm":
+                vms[key] = None
+            elif table == "job":
+                jobs[key] = None
         if self._back:
             for host in sorted(self._back):
                 vms |= dict.fromkeys(sorted(turn.state.vms_of_host.get(host, ())))

@@ -24,6 +24,7 @@ Record = Vm | Host | Image | User | Job
 TYPES: dict[str, type[Any]] = {"vm": Vm, "host": Host, "image": Image, "user": User, "job": Job}
 NAMED = ("vm", "host", "image", "user")
 UNINDEXED = ("meta", "done", "request")
+UNTOLD = ("meta", "request")  # tables whose changes are nobody's news
 DONE_KEPT = 1000  # ended operations that stay in memory for tjob-list
 _DECODERS = {table: msgspec.json.Decoder(kind) for table, kind in (TYPES | {"done": Job}).items()}
 _encode = msgspec.json.Encoder().encode
@@ -112,16 +113,17 @@ class State:
             del self.done[next(iter(self.done))]
 
     def touched(self, mark: int) -> dict[tuple[str, str], Any]:
-        """(table, key) -> record before, for everything changed since ``mark``, in order of first change."""
+        """(table, key) -> record before, for all news since ``mark``, in order of first change."""
         first: dict[tuple[str, str], Any] = {}
         for table, key, old in self._undo[mark:]:
-            first.setdefault((table, key), old)
+            if table not in UNTOLD:
+                first.setdefault((table, key), old)
         return first
 
     def puts_since(self, mark: int) -> list[tuple[str, str, bytes | None]]:
         """The newest value of each key changed since ``mark``, encoded; None where it was removed."""
         puts: list[tuple[str, str, bytes | None]] = []
-        for table, key in dict.fromkeys((table, key) for table, key, _ in self._undo[mark:]):
+        for table, key in dict.fromkeys([change[:2] for change in self._undo[mark:]]):
             record = self.tables[table].get(key)
             puts.append((table, key, None if record is None else _encode(record)))
         return puts

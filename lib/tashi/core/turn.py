@@ -6,8 +6,9 @@ and say by `send` what an agent should hear. Operations begin and end here too, 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from tashi.core.settings import Settings
@@ -21,7 +22,7 @@ from tashi.wire.errors import Code, NotFound, Refused
 from tashi.wire.messages import ControllerMessage
 
 
-class Principal(NamedTuple):
+class Principal(Struct, frozen=True, gc=False):
     """Who asks. ``role`` is the most that the socket allows; an agent's ``host`` is its own host's id.
 
     ``owns``: it can open the store itself, so no record makes it less.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from msgspec import Struct
 
 
-class Now(NamedTuple):
+class Now(Struct, frozen=True, gc=False):
     """Decisions use ``monotonic`` (seconds from anywhere), stamps use ``wall`` (seconds since 1970)."""
 
     monotonic: float

@@ -14,7 +14,7 @@ class JobState(StrEnum):
     CANCELLED = "cancelled"
 
 
-class Job(Struct, frozen=True, omit_defaults=True):
+class Job(Struct, frozen=True, omit_defaults=True, gc=False):
     """``target`` is the id of the object that it is about; ``parent`` the operation that it is a part of.
 
     ``budget_seconds`` runs anew after a controller's start. ``request`` is the key of the request that made it.

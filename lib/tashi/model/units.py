@@ -72,4 +72,9 @@ def stamp(wall_seconds: float) -> str:
 
 @lru_cache(maxsize=16)  # everything that happens in one batch happens in a few of these
 def _stamp(milliseconds: int) -> str:
-    return f"{datetime.fromtimestamp(milliseconds // 1000, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03d}Z"
+    return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03d}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"

@@ -81,7 +81,7 @@ class Move(Struct, frozen=True, omit_defaults=True):
     destination_says: Evidence = Evidence.NONE
     cancelled: bool = False
     clearing: bool = False  # the destination was told to drop its paused copy
-    ask: int = 0  # raised when the source comes to its end: from then on only an answer to it proves that nothing is there
+    ask: int = 0  # raised when the source comes to its end; only an answer to it proves that nothing is there
     reason: str = ""
     total_seconds: float | None = None
     downtime_seconds: float | None = None
@@ -96,7 +96,7 @@ class Leftover(Struct, frozen=True, omit_defaults=True):
     claim: bool = False  # it may still use memory there
 
 
-class Vm(Struct, frozen=True, omit_defaults=True):
+class Vm(Struct, frozen=True, omit_defaults=True, gc=False):
     """``host`` is where its definition is and, while it may run, where its capacity is claimed."""
 
     id: str

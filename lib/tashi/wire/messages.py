@@ -6,6 +6,7 @@ Three conversations share one envelope, a JSON object in one frame:
 * an agent tells (`AgentMessage`: hello, beat, tell), and every `tell` is answered by an `acked`;
 * the controller orders (`ControllerMessage`: welcome, rows, shot), fenced by epoch and generation.
 
+None is ever part of a cycle, so the collector of garbage leaves them alone (gc=False).
 Decoding validates: an integer out of bounds, a wrong type or an unknown field is a bad request, and nothing happens.
 """
 
@@ -31,11 +32,11 @@ RequestId = Annotated[str, Meta(min_length=8, max_length=64, pattern=r"\A[A-Za-z
 Key = Annotated[str, Meta(min_length=40, max_length=40)]  # a CURVE public key, Z85
 
 
-class Strict(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Strict(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """What people send: a field we don't know is a mistake worth telling."""
 
 
-class Open(Struct, frozen=True, omit_defaults=True):
+class Open(Struct, frozen=True, omit_defaults=True, gc=False):
     """What programs of another version send: fields we don't know are ignored."""
 
 
@@ -73,8 +74,7 @@ class ListBody(Strict, frozen=True):
     """Rows of one noun. ``where`` are filters as typed (``key=value``...), ``names`` pick objects.
 
     ``fields`` as typed after -o. ``cursor`` is a former reply's. The answer's first frame is ListDone, its second the
-    rows, ready to print.
-    """
+    rows, ready to print."""
 
     noun: Literal["vm", "host", "image", "user", "job"]
     where: Annotated[list[Long], Meta(max_length=100)] = []
