@@ -45,8 +45,10 @@ def test_no_verdict_gives_the_guest_to_two(source: Evidence, destination: Eviden
         assert verdict is Verdict.ARRIVED
     if verdict is Verdict.STAYED and source is not Evidence.RUNNING:
         assert destination is Evidence.GONE, "a paused source is resumed only when nothing is at the destination"
-    if source in (Evidence.NONE, Evidence.MOVING) and destination is not Evidence.RUNNING:
+    if source in (Evidence.NONE, Evidence.MOVING) and destination not in (Evidence.RUNNING, Evidence.ENDED):
         assert verdict is Verdict.WAIT
+    if destination is Evidence.ENDED and source not in (Evidence.RUNNING, Evidence.ENDED):
+        assert verdict is Verdict.ENDED, "what it wrote there must not meet the source's old memory"
 
 
 def test_it_arrives_with_its_figures_and_leaves_nothing(world: World) -> None:
@@ -112,6 +114,7 @@ def test_paused_at_both_ends_the_destination_is_cleared_before_the_source_goes_o
     generation = world.vm("web")["generation"]
     source.guests[vm] = ("paused", generation - 1)
     world.host("h2").guests[vm] = ("paused", generation)
+    world.host("h2").incoming.add(vm)
     end_call(source, call, "unknown", "connection lost")
     world.run(10)
     assert vm not in world.host("h2").guests
@@ -164,6 +167,7 @@ def test_the_agent_restarted_in_mid_migration_follows_it(world: World) -> None:
 def test_destroy_in_mid_migration_ends_both_copies(world: World) -> None:
     job, vm, source, call = start_and_hold(world)
     world.host("h2").guests[vm] = ("paused", world.vm("web")["generation"])
+    world.host("h2").incoming.add(vm)
     destroy = world.ok("vm.destroy", name="web")
     end_call(source, call, "failed", "aborted")
     world.run(5)
@@ -236,6 +240,7 @@ def test_a_host_that_still_clears_a_copy_is_no_destination(world: World) -> None
     _, vm, source, call = start_and_hold(world)
     world.host("h2").holding.add("remove")
     world.host("h2").guests[vm] = ("paused", 2)
+    world.host("h2").incoming.add(vm)
     end_call(source, call, "failed", "no route")
     source.holding.clear()
     world.run(2)
@@ -301,3 +306,19 @@ def test_a_dry_drain_tells_of_every_vm_where_it_goes_or_why_it_stays(world: Worl
     assert len(answer.placement) == 2 and set(answer.placement.values()) == {"h2"}
     assert len(answer.extra) == 4 and all("no host has room" in reason for reason in answer.extra.values())
     assert world.rows("host", names=["h1"])[0]["state"] == "normal"
+
+
+def test_a_guest_that_ended_where_it_arrived_is_not_resumed_where_it_was(world: World) -> None:
+    job, vm, source, call = start_and_hold(world)
+    source.guests[vm] = ("paused", 1)
+    world.host("h2").guests[vm] = ("running", world.vm("web")["generation"])
+    world.host("h2").power_cut()
+    end_call(source, call, "unknown", "connection lost")
+    world.run(8)
+    assert alive(world, vm) == [] and world.vm("web")["state"] == "migrating"
+    world.host("h2").up = True
+    world.host("h2").start()
+    world.run(20)
+    assert alive(world, vm) == [] and vm not in source.guests
+    assert (world.vm("web")["state"], world.vm("web")["host"]) == ("stopped", "h2")
+    assert world.job(job)["state"] == "failed" and "just arrived" in world.job(job)["reason"]

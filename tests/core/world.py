@@ -32,6 +32,7 @@ class Hypervisor:
         self.guests: dict[str, tuple[str, int]] = {}
         self.incarnation = 0
         self.journal: list[dict[str, Any]] = list(journal)
+        self.incoming: set[str] = set()  # those whose paused copy never ran here
         self.queue: list[Any] = []
         self.failing: dict[str, str] = {}  # call -> text of its definite failure
         self.holding: set[str] = set()  # calls that do not come back for now
@@ -69,7 +70,12 @@ class Hypervisor:
 
     def seen(self, vm: str) -> dict[str, Any]:
         state, generation = self.guests.get(vm, ("absent", 0))
-        return {"vm": vm, "state": state, "generation": generation}
+        return {
+            "vm": vm,
+            "state": state,
+            "generation": generation,
+            "never_ran": state == "paused" and vm in self.incoming,
+        }
 
     def work(self) -> None:
         """Do everything that waits."""

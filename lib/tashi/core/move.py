@@ -28,19 +28,21 @@ class Verdict(StrEnum):
     ARRIVED = "arrived"  # the destination owns it
     STAYED = "stayed"  # the source owns it
     CLEAR = "clear"  # neither runs: the destination drops its copy first
-    ADOPT = "adopt"  # the source has nothing any more: the destination's paused copy is the guest
+    ENDED = "ended"  # it arrived and has ended there: its disk is newer than the source's memory
     LOST = "lost"  # nothing is left on either side
 
 
 NO_FIGURES = "the source is silent: no figures"
 N, M, R, P, G = Evidence.NONE, Evidence.MOVING, Evidence.RUNNING, Evidence.PAUSED, Evidence.GONE
+E = Evidence.ENDED
 VERDICTS: dict[tuple[Evidence, Evidence], Verdict] = {
     # (source, destination)
     **{(source, R): Verdict.ARRIVED for source in Evidence},
-    **{(R, destination): Verdict.STAYED for destination in (N, M, P, G)},
+    **{(source, E): Verdict.ENDED for source in (N, M, P, G)},
+    **{(R, destination): Verdict.STAYED for destination in (N, M, P, G, E)},
     (P, G): Verdict.STAYED,
     (P, P): Verdict.CLEAR,
-    (G, P): Verdict.ADOPT,
+    (G, P): Verdict.CLEAR,
     (G, G): Verdict.LOST,
 }
 
@@ -130,7 +132,7 @@ def evidence(turn: Turn, vm: Vm, host: str, seen: Seen, rebooted: bool, observed
             bytes=int(stats["bytes"]) if "bytes" in stats else move.bytes,
         )
     else:
-        says = _destination_says(seen, carried, move.ask)
+        says = _destination_says(seen, carried, vm.generation, move.ask)
         if says is not N:
             move = replace(move, destination_says=says)
     vm = turn.put(replace(vm, move=move))
@@ -147,11 +149,13 @@ def _source_says(seen: Seen, carried: bool, rebooted: bool) -> Evidence:
     return R if seen.state == "running" else P
 
 
-def _destination_says(seen: Seen, carried: bool, ask: int) -> Evidence:
-    if seen.state == "running":
-        return R
+def _destination_says(seen: Seen, carried: bool, generation: int, ask: int) -> Evidence:
+    if seen.state == "running" or (seen.state == "paused" and not seen.never_ran):
+        return R  # it has run here
     if seen.state == "paused":
         return P
+    if seen.state == "stopped" and seen.generation == generation:
+        return E  # a definition of this generation stays only where the guest has run
     # A report may be old: from an outbox, of a time before the copy came. Only the answer to our question is proof.
     return G if carried and ask and seen.answer == ask else N
 
@@ -168,11 +172,13 @@ def _decide(turn: Turn, vm: Vm, observed: Observed) -> None:
         case Verdict.CLEAR:
             if not move.clearing:
                 turn.put(replace(vm, move=replace(move, clearing=True)))
-        case Verdict.ADOPT:
-            left = vm.leftovers | {move.source: Leftover(vm.generation + 1, only_if="paused")}
-            vm = replace(vm, host=move.destination, generation=vm.generation + 1, move=None, leftovers=left)
-            turn.put(replace(vm, observed=observed if observed.host == vm.host else None))
-            turn.phase(vm.job, "confirm")
+        case Verdict.ENDED:
+            generation = vm.generation + 1
+            left = vm.leftovers | {move.source: Leftover(generation, only_if="paused", claim=True)}
+            reason = f"it ended on {turn.host_name(move.destination)} when it had just arrived"
+            vm = replace(vm, desired=Desired.STOPPED, generation=generation, move=None, leftovers=left)
+            turn.put(replace(vm, host=move.destination, observed=observed, reason=reason))
+            turn.end(vm.job, JobState.FAILED, reason)
         case Verdict.LOST:
             generation = vm.generation + 1
             left = vm.leftovers | {

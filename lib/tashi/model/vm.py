@@ -69,6 +69,7 @@ class Evidence(StrEnum):
     MOVING = "moving"  # the hypervisor is still at it
     RUNNING = "running"  # it runs here and no migration is under way
     PAUSED = "paused"  # it is here, not running, no migration under way
+    ENDED = "ended"  # it ran here under this move's generation, and does not any more
     GONE = "gone"  # nothing of it is here
 
 
