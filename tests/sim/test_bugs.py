@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count, islice
+
 import pytest
 
 from tashi.sim.faults import CLIMATES
@@ -15,8 +17,9 @@ SEEDS = 200
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.put.__name__)
 def test_a_bug_is_found(bug: Bug, monkeypatch: pytest.MonkeyPatch) -> None:
     bug.put(monkeypatch)
-    # Those seeds first in whose climate the bug's conditions are not rare.
-    seeds = sorted(range(SEEDS), key=lambda seed: seed % len(CLIMATES) not in bug.climates)
+    # Seeds of the climates in which the bug's conditions are not rare, where it says which they are.
+    ours = (seed for seed in count() if not bug.climates or seed % len(CLIMATES) in bug.climates)
+    seeds = list(islice(ours, SEEDS))
     found = next((result for result in map(run, seeds) if result.violation), None)
     assert found is not None, f"not found in {SEEDS} seeds"
     assert found.violation.startswith(bug.breaks), found.violation
