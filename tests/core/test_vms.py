@@ -353,3 +353,21 @@ def test_an_inventory_without_news_is_no_news(world: World) -> None:
     entries = len(world.log)
     world.run(200)
     assert len(world.log) == entries
+
+
+def test_stopped_is_not_believed_while_a_start_is_under_way(world: World) -> None:
+    host = world.host("h1")
+    host.holding.add("start")
+    create = world.ok("vm.create", name="web", image="tiny", cores=8, memory_bytes=GIB, host="h1")
+    world.ok("job.cancel", name=create.job)
+    vm = world.vm("web")["id"]
+    host.guests[vm] = ("stopped", 1)
+    world.run(70)
+    assert world.rows("host", names=["h1"])[0]["cores_used"] == 8, "the start may still come to its end"
+    assert world.refused("vm.start", name="web").code == "wrong-state"
+    host.holding.clear()
+    (call,) = host.held
+    host.happen(events.Called(call.id, "ok", host.do(call)))
+    world.run(3)
+    assert world.vm("web")["state"] == "stopped" and host.guests[vm][0] == "stopped"
+    assert world.rows("host", names=["h1"])[0]["cores_used"] == 0

@@ -49,7 +49,7 @@ def _cancel_start(turn: Turn, job: Job) -> Job:
                     desired=Desired.STOPPED,
                     waiting=Waiting.NO,
                     generation=vm.generation + 1,
-                    failure=reason,
+                    reason=reason,
                 )
             )
         turn.end(part.id, JobState.CANCELLED, reason)

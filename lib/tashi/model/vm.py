@@ -137,7 +137,12 @@ def at_rest(vm: Vm) -> bool:
     """Nothing of it runs or may run anywhere: wanted stopped, and proven so."""
     if vm.desired is not Desired.STOPPED or vm.move is not None:
         return False
-    return not vm.host or (vm.observed is not None and vm.observed.state in ("stopped", "absent"))
+    seen = vm.observed
+    if not vm.host or seen is None:
+        return not vm.host
+    # A start may still be under way there until the row after the last one that could run it is known to be done with.
+    over = seen.outcome in ("done", "failed") and seen.row_generation >= vm.generation - 1
+    return over and seen.state in ("stopped", "absent")
 
 
 def claims(vm: Vm) -> list[str]:
