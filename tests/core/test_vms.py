@@ -371,3 +371,20 @@ def test_stopped_is_not_believed_while_a_start_is_under_way(world: World) -> Non
     world.run(3)
     assert world.vm("web")["state"] == "stopped" and host.guests[vm][0] == "stopped"
     assert world.rows("host", names=["h1"])[0]["cores_used"] == 0
+
+
+def test_what_waits_can_be_cancelled(world: World) -> None:
+    for host in ("h1", "h2", "h3"):
+        world.create(f"full-{host}", cores=8, host=host)
+    asked = world.ok("vm.create", name="new", image="tiny", cores=1, memory_bytes=GIB, hold=True)
+    world.ok("job.cancel", name=asked.job)
+    assert world.missing("new"), "as if it had never been asked"
+    world.ok("vm.shutdown", name="full-h1")
+    world.create("other", cores=8, host="h1")
+    started = world.ok("vm.start", name="full-h1", hold=True)
+    assert world.vm("full-h1")["state"] == "held"
+    world.ok("job.cancel", name=started.job)
+    assert world.vm("full-h1")["state"] == "stopped"
+    world.ok("vm.create", name="gone", image="tiny", cores=1, memory_bytes=GIB, hold=True)
+    world.ok("vm.destroy", name="gone")
+    assert world.missing("gone")

@@ -14,8 +14,20 @@ from tashi.wire.errors import Code, Refused
 Table = Mapping[str, Mapping[str, str]]
 
 VM: Table = {
-    "pending": {"place": "starting", "hold": "held", "refuse": "failed", "destroy": "destroying"},
-    "held": {"place": "starting", "expire": "failed", "destroy": "destroying"},
+    "pending": {
+        "place": "starting",
+        "refuse": "failed",
+        "cancel": "stopped",
+        "withdraw": "gone",
+        "destroy": "destroying",
+    },
+    "held": {
+        "place": "starting",
+        "expire": "failed",
+        "cancel": "stopped",
+        "withdraw": "gone",
+        "destroy": "destroying",
+    },
     "starting": {
         "runs": "running",
         "fails": "failed",
