@@ -49,8 +49,8 @@ VM: Table = {
         "silence": "unknown",
         "destroy": "destroying",
     },
-    "stopped": {"start": "starting", "destroy": "destroying"},
-    "failed": {"start": "starting", "destroy": "destroying"},
+    "stopped": {"start": "starting", "hold": "held", "destroy": "destroying"},
+    "failed": {"start": "starting", "hold": "held", "destroy": "destroying"},
     "migrating": {
         "arrives": "running",
         "stays": "running",
