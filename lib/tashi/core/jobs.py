@@ -48,7 +48,7 @@ def _cancel_start(turn: Turn, job: Job) -> Job:
                     vm,
                     desired=Desired.STOPPED,
                     waiting=Waiting.NO,
-                    generation=vm.generation + 1,
+                    generation=vm.generation + (not vm.waiting),  # what waits was never ordered to run
                     reason=reason,
                 )
             )

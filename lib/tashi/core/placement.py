@@ -185,7 +185,6 @@ def _give_up(turn: Turn, group: list[Vm], refusal: Refused) -> bool:
                     vm,
                     waiting=Waiting.NO,
                     desired=Desired.STOPPED,
-                    generation=vm.generation + 1,
                     failure=why + reason,
                     reason="",
                 )

@@ -110,9 +110,9 @@ class Loop:
         self._run_timers()
 
     def close(self) -> None:
-        """Give back the signals and their pipe. Sources belong to those who watch them."""
+        """Let go of the signals and their pipe. Sources belong to those who watch them."""
         for number in self._signals:
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, signal.SIG_IGN)  # it ends already: being asked again must not cut that short
         if self._wakeup is not None:
             signal.set_wakeup_fd(-1)
             self.forget(self._wakeup[0])
