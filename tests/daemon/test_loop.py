@@ -92,7 +92,11 @@ def test_signals_are_dealt_with_in_the_loop() -> None:
     loop.run()
     assert got == ["usr1"] and time.monotonic() - began < 5
     loop.close()
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    try:
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, signal.SIG_DFL)
 
 
 def test_the_service_manager_hears_ready_alive_and_stopping(tmp_path: Path) -> None:
