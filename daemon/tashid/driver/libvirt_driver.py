@@ -106,15 +106,16 @@ class LibvirtDriver:
     def remove(self, vm: str, only_if: str, disks: list[str]) -> Seen:
         domain = self._find_still(vm)
         with ExitStack() as begun:
-            if domain is not None:
-                seen = self._see(domain)
-                if spares(only_if, seen):
-                    return seen
-                persistent = domain.is_persistent()
-                domain.destroy()
-                begun.enter_context(_begun())
-                if persistent:
-                    domain.undefine()
+            with suppress(Gone):  # since it was found: all the better
+                if domain is not None:
+                    seen = self._see(domain)
+                    if spares(only_if, seen):
+                        return seen
+                    persistent = domain.is_persistent()
+                    domain.destroy()
+                    begun.enter_context(_begun())
+                    if persistent:
+                        domain.undefine()
             for path in disks:
                 delete_disk(self._settings.pool, path)
         return Seen(vm, "absent")
