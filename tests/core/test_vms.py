@@ -388,3 +388,14 @@ def test_what_waits_can_be_cancelled(world: World) -> None:
     world.ok("vm.create", name="gone", image="tiny", cores=1, memory_bytes=GIB, hold=True)
     world.ok("vm.destroy", name="gone")
     assert world.missing("gone")
+
+
+def test_what_is_proven_to_rest_stays_stopped_while_its_order_is_carried_out(world: World) -> None:
+    vm = world.create("web", host="h1")["id"]
+    host = world.host("h1")
+    host.holding.add("stop")
+    host.ends(vm)
+    world.settle()
+    assert world.vm("web")["state"] == "stopped"
+    world.run(70)
+    assert world.vm("web")["state"] == "stopped", "an inventory while the stop is under way"

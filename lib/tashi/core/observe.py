@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from tashi.core import move
 from tashi.core.turn import Turn
 from tashi.model.job import JobState
-from tashi.model.vm import Desired, Observed, Vm
+from tashi.model.vm import Desired, Observed, Vm, at_rest
 from tashi.wire.messages import Seen
 
 STARTING = ("vm.create", "vm.start")
@@ -63,6 +63,9 @@ def _at_home(turn: Turn, vm: Vm, host: str, seen: Seen, order: Order) -> None:
     if before is not None and (before.incarnation, before.seq) >= (order.incarnation, order.seq):
         return
     observed = _observed(host, seen, order)
+    if before is not None and at_rest(vm) and seen.state in ("stopped", "absent") and not seen.outcome:
+        # It has been proven to rest; that the order to stop it is only begun does not take that back.
+        observed = replace(observed, row_generation=before.row_generation, outcome=before.outcome)
     if before is not None and replace(observed, incarnation=before.incarnation, seq=before.seq) == before:
         return  # it says what it said before: no news
     vm = turn.put(replace(vm, observed=observed))
