@@ -28,7 +28,7 @@ from tashi.agent.events import (
     Tick,
 )
 from tashi.agent.journal import Memory, Told, outcome_record
-from tashi.agent.plan import LOOK_SECONDS, call_of, obeyed, why_refused
+from tashi.agent.plan import LOOK_SECONDS, call_of, is_over, obeyed, why_refused
 from tashi.agent.progress import Progress
 from tashi.model.host import Facts
 from tashi.wire.messages import (
@@ -178,7 +178,7 @@ class Mind:
             self._look(row.vm)
         elif row.vm in self._busy:
             self._row_while_busy(row, again)
-        elif again and told is not None and told.outcome in ("done", "failed") and row.role != "absent":
+        elif again and told is not None and is_over(told, row, self._states.get(row.vm)):
             self._look(row.vm)
         elif again and row.role == "source":
             self._look(row.vm)  # its caller was lost: follow it, never start it twice

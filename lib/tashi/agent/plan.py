@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from tashi.agent.journal import Told
-from tashi.wire.messages import Row
+from tashi.wire.messages import Row, Seen
 
 START_SECONDS = 120.0
 STOP_SECONDS = 60.0
@@ -59,3 +59,12 @@ def obeyed(row: Row, state: str) -> bool:
             return True
         case "absent":
             return state == "absent" or bool(row.only_if)
+
+
+def is_over(told: Told, row: Row, seen: Seen | None) -> bool:
+    """Whether a row that comes again is not to be carried out again. What is still there is removed until it is gone,
+    and a paused guest that could not be resumed is resumed until it runs: nobody else can."""
+    if row.role == "absent" or told.outcome not in ("done", "failed"):
+        return False
+    paused = seen is not None and seen.state == "paused"
+    return not (row.role == "run" and told.outcome == "failed" and paused)
