@@ -127,7 +127,7 @@ def test_every_host_says_why_not() -> None:
         "h-1": "needs 4 cores, 1 free; needs 2G of memory, 1G free",
         "h-2": "draining",
         "h-3": "unknown: silent for 7 s",
-        "h-4": "it is there already",
+        "h-4": "it is there, or not cleared away yet",
         "h-5": "its capacity is not known yet",
     }
     assert index.explain(4, GIB, pin="h-2") == {

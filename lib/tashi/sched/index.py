@@ -188,7 +188,7 @@ class Index:
         if pin is not None and room.host != pin:
             return "not the host asked for"
         if room.host in exclude:
-            return "it is there already"
+            return "it is there, or not cleared away yet"
         if not room.eligible:
             return room.why
         reasons = []
