@@ -75,7 +75,10 @@ def check_disk(turn: Turn, name: str, disk_bytes: int, count: int) -> None:
 
 def place(turn: Turn, vm: Vm) -> Vm:
     """Give a VM its host. What an earlier host still has of it is told to go, its disk stays."""
-    host = choose(turn, vm.name, vm.cores, vm.memory_bytes, vm.pin or None)
+    if vm.pin in vm.leftovers:
+        raise Refused(Code.LOCKED, f"{vm.name}: {turn.host_name(vm.pin)} is still clearing what it had of it", "try again")
+    # What is left on a host may be a guest paused in its past: it must be gone before this VM runs there again.
+    host = choose(turn, vm.name, vm.cores, vm.memory_bytes, vm.pin or None, frozenset(vm.leftovers))
     left = vm.leftovers
     if vm.host and vm.host != host:
         left = left | {vm.host: Leftover(vm.generation)}
@@ -86,7 +89,7 @@ def place(turn: Turn, vm: Vm) -> Vm:
         host=host,
         disk_made=bool(vm.disk),
         waiting=Waiting.NO,
-        leftovers={at: what for at, what in left.items() if at != host},
+        leftovers=left,
         observed=vm.observed if vm.host == host else None,
         reason="",
         hold_until_wall=0.0,
