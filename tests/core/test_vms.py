@@ -205,13 +205,16 @@ def test_requests_in_the_grace_after_a_start_wait_for_hosts() -> None:
     world.settle()
     world.ok("image.add", name="tiny", path="t.raw", format="raw")
     world.host("h1").up = False
-    world.cluster.state.set_reachable("h-1", "its agent has not reported yet")
+    world.cluster.loaded(world.now(), 3, world.cluster.revision)
     world.ok("vm.create", name="early", image="tiny", cores=1, memory_bytes=GIB)
     assert world.vm("early")["state"] == "pending"
     world.host("h1").up = True
     world.host("h1").happen(events.Connected())
     world.run(1)
     assert world.vm("early")["state"] == "running"
+    world.ok("vm.create", name="big", image="tiny", cores=7, memory_bytes=GIB)
+    late = world.refused("vm.create", name="late", image="tiny", cores=7, memory_bytes=GIB)
+    assert late.code == "no-room", "every host has reported: there is nothing to wait for"
 
 
 def test_the_same_request_id_twice_has_one_effect(world: World) -> None:

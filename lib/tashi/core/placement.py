@@ -110,7 +110,7 @@ def place_or_wait(turn: Turn, vms: list[Vm], hold: bool, hold_seconds: float | N
     except Refused as refused:
         turn.state.rollback(mark)
         refusal = refused if not fit else _some_fit(vms[fit].name, fit, len(vms), refused)
-        starting_up = turn.now.monotonic < turn.state.grace_until
+        starting_up = turn.state.gathering(turn.now.monotonic)
         if refusal.code is not Code.NO_ROOM or not (hold or starting_up):
             raise Refused(refusal.code, refusal.text, refusal.hint or "--hold waits for room") from None
         until = turn.now.wall + hold_seconds if hold and hold_seconds is not None else 0.0
@@ -177,7 +177,7 @@ def _give_up(turn: Turn, group: list[Vm], refusal: Refused) -> bool:
     impossible = refusal.code is Code.IMPOSSIBLE
     ended = False
     for vm in group:
-        over = vm.waiting is Waiting.PENDING and turn.now.monotonic >= turn.state.grace_until
+        over = vm.waiting is Waiting.PENDING and not turn.state.gathering(turn.now.monotonic)
         over = over or bool(vm.hold_until_wall and turn.now.wall >= vm.hold_until_wall)
         if over or impossible:
             reason = refusal.text.partition(": ")[2][:400]

@@ -68,7 +68,7 @@ def _status(turn: Turn, cluster: Cluster) -> dict[str, Any]:
         "waiting": sum(1 for vm in state.waiting if turn.visible("vm", state.vms[vm])),
         "pool_bytes": state.pool.capacity_bytes,
         "pool_used_bytes": state.pool.used_bytes,
-        "grace": turn.now.monotonic < state.grace_until,
+        "grace": state.gathering(turn.now.monotonic),
         "you": turn.who.name,
         "role": turn.who.role,
     }

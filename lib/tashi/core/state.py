@@ -74,8 +74,15 @@ class State:
         self.unknown_hosts: dict[str, str] = {}  # host id -> why what runs there is not known now; not stored
         self.progress: dict[str, MoveProgress] = {}  # vm -> how far its migration is; never stored
         self.deadlines: dict[str, float] = {}  # operation id -> monotonic end of its budget
-        self.grace_until = 0.0  # monotonic: until then hosts are still reporting in
+        self.grace_until = 0.0  # monotonic: until then hosts may still be reporting in
         self._undo: list[tuple[str, str, Any]] = []
+
+    def gathering(self, monotonic: float) -> bool:
+        """Whether hosts are still reporting in after a start: until then nobody is refused for want of room."""
+        if monotonic >= self.grace_until:
+            return False
+        enrolled = [host.id for host in self.hosts.values() if host.key]
+        return not enrolled or any(host in self.unknown_hosts for host in enrolled)
 
     # -- changing ---------------------------------------------------------------------------------------------------
     def put(self, table: str, key: str, new: Any) -> None:
