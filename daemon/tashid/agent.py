@@ -36,8 +36,8 @@ from tashi.run.loop import Loop, Timer
 from tashi.run.notify import Notifier
 from tashi.run.outbox import Outbox
 from tashi.run.workers import Outcome, Pool
+from tashi.wire.agents import AgentMessage, Beat, ControllerMessage, Rejected
 from tashi.wire.errors import Unavailable
-from tashi.wire.messages import AgentMessage, Beat, ControllerMessage, Rejected
 from tashid import start
 from tashid.driver.settings import DriverSettings, dump_settings
 from tashid.enroll import Enrolled, enroll, enrolled

@@ -23,8 +23,9 @@ from tashi.core.cluster import Principal as Principal
 from tashi.core.decision import Entry
 from tashi.core.verbs import VERBS
 from tashi.run.log import Log
+from tashi.wire.agents import AgentMessage, ControllerMessage, Rows
 from tashi.wire.errors import Code, Refused, TashiError, Unavailable
-from tashi.wire.messages import AgentMessage, ControllerMessage, Reply, Request, Rows
+from tashi.wire.messages import Reply, Request
 from tashid.principal import Directory, Peer
 from tashid.rate import Rate
 from tashid.store.interface import Full, LogEntry, Store

@@ -19,18 +19,17 @@ import zmq
 
 from tashi.model.host import Facts
 from tashi.run.keys import KeyPair, new_pair
-from tashi.wire.messages import (
+from tashi.wire.agents import (
     Beat,
     ControllerMessage,
-    Enroll,
     Hello,
     Inventory,
-    Request,
     Shot,
     ShotDone,
     Tell,
     Welcome,
 )
+from tashi.wire.messages import Enroll, Request
 from tashid.enroll import Answer
 from tashid.link import connect, dealer
 

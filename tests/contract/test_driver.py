@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from tashi.model.guest import Disk, Nic
-from tashi.wire.messages import Seen
+from tashi.wire.agents import Seen
 from tashid.driver.interface import Capability
 from tests.contract.driver_rigs import MIB, FakeFolderRig, FakeRig, QemuRig, Rig, TestHypervisorRig, refused
 

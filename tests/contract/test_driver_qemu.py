@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from tashi.wire.messages import Seen
+from tashi.wire.agents import Seen
 from tashid.driver.libvirt import Unclear
 from tests.contract.driver_rigs import QemuRig, refused
 from tests.contract.private_libvirtd import enter

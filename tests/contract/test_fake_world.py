@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from tashi.model.guest import Guest
-from tashi.wire.messages import Seen
+from tashi.wire.agents import Seen
 from tashid.driver.calls import SHAPES
 from tashid.driver.fake import FakeDriver, Fault, Killed, World
 from tashid.driver.interface import DriverError

@@ -8,7 +8,18 @@ from tashi.agent import events
 from tashi.agent.mind import Mind
 from tashi.model.guest import Guest
 from tashi.model.host import Facts
-from tashi.wire.messages import Acked, Beat, Hello, Inventory, Pulse, Row, Rows, Shot, Tell, Welcome
+from tashi.wire.agents import (
+    Acked,
+    Beat,
+    Hello,
+    Inventory,
+    Pulse,
+    Row,
+    Rows,
+    Shot,
+    Tell,
+    Welcome,
+)
 
 NOW = events.Now(100.0, 1e9)
 GUEST = Guest("v-1", "web", 1, 2**28)

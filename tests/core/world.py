@@ -17,7 +17,8 @@ from tashi.core import life
 from tashi.core.cluster import Cluster, Decision, Now, Principal
 from tashi.core.settings import Settings
 from tashi.model.host import Facts
-from tashi.wire.messages import Accepted, Beat, ListDone, Problem, Request
+from tashi.wire.agents import Beat
+from tashi.wire.messages import Accepted, ListDone, Problem, Request
 
 ROOT = Principal("root", "admin")
 SECRET = b"x" * 32

@@ -214,7 +214,12 @@ def test_what_a_setting_may_be_is_written() -> None:
 
 # -- interfaces --------------------------------------------------------------------------------------------------------
 def test_every_message_is_written_about() -> None:
-    own = [each for each in vars(messages).values() if getattr(each, "__module__", "") == messages.__name__]
+    own = [
+        each
+        for module in (messages, agents)
+        for each in vars(module).values()
+        if getattr(each, "__module__", "") == module.__name__
+    ]
     structs = [each for each in own if isinstance(each, type) and issubclass(each, msgspec.Struct)]
     names = [each.__name__ for each in structs if each not in (messages.Strict, messages.Open)]
     assert len(names) > 30

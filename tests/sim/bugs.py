@@ -16,7 +16,7 @@ from tashi.agent import journal, mind
 from tashi.core import cluster, contact, move, observe, state
 from tashi.model.vm import Desired, Evidence, claims
 from tashi.sched.index import Index
-from tashi.wire.messages import Rows, Shot
+from tashi.wire.agents import Rows, Shot
 from tashid.shell import Shell
 
 

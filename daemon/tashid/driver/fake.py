@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from tashi.model.guest import Guest
 from tashi.model.host import Facts
-from tashi.wire.messages import GuestState, Seen
+from tashi.wire.agents import GuestState, Seen
 from tashid.driver import calls, image_header
 from tashid.driver.calls import read_args
 from tashid.driver.fake_world import Clock, FakeGuest, Fault, RealClock, World

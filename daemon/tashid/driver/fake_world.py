@@ -21,7 +21,7 @@ from typing import Literal, Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tashi.wire.messages import GuestState
+from tashi.wire.agents import GuestState
 from tashid.driver.fake_shelf import FolderShelf, MemoryShelf, Shelf
 from tashid.driver.interface import DriverError
 

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 from tashi.model.guest import Guest
 from tashi.model.host import Facts
-from tashi.wire.messages import Seen
+from tashi.wire.agents import Seen
 
 
 class Capability(StrEnum):

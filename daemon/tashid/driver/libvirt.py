@@ -14,7 +14,7 @@ from typing import Any
 
 import libvirt
 
-from tashi.wire.messages import GuestState
+from tashi.wire.agents import GuestState
 from tashid.driver.interface import DriverError
 
 KEEPALIVE_SECONDS, KEEPALIVE_COUNT = 2, 3

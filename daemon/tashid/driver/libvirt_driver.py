@@ -15,7 +15,7 @@ from functools import partial
 
 from tashi.model.guest import Guest
 from tashi.model.host import Facts
-from tashi.wire.messages import GuestState, Seen
+from tashi.wire.agents import GuestState, Seen
 from tashid.driver import accelerator, image_header
 from tashid.driver.disks import delete_disk, make_disk
 from tashid.driver.domain_xml import (

@@ -11,7 +11,14 @@ import msgspec
 
 from tashi.agent.events import Call, Identity, Steps
 from tashi.agent.journal import Memory
-from tashi.wire.messages import AgentMessage, Inventory, Row, Seen, ShotDone, Tell
+from tashi.wire.agents import (
+    AgentMessage,
+    Inventory,
+    Row,
+    Seen,
+    ShotDone,
+    Tell,
+)
 
 
 class Doing(NamedTuple):

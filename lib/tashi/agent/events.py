@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from tashi.model.clock import Now as Now
-from tashi.wire.messages import AgentMessage, ControllerMessage
+from tashi.wire.agents import AgentMessage, ControllerMessage
 
 
 class Identity(NamedTuple):

@@ -31,7 +31,7 @@ from tashi.agent.journal import Memory, Told, outcome_record
 from tashi.agent.plan import LOOK_SECONDS, call_of, is_over, obeyed, why_refused
 from tashi.agent.progress import Progress
 from tashi.model.host import Facts
-from tashi.wire.messages import (
+from tashi.wire.agents import (
     Acked,
     Beat,
     ControllerMessage,

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from tashi.agent.journal import Told
-from tashi.wire.messages import Row, Seen
+from tashi.wire.agents import Row, Seen
 
 START_SECONDS = 120.0
 STOP_SECONDS = 60.0

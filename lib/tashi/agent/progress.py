@@ -5,7 +5,7 @@ from __future__ import annotations
 from tashi.agent.desk import Desk, Doing
 from tashi.agent.events import Called
 from tashi.agent.plan import LOOK_SECONDS
-from tashi.wire.messages import MoveProgress
+from tashi.wire.agents import MoveProgress
 
 
 class Progress:

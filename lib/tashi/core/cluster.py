@@ -28,21 +28,17 @@ from tashi.core.turn import CONTROLLER, RANK, Principal, Turn, done_key
 from tashi.model.clock import Now
 from tashi.model.host import Host
 from tashi.model.user import User
-from tashi.wire.errors import Code, Refused, TashiError, retry_helps
-from tashi.wire.messages import (
-    Accepted,
+from tashi.wire.agents import (
     AgentMessage,
     Beat,
-    ChangesBody,
     ControllerMessage,
     Hello,
     Inventory,
-    Problem,
     Rejected,
-    Reply,
-    Request,
     Tell,
 )
+from tashi.wire.errors import Code, Refused, TashiError, retry_helps
+from tashi.wire.messages import Accepted, ChangesBody, Problem, Reply, Request
 
 __all__ = [
     "Cluster",

@@ -15,8 +15,7 @@ from tashi.core.observe import Order, observe
 from tashi.core.turn import Turn
 from tashi.model.host import Facts, Health, Host
 from tashi.model.units import stamp
-from tashi.wire.messages import (
-    PROTOCOL,
+from tashi.wire.agents import (
     Acked,
     Beat,
     ControllerMessage,
@@ -27,6 +26,7 @@ from tashi.wire.messages import (
     Tell,
     Welcome,
 )
+from tashi.wire.messages import PROTOCOL
 
 DISK_STEP = 2**30  # a host's used disk is stored anew when it moved by so much
 

@@ -12,7 +12,8 @@ from tashi.core.turn import KIND_OF_LETTER, Turn
 from tashi.model.host import Host
 from tashi.model.job import Job
 from tashi.model.vm import Vm, state_of
-from tashi.wire.messages import Change, ControllerMessage, Reply
+from tashi.wire.agents import ControllerMessage
+from tashi.wire.messages import Change, Reply
 
 _encode = msgspec.json.Encoder().encode
 

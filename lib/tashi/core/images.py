@@ -8,8 +8,9 @@ from tashi.core.turn import RANK, Turn
 from tashi.model.image import Image
 from tashi.model.job import Job, JobState
 from tashi.model.name import check_name
+from tashi.wire.agents import ShotDone
 from tashi.wire.errors import Code, Refused
-from tashi.wire.messages import Accepted, ImageAdd, Named, ShotDone
+from tashi.wire.messages import Accepted, ImageAdd, Named
 
 
 def add(turn: Turn, body: ImageAdd) -> Accepted:

@@ -9,8 +9,9 @@ from tashi.core.observe import gone
 from tashi.core.turn import Turn
 from tashi.model.job import Job, JobState
 from tashi.model.vm import Desired, Vm, Waiting
+from tashi.wire.agents import Shot, ShotDone
 from tashi.wire.errors import Code, Refused
-from tashi.wire.messages import Accepted, Named, Shot, ShotDone
+from tashi.wire.messages import Accepted, Named
 
 
 def cancel(turn: Turn, body: Named) -> Accepted:

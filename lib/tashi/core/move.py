@@ -19,8 +19,9 @@ from tashi.core.turn import Turn
 from tashi.model.host import Host
 from tashi.model.job import Job, JobState
 from tashi.model.vm import Desired, Evidence, Leftover, Move, Observed, Vm, VmState, state_of
+from tashi.wire.agents import Seen
 from tashi.wire.errors import Code, Refused
-from tashi.wire.messages import Accepted, Seen, VmMigrate
+from tashi.wire.messages import Accepted, VmMigrate
 
 
 class Verdict(StrEnum):

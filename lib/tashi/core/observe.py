@@ -14,7 +14,7 @@ from tashi.core import move
 from tashi.core.turn import Turn
 from tashi.model.job import JobState
 from tashi.model.vm import Desired, Observed, Vm, at_rest
-from tashi.wire.messages import Seen
+from tashi.wire.agents import Seen
 
 STARTING = ("vm.create", "vm.start")
 

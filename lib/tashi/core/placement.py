@@ -76,7 +76,9 @@ def check_disk(turn: Turn, name: str, disk_bytes: int, count: int) -> None:
 def place(turn: Turn, vm: Vm) -> Vm:
     """Give a VM its host. What an earlier host still has of it is told to go, its disk stays."""
     if vm.pin in vm.leftovers:
-        raise Refused(Code.LOCKED, f"{vm.name}: {turn.host_name(vm.pin)} is still clearing what it had of it", "try again")
+        raise Refused(
+            Code.LOCKED, f"{vm.name}: {turn.host_name(vm.pin)} is still clearing what it had of it", "try again"
+        )
     # What is left on a host may be a guest paused in its past: it must be gone before this VM runs there again.
     host = choose(turn, vm.name, vm.cores, vm.memory_bytes, vm.pin or None, frozenset(vm.leftovers))
     left = vm.leftovers

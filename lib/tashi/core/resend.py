@@ -13,7 +13,7 @@ from tashi.core.jobs import shot_owed
 from tashi.core.rows import unsettled
 from tashi.core.settings import Settings
 from tashi.core.turn import Turn
-from tashi.wire.messages import ControllerMessage, Row, Rows, Shot
+from tashi.wire.agents import ControllerMessage, Row, Rows, Shot
 
 FIRST_DELAY_SECONDS = 1.0
 

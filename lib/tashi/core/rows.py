@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from tashi.core.state import State
 from tashi.model.guest import Disk, Guest, Nic
 from tashi.model.vm import Desired, Vm, settled
-from tashi.wire.messages import OnlyIf, Row
+from tashi.wire.agents import OnlyIf, Row
 
 
 def guest_of(state: State, vm: Vm) -> Guest:

@@ -18,7 +18,7 @@ from tashi.model.user import User
 from tashi.model.vm import Vm, claims, hosts_of
 from tashi.sched.index import Index
 from tashi.sched.pool import Pool
-from tashi.wire.messages import MoveProgress
+from tashi.wire.agents import MoveProgress
 
 Record = Vm | Host | Image | User | Job
 TYPES: dict[str, type[Any]] = {"vm": Vm, "host": Host, "image": Image, "user": User, "job": Job}

@@ -18,8 +18,8 @@ from tashi.model.job import Job, JobState
 from tashi.model.name import ID_LETTER, kind_of_id, make_id
 from tashi.model.units import stamp
 from tashi.model.vm import Vm
+from tashi.wire.agents import ControllerMessage
 from tashi.wire.errors import Code, NotFound, Refused
-from tashi.wire.messages import ControllerMessage
 
 
 class Principal(Struct, frozen=True, gc=False):

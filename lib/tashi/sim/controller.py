@@ -20,8 +20,8 @@ from tashi.model.clock import Now
 from tashi.sim import words
 from tashi.sim.invariants import Invariants
 from tashi.sim.world import Haste, Timer, Violation, World
+from tashi.wire.agents import AgentMessage, ControllerMessage
 from tashi.wire.errors import Unavailable
-from tashi.wire.messages import AgentMessage, ControllerMessage
 
 RESTART_SECONDS = 1.0  # as a supervisor waits
 BATCH_SECONDS = 0.001  # what arrives so close together is one batch

@@ -19,7 +19,7 @@ from tashi.sim.domain import BOOT, CUT_POWER, GIB, QUICK, SHUTDOWN, Definite, Do
 from tashi.sim.migration import migrate
 from tashi.sim.network import Network
 from tashi.sim.world import Violation, World
-from tashi.wire.messages import Seen
+from tashi.wire.agents import Seen
 
 
 @dataclass

@@ -21,7 +21,7 @@ from tashi.model.name import kind_of_id
 from tashi.sim.history import History
 from tashi.sim.hypervisor import Site
 from tashi.sim.world import Violation
-from tashi.wire.messages import ControllerMessage, Row, Rows, Shot
+from tashi.wire.agents import ControllerMessage, Row, Rows, Shot
 
 Tables = dict[str, dict[str, bytes]]
 

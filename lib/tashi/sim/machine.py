@@ -16,7 +16,7 @@ from tashi.sim.hypervisor import Hypervisor
 from tashi.sim.invariants import Invariants
 from tashi.sim.network import Network
 from tashi.sim.world import Haste, Timer, World
-from tashi.wire.messages import AgentMessage, ControllerMessage, Rejected
+from tashi.wire.agents import AgentMessage, ControllerMessage, Rejected
 
 POWER_ON_SECONDS = 5.0
 RECONNECT_SECONDS = 0.3

@@ -20,7 +20,7 @@ from tashi.sim.machine import Machine
 from tashi.sim.network import Network
 from tashi.sim.rest import why_not_at_rest
 from tashi.sim.world import Violation, World
-from tashi.wire.messages import ControllerMessage
+from tashi.wire.agents import ControllerMessage
 
 SECONDS = 90.0  # of work and faults
 PEACE_SECONDS = 600.0  # in which everything must come to rest

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tashi.wire.messages import AgentMessage, ControllerMessage, Inventory, Row, Rows, Seen, Shot, Tell, Welcome
+from tashi.wire.agents import (
+    AgentMessage,
+    ControllerMessage,
+    Inventory,
+    Row,
+    Rows,
+    Seen,
+    Shot,
+    Tell,
+    Welcome,
+)
 
 QUIET_CALLS = ("inventory", "moving", "look", "facts")
 

@@ -1,10 +1,7 @@
-"""The protocol on one screen: every message, its fields, its bounds.
+"""What people say: every request with its fields and bounds, and every answer. What agents say is in `agents.py`.
 
-Three conversations share one envelope, a JSON object in one frame:
-
-* a command asks (`Request`) and gets exactly one answer (`Reply`; a list's rows are a second frame);
-* an agent tells (`AgentMessage`: hello, beat, tell), and every `tell` is answered by an `acked`;
-* the controller orders (`ControllerMessage`: welcome, rows, shot), fenced by epoch and generation.
+A message is a JSON object in one frame. A command asks (`Request`) and gets exactly one answer (`Reply`; a list's rows
+are a second frame).
 
 None is ever part of a cycle, so the collector of garbage leaves them alone (gc=False).
 Decoding validates: an integer out of bounds, a wrong type or an unknown field is a bad request, and nothing happens.
@@ -17,8 +14,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from tashi.model.guest import Guest
-from tashi.model.host import Bytes, Count, Facts, Text
+from tashi.model.host import Bytes, Text
 
 PROTOCOL = 1  # this version; its predecessor is understood too, once there is one
 
@@ -26,7 +22,6 @@ PROTOCOL = 1  # this version; its predecessor is understood too, once there is o
 Long = Annotated[str, Meta(max_length=4096)]
 Ref = Annotated[str, Meta(min_length=1, max_length=80)]  # a name or an id
 Cores = Annotated[int, Meta(ge=1, le=4096)]
-Generation = Annotated[int, Meta(ge=0, le=2**53)]
 Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
 RequestId = Annotated[str, Meta(min_length=8, max_length=64, pattern=r"\A[A-Za-z0-9-]+\Z")]
 Key = Annotated[str, Meta(min_length=40, max_length=40)]  # a CURVE public key, Z85
@@ -240,161 +235,3 @@ class Accepted(Open, frozen=True):
     done: bool = False  # nothing to wait for
     note: str = ""
     extra: dict[str, str] = {}  # host.add: the enrolment document
-
-
-# -- what both sides say about guests --------------------------------------------------------------------------------
-Role = Literal["run", "stop", "source", "incoming", "absent"]
-GuestState = Literal["running", "paused", "stopped", "absent"]
-
-
-OnlyIf = Literal["", "paused", "never-ran"]
-
-
-class Row(Open, frozen=True):
-    """What is wanted of one VM on one host. A guest ends only by a row.
-
-    ``guest`` with run and incoming; ``peer`` is the destination's migration address with source;
-    ``only_if`` with absent spares a guest that is anything else, ``keep_disk`` its disk.
-    ``ask`` numbers a question: what was seen before it was heard is no answer to it.
-    """
-
-    vm: str
-    role: Role
-    generation: Generation
-    guest: Guest | None = None
-    peer: str = ""
-    only_if: OnlyIf = ""
-    keep_disk: bool = False
-    ask: Count = 0
-
-
-class Seen(Open, frozen=True):
-    """What an agent says of one guest. ``generation`` is the one in the domain's own metadata.
-
-    ``row_generation``/``outcome``/``reason``: the row carried out last, and how that went: done; failed (nothing
-    changed); refused (stale or illegal); unknown (look again).
-    """
-
-    vm: str
-    state: GuestState
-    generation: Generation = 0
-    row_generation: Generation = 0
-    outcome: Literal["", "done", "failed", "refused", "unknown"] = ""
-    reason: Text = ""
-    foreign: bool = False
-    name: Text = ""
-    cores: Count = 0
-    memory_bytes: Bytes = 0
-    never_ran: bool = False  # incoming, and no instruction executed yet
-    moving: bool = False  # a migration of it is under way here
-    answer: Count = 0  # the newest row's `ask` when the call began that saw this
-    exited: bool = False  # it stopped without being asked
-    stats: dict[str, float] = {}  # a migration's: total_seconds downtime_seconds bytes
-
-
-class ShotDone(Open, frozen=True):
-    """The outcome of a one-shot. Interrupted means unknown; it is never tried twice."""
-
-    job: str
-    outcome: Literal["done", "failed", "unknown"]
-    reason: Text = ""
-    result: dict[str, str] = {}
-
-
-class MoveProgress(Open, frozen=True):
-    """How far a migration is; never stored."""
-
-    vm: str
-    generation: Generation
-    done_bytes: Bytes = 0
-    total_bytes: Bytes = 0
-    bytes_per_second: Bytes = 0
-
-
-# -- agents to controller --------------------------------------------------------------------------------------------
-class Hello(Open, frozen=True, tag="hello", tag_field="say"):
-    host: Text
-    uuid: Text
-    boot_id: Text
-    incarnation: Count
-    epoch: Count  # the highest ever seen
-    facts: Facts
-    protocol: int = PROTOCOL
-
-
-class Beat(Open, frozen=True, tag="beat", tag_field="say"):
-    """I am alive. ``degraded`` says why I am not well, empty when I am."""
-
-    degraded: Text = ""
-    moves: list[MoveProgress] = []
-
-
-class Inventory(Open, frozen=True, tag="inventory", tag_field="say"):
-    """Every guest on the host, ours and foreign; ``stray`` is the controller's to find out."""
-
-    incarnation: Count
-    seq: Count
-    boot_id: Text
-    guests: list[Seen]
-
-
-class Tell(Open, frozen=True, tag="tell", tag_field="say"):
-    """One observation or outcome, kept in the agent's outbox until acked."""
-
-    incarnation: Count
-    seq: Count
-    boot_id: Text
-    seen: Seen | None = None
-    shot: ShotDone | None = None
-
-
-AgentMessage = Hello | Beat | Inventory | Tell
-
-
-# -- controller to agents --------------------------------------------------------------------------------------------
-class Welcome(Open, frozen=True, tag="welcome", tag_field="say"):
-    epoch: Count
-    heartbeat_seconds: float
-    missed: int
-
-
-class Pulse(Open, frozen=True, tag="pulse", tag_field="say"):
-    """The answer to a beat; its absence tells the agent to rebuild its socket."""
-
-    epoch: Count
-
-
-class Rows(Open, frozen=True, tag="rows", tag_field="say"):
-    epoch: Count
-    rows: list[Row]
-
-
-class Shot(Open, frozen=True, tag="shot", tag_field="say"):
-    """A one-shot: at most once, journalled before it is done.
-
-    Actions: power-button (vm), abort-move (vm), inspect-image (args: path, format, kernel, initrd).
-    """
-
-    epoch: Count
-    job: str
-    action: Literal["power-button", "abort-move", "inspect-image"]
-    vm: str = ""
-    generation: Generation = 0
-    args: dict[str, str] = {}
-    seconds: float = 30.0  # left for it
-
-
-class Acked(Open, frozen=True, tag="acked", tag_field="say"):
-    """Tells and inventories with these numbers are durable here; drop them."""
-
-    incarnation: Count
-    seqs: list[int]
-
-
-class Rejected(Open, frozen=True, tag="rejected", tag_field="say"):
-    """The hello was not accepted; the agent says why in its log and tries again later."""
-
-    reason: str
-
-
-ControllerMessage = Welcome | Pulse | Rows | Shot | Acked | Rejected
