@@ -19,7 +19,7 @@ from tashi.config import CHOICES, RANGES, Config, parse
 from tashi.core import life
 from tashi.core.verbs import VERBS
 from tashi.model.fields import FIELDS, Field
-from tashi.wire import errors, messages
+from tashi.wire import agents, errors, messages
 from tashid.driver.interface import Capability, Driver
 from tests.house.tree import HERE, ROOT, commands
 
