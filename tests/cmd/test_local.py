@@ -35,15 +35,19 @@ def test_a_machine_is_prepared_once(tmp_path: Path) -> None:
     file.write_text(f'[controller]\nstate = "{state}"\n')
     plan = run(tmp_path, "tashi-init", "-n", "--config", str(file))
     expected = f"is there: {file}\nwould make: {state}, mode 0711\nwould make: {state}/server.key, mode 0600\n"
+    expected += f"would make: {state}/ca.key, mode 0600\n"
     assert plan.stdout == expected
     assert not state.exists()
     done = run(tmp_path, "tashi-init", "--config", str(file))
     public = tomllib.loads((state / "server.key").read_text())["public"]
     assert done.stdout == expected.replace("would make", "made") + f'server_key = "{public}"\n'
     assert stat.S_IMODE(state.stat().st_mode) == 0o711
-    assert stat.S_IMODE((state / "server.key").stat().st_mode) == 0o600
+    secrets = (state / "server.key", state / "ca.key")
+    assert [stat.S_IMODE(secret.stat().st_mode) for secret in secrets] == [0o600, 0o600]
+    authority = secrets[1].read_bytes()
     again = run(tmp_path, "tashi-init", "--config", str(file))
     assert again.stdout == f'is there: {file}\nis there: {state}\nserver_key = "{public}"\n'
+    assert secrets[1].read_bytes() == authority
 
 
 @pytest.mark.parametrize(

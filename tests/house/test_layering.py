@@ -15,7 +15,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "tashi.wire": ("tashi.model",),
     "tashi.config": ("tashi.wire", "tashi.model"),
     "tashi.client": ("tashi.config", "tashi.wire", "tashi.run.keys", "tashi.model"),
-    "tashi.cli": ("tashi.client", "tashi.config", "tashi.wire", "tashi.run.keys", "tashi.model"),
+    "tashi.cli": ("tashi.client", "tashi.config", "tashi.wire", "tashi.run.keys", "tashi.run.authority", "tashi.model"),
     "tashi.sched": ("tashi.wire.errors", "tashi.model"),
     "tashi.core": ("tashi.sched", "tashi.wire", "tashi.model"),
     "tashi.agent": ("tashi.wire", "tashi.model"),
@@ -46,11 +46,12 @@ WORLDLY_CALLS = {"open", "input", "print", "exec", "eval", "__import__", "now", 
 ONE_DOOR = {
     "libvirt": "daemon/tashid/driver/libvirt.py",
     "lmdb": "daemon/tashid/store/lmdb.py",
+    "cryptography": "lib/tashi/run/authority.py",
 }
 # What every command loads has to be cheap to load.
 LIGHT = ("tashi.model.units", "tashi.model.name", "tashi.model.fields", "tashi.wire.envelope", "tashi.wire.errors")
 LIGHT_ROOMS = ("tashi.config", "tashi.client", "tashi.cli", "cmd")
-HEAVY = {"msgspec", "asyncio", "logging", "rich", "pydantic", "libvirt", "lxml", "lmdb"}
+HEAVY = {"msgspec", "asyncio", "logging", "rich", "pydantic", "libvirt", "lxml", "lmdb", "cryptography"}
 HEAVY_COMMANDS = {"tashi-controller", "tashi-agent", "zoni-agent", "tashi-sim", "tashi-lab", "convertz"}
 
 

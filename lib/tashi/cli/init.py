@@ -6,6 +6,7 @@ import os
 import pwd
 import shutil
 import sys
+import time
 
 import click
 
@@ -18,7 +19,7 @@ USER = "tashi"  # the controller's, where the packages have made one
 
 
 def prepare(file: str | None, dry_run: bool) -> None:
-    """Write tashi.toml if there is none, make the controller's folder and key pair; a line for each step."""
+    """Write tashi.toml if there is none, make the controller's folder, key pair and authority; a line for each step."""
     made = "would make" if dry_run else "made"
     config = _settings(file, dry_run, made)
     state = config.controller.state
@@ -28,10 +29,12 @@ def prepare(file: str | None, dry_run: bool) -> None:
         click.echo(f"{made}: {state}, mode {STATE_MODE:04o}")
         if not dry_run:
             _folder(state)
-    key = os.path.join(state, "server.key")
-    if not os.path.lexists(key):
-        click.echo(f"{made}: {key}, mode 0600")
+    key, authority = os.path.join(state, "server.key"), os.path.join(state, "ca.key")
+    for secret in (key, authority):
+        if not os.path.lexists(secret):
+            click.echo(f"{made}: {secret}, mode 0600")
     if not dry_run:
+        _authority(state, authority)
         click.echo(f"server_key = {_server_key(state, key)!r}".replace("'", '"'))
 
 
@@ -79,10 +82,25 @@ def _server_key(state: str, key: str) -> str:
 
     new = not os.path.lexists(key)
     pair = read_or_make_pair(key)
-    if new and os.geteuid() == 0:
-        owner = os.stat(state)
-        os.chown(key, owner.st_uid, owner.st_gid)
+    if new:
+        _give(state, key)
     return pair.public
+
+
+def _authority(state: str, path: str) -> None:
+    """The certificate authority for TLS between hosts; it is not opened when it is there."""
+    if not os.path.lexists(path):
+        from tashi.run.authority import read_or_make_authority
+
+        read_or_make_authority(state, time.time())
+        _give(state, path)
+
+
+def _give(state: str, path: str) -> None:
+    """To whoever the folder belongs to."""
+    if os.geteuid() == 0:
+        owner = os.stat(state)
+        os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def _controllers_ids() -> tuple[int, int]:
