@@ -20,6 +20,7 @@ from tashid.store import framing
 from tashid.store.interface import TABLES, Damaged, LogEntry, Put, Store
 from tashid.store.open import open_store
 from tashid.store.schema import Header
+from tashid.store.upgrade import UPGRADES
 
 LIMIT = 2**30
 BATCH = 64
@@ -58,7 +59,7 @@ def backup(path: str, copy: str) -> None:
 
 def raise_epoch(path: str) -> None:
     with lmdb.open(f"{path}/data.mdb", subdir=False, max_dbs=20, map_size=2**24) as env:
-        header = framing.seal(framing.HEADER, b"header", Header(epoch=99).encode())
+        header = framing.seal(framing.HEADER, b"header", Header(UPGRADES[-1].schema, epoch=99).encode())
         db = env.open_db(b"header")
         with env.begin(write=True) as txn:
             txn.put(b"header", header, db=db)

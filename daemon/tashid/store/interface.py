@@ -20,7 +20,6 @@ from tashi.wire.errors import Fault, Unavailable
 WORKING_TABLES = ("meta", "vm", "host", "image", "user", "job")
 COLD_TABLES = ("done", "request")  # finished operations; answered request ids
 TABLES = WORKING_TABLES + COLD_TABLES
-SCHEMA = 1
 KEY_MAX = 500  # bytes: LMDB's limit is 511, a scan needs one more than the key
 
 
@@ -67,9 +66,16 @@ class Locked(Unavailable):
 class Damaged(Fault):
     """The store's files are not what a store writes: truncated, flipped bits, missing parts."""
 
+    def __init__(self, text: str, hint: str = "restore the newest backup: tashi-restore --replace FILE") -> None:
+        super().__init__(text, hint)
+
 
 class TooNew(Fault):
     """Written by a newer version; this one refuses to touch it."""
+
+
+class TooOld(Fault):
+    """Written by a version so old that this one can't bring it up to date."""
 
 
 class Full(Unavailable):
@@ -103,8 +109,8 @@ class Store(Protocol):
         """Drop the oldest entries, with what they refer to, while more than ``keep_entries`` are there or the
         oldest is older than ``older_than_wall`` (seconds since 1970). At most ``at_most`` go; returns how many."""
 
-    def acquire(self) -> int:
-        """Take the lease: a new epoch, higher than any before, durable. Every later commit names it."""
+    def acquire(self, by: int = 1) -> int:
+        """Take the lease: a new epoch, ``by`` higher than any before, durable. Every later commit names it."""
 
     def head(self) -> int:
         """The newest revision ever logged, pruned or not; 0 when there was none."""

@@ -15,7 +15,7 @@ Reads are short transactions: an old snapshot would keep every page freed since 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from itertools import islice
 from typing import NamedTuple, TypeAlias, TypeVar
@@ -32,6 +32,8 @@ from tashid.store.interface import KEY_MAX, TABLES, Damaged, Full, LogEntry, Log
 from tashid.store.pages import check_data_file
 from tashid.store.place import Lock, refuse_network
 from tashid.store.schema import Header, check_batch, decode_header
+from tashid.store.trees import broken, change, delete, put, used
+from tashid.store.upgrade import UPGRADES, Upgrade, upgrade
 
 FIRST_MAP = 16 * 2**20  # bytes
 RESERVE = 16 * 2**20  # bytes of map above the soft limit, for commits that make room
@@ -44,7 +46,8 @@ PASSING = (lmdb.MapResizedError, lmdb.PanicError, lmdb.ReadersFullError, lmdb.Tl
 
 T = TypeVar("T")
 Txn: TypeAlias = "lmdb.Transaction[bytes]"
-Trees: TypeAlias = "dict[str, lmdb._Database]"
+Tree: TypeAlias = "lmdb._Database"
+Trees: TypeAlias = dict[str, Tree]
 Work: TypeAlias = "Callable[[Txn, Trees], T]"
 
 
@@ -64,11 +67,12 @@ class _State(NamedTuple):
 class LmdbStore:
     """The store in directory ``path``, made when it is not there; ``limit_bytes`` is the soft limit.
 
-    Raises Locked, Damaged, TooNew, Refused (a network file system) or Unavailable (the directory can't be used).
+    One of an older schema is brought to the last one of ``upgrades``. Raises Locked, Damaged, TooNew, TooOld, Refused
+    (a network file system) or Unavailable (the directory can't be used).
     """
 
-    def __init__(self, path: str, limit_bytes: int) -> None:
-        self._path, self._limit = path, limit_bytes
+    def __init__(self, path: str, limit_bytes: int, upgrades: Sequence[Upgrade] = UPGRADES) -> None:
+        self._path, self._limit, self._schema = path, limit_bytes, upgrades[-1].schema
         self._data = os.path.join(path, "data.mdb")
         self._opened: _Open | None = None
         self._map_bytes = 0
@@ -83,6 +87,7 @@ class LmdbStore:
                 self._opened, self._state = self._open()
                 undo.callback(self._opened.env.close)
                 self._ballast = Ballast(os.path.join(path, "ballast"))
+                upgrade(self, path, upgrades)
                 undo.pop_all()
         except (OSError, lmdb.Error) as error:
             raise self._trouble(error) from error
@@ -133,8 +138,12 @@ class LmdbStore:
     def head(self) -> int:
         return self._state.head
 
+    @property
+    def header(self) -> Header:
+        return self._state.header
+
     def usage(self) -> tuple[int, int]:
-        return self._read(_used), self._limit
+        return self._read(used), self._limit
 
     def _read(self, work: Work[T]) -> T:
         """What ``work`` finds in a short snapshot."""
@@ -162,12 +171,9 @@ class LmdbStore:
         entries = framing.seal_log(log)
 
         def write(txn: Txn, trees: Trees) -> None:
-            for table, batch in rows.items():
-                if batch:
-                    _put(txn, trees[table], batch.items())
             if entries:
-                _put(txn, trees[LOG], entries, append=True)
-            _delete(txn, trees, gone)
+                put(txn, trees[LOG], entries, append=True)
+            change(txn, trees, rows, gone)
 
         self._write(write, self._state._replace(head=self._state.head + len(entries)), reserve=reserve)
 
@@ -188,14 +194,18 @@ class LmdbStore:
         count, gone = self._read(look)
         if count:
             after = self._with_header(header._replace(pruned=header.pruned + count))
-            self._write(lambda txn, trees: _delete(txn, trees, gone), after, reserve=True)
+            self._write(lambda txn, trees: delete(txn, trees, gone), after, reserve=True)
         return count
 
-    def acquire(self) -> int:
+    def acquire(self, by: int = 1) -> int:
         header = self._state.header
-        after = self._with_header(header._replace(epoch=header.epoch + 1))
-        self._write(lambda txn, trees: None, after, reserve=True)
-        return after.header.epoch
+        self.rewrite([], header._replace(epoch=header.epoch + by))
+        return self._state.header.epoch
+
+    def rewrite(self, puts: Sequence[PlainPut], header: Header) -> None:
+        """Records and a header in one transaction, without a lease: for what happens before there is one."""
+        rows, gone = framing.seal_puts(puts)
+        self._write(lambda txn, trees: change(txn, trees, rows, gone), self._with_header(header), reserve=True)
 
     def _with_header(self, header: Header) -> _State:
         record = framing.seal(HEADER, HEADER_KEY, header.encode())
@@ -234,7 +244,7 @@ class LmdbStore:
             raise self._trouble(error) from error
         if not room:
             raise Unavailable(f"store {self._path}: the disk is full", hint="make room on it")
-        if self._map_bytes > self._limit and self._read(_used) >= self._limit:
+        if self._map_bytes > self._limit and self._read(used) >= self._limit:
             raise self._full()
 
     def _grow(self, env: lmdb.Environment, reserve: bool) -> None:
@@ -251,7 +261,7 @@ class LmdbStore:
 
     def _full(self) -> Full:
         return Full(
-            f"store {self._path} holds {self._read(_used)} bytes, its limit is {self._limit}",
+            f"store {self._path} holds {self._read(used)} bytes, its limit is {self._limit}",
             hint="destroy what is not needed, or raise [controller] store_limit in tashi.toml",
         )
 
@@ -265,7 +275,7 @@ class LmdbStore:
         for name in (fresh, fresh + "-lock"):  # of a creation that was cut short
             with suppress(FileNotFoundError):
                 os.unlink(name)
-        header = framing.seal(HEADER, HEADER_KEY, Header().encode())
+        header = framing.seal(HEADER, HEADER_KEY, Header(self._schema).encode())
         with _environment(fresh, FIRST_MAP) as env, env.begin(write=True) as txn:
             trees = {name: env.open_db(name.encode(), txn=txn) for name in TREES}
             txn.put(HEADER_KEY, header, db=trees[HEADER])
@@ -281,7 +291,12 @@ class LmdbStore:
         try:
             env.reader_check()  # a killed process may have left a snapshot behind
             with env.begin(write=True) as txn:
-                trees = {name: env.open_db(name.encode(), txn=txn, create=False) for name in TREES}
+                trees = {HEADER: env.open_db(HEADER.encode(), txn=txn, create=False)}
+                header = self._header(txn.get(HEADER_KEY, b"", db=trees[HEADER]))
+                older = header.schema < self._schema  # it may lack a tree
+                trees |= {
+                    name: env.open_db(name.encode(), txn=txn, create=older) for name in TREES if name not in trees
+                }
                 return _Open(env, trees), self._state_of(txn, trees)
         except BaseException:
             env.close()
@@ -290,7 +305,7 @@ class LmdbStore:
     def _state_of(self, txn: Txn, trees: Trees) -> _State:
         """What the file holds, from its header and the two ends of the log, which must agree."""
         record = txn.get(HEADER_KEY, b"", db=trees[HEADER])
-        header = decode_header(self._unseal(HEADER, HEADER_KEY, record), self._path)
+        header = self._header(record)
         with txn.cursor(db=trees[LOG]) as cursor:
             tail = int.from_bytes(cursor.key(), "big") if cursor.first() else header.pruned + 1
             head = int.from_bytes(cursor.key(), "big") if cursor.last() else header.pruned
@@ -298,6 +313,9 @@ class LmdbStore:
         if tail != header.pruned + 1 or count != head - header.pruned:
             raise Damaged(f"store {self._path}: {count} log entries, {tail} to {head}, pruned to {header.pruned}")
         return _State(record, header, head)
+
+    def _header(self, record: bytes) -> Header:
+        return decode_header(self._unseal(HEADER, HEADER_KEY, record), self._path, self._schema)
 
     def _open_again(self) -> _Open:
         """After a failed commit: nothing may have changed."""
@@ -307,7 +325,7 @@ class LmdbStore:
             raise self._trouble(error) from error
         if state != self._state:
             opened.env.close()
-            raise Damaged(f"store {self._path}: a commit that failed is in the file; start again from it")
+            raise Damaged(f"store {self._path}: a commit that failed is in the file", "start the controller again")
         self._opened = opened
         return opened
 
@@ -326,14 +344,7 @@ class LmdbStore:
             wrong = [str(error)]
         if wrong:
             return wrong  # LMDB can't be trusted to read these pages
-        for name, db in trees.items():
-            with txn.cursor(db=db) as cursor:
-                wrong += [
-                    f"{name}: the checksum of record {key!r} does not fit"
-                    for key, record in cursor
-                    if framing.unseal(name, key, record) is None
-                ]
-        return wrong
+        return broken(txn, trees)
 
     def backup(self, path: str) -> None:
         env, _ = self._opened or self._open_again()
@@ -358,19 +369,3 @@ class LmdbStore:
 
 def _environment(path: str, map_bytes: int) -> lmdb.Environment:
     return lmdb.open(path, map_size=map_bytes, subdir=False, mode=0o600, max_dbs=len(TREES), lib_version=0)
-
-
-def _put(txn: Txn, db: lmdb._Database, rows: Iterable[tuple[bytes, bytes]], append: bool = False) -> None:
-    with txn.cursor(db=db) as cursor:
-        cursor.putmulti(rows, append=append)
-
-
-def _delete(txn: Txn, trees: Trees, keys: Iterable[tuple[str, bytes]]) -> None:
-    for table, key in keys:
-        txn.delete(key, db=trees[table])
-
-
-def _used(txn: Txn, trees: Trees) -> int:
-    """Bytes of all pages that hold something."""
-    stats = [txn.stat(db) for db in trees.values()]
-    return sum((s["branch_pages"] + s["leaf_pages"] + s["overflow_pages"]) * s["psize"] for s in stats)

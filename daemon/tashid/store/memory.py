@@ -131,9 +131,9 @@ class MemoryStore:
             self._write(write)
         return count
 
-    def acquire(self) -> int:
+    def acquire(self, by: int = 1) -> int:
         def write() -> None:
-            self.contents.epoch += 1
+            self.contents.epoch += by
 
         self._write(write)
         return self.contents.epoch

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tashi.wire.errors import Fault
-from tashid.store.interface import COLD_TABLES, KEY_MAX, SCHEMA, TABLES, Damaged, LogEntry, PlainPut, TooNew
+from tashid.store.interface import COLD_TABLES, KEY_MAX, TABLES, Damaged, LogEntry, PlainPut, TooNew
 
 _KNOWN = frozenset(TABLES)
 _COLD = frozenset(COLD_TABLES)
@@ -15,27 +15,33 @@ _SHORT = KEY_MAX // 4  # so many characters are never more than KEY_MAX bytes
 
 
 class Header(NamedTuple):
-    """``pruned`` is the newest revision that the log no longer holds; ``epoch`` the newest lease."""
+    """``pruned`` is the newest revision that the log no longer holds; ``epoch`` the newest lease.
 
-    schema: int = SCHEMA
+    ``upgrading``: the table and the key that the upgrade to ``schema`` has come to, while it is not over.
+    """
+
+    schema: int
     epoch: int = 0
     pruned: int = 0
+    upgrading: tuple[str, str] | None = None
 
     def encode(self) -> bytes:
         return json.dumps(self._asdict()).encode()
 
 
-def decode_header(data: bytes, path: str) -> Header:
-    """The header of the store at ``path``. Raises TooNew or Damaged."""
+def decode_header(data: bytes, path: str, newest: int) -> Header:
+    """The header of the store at ``path``, for a version whose schema is ``newest``. Raises TooNew or Damaged."""
     try:
         fields = json.loads(data)
         schema = int(fields["schema"])
-        if schema > SCHEMA:
+        if schema > newest:
             raise TooNew(
-                f"store {path} has schema {schema}, this version knows {SCHEMA}",
+                f"store {path} has schema {schema}, this version knows {newest}",
                 hint="start the version that wrote it, or a newer one",
             )
-        return Header(schema, int(fields["epoch"]), int(fields["pruned"]))
+        table, key = fields.get("upgrading") or ("", "")
+        upgrading = (str(table), str(key)) if table else None
+        return Header(schema, int(fields["epoch"]), int(fields["pruned"]), upgrading)
     except (ValueError, KeyError, TypeError) as error:
         raise Damaged(f"store {path}: its header is not a header: {error!r}") from error
 
