@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/cmd:$(PATH):/usr/sbin:/sbin
 SEEDS ?= 20000
 KILLS ?= 200
 
-.PHONY: help setup demo check lint soak bench completions install clean
+.PHONY: help setup demo check lint soak bench completions install deb clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]*:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,9 @@ completions: setup ## the shells' completion scripts, anew from the commands
 
 install: setup ## an installed copy: PREFIX=/usr/local DESTDIR=
 	@packaging/install
+
+deb: setup ## Debian packages in build/deb
+	@packaging/deb
 
 clean: ## all that was made in the checkout
 	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

@@ -85,7 +85,11 @@ def test_everything_is_in_its_place(dest: Path) -> None:
     }
     for shell, pattern in SHELLS.items():
         assert sorted(os.listdir(prefix / places[shell])) == sorted(pattern.format(name) for name in commands())
-    for name in ("systemd/system/tashi-controller.service", "sysusers.d/tashi.conf", "tmpfiles.d/tashi.conf"):
+    for name in (
+        "systemd/system/tashi-controller.service",
+        "sysusers.d/tashi-controller.conf",
+        "tmpfiles.d/tashi-agent.conf",
+    ):
         assert (prefix / "lib" / name).is_file()
     assert sorted(os.listdir(prefix / "bin")) == sorted(commands())
 

@@ -59,7 +59,7 @@ def sample() -> str:
     here = os.path.dirname(os.path.abspath(__file__))
     places = (
         os.path.join(here, "..", "..", "..", "packaging", "tashi.toml"),
-        os.path.join(sys.prefix, "..", "..", "share", "doc", "tashi", "tashi.toml"),
+        os.path.join(sys.prefix, "..", "..", "share", "tashi", "tashi.toml"),
     )
     for place in places:
         if os.path.exists(place):
