@@ -21,6 +21,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "status": {},
     "list": {"noun": "vm"},
     "changes": {},
+    "usage": {},
     "vm.create": {"name": "n", "image": "tiny", "cores": 1, "memory_bytes": GIB},
     "vm.start": {"name": "web"},
     "vm.shutdown": {"name": "web"},

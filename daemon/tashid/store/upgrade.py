@@ -27,6 +27,7 @@ class Upgrade(NamedTuple):
 
 UPGRADES = (
     Upgrade(1, {}),  # the first there was
+    Upgrade(2, {}),  # the table usage
 )
 
 

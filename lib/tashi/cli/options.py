@@ -37,6 +37,16 @@ def lasting(text: str) -> float:
     return seconds
 
 
+def day(text: str) -> int:
+    """A click type: when a day or a month begins, in seconds since 1970."""
+    from tashi.model.units import parse_day
+
+    try:
+        return parse_day(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
 def addresses(text: str) -> tuple[str, ...]:
     """A click type: where controllers are, comma separated."""
     found = tuple(part.strip() for part in text.split(","))

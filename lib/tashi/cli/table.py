@@ -57,6 +57,14 @@ _OWN: dict[str, tuple[Field, ...]] = {
         Field("you", "YOU", "who you are here"),
         Field("role", "ROLE", "what you may here"),
     ),
+    "usage": (
+        Field("name", "NAME", "user or host", shown=True, width=12),
+        Field("core_seconds", "CORES", "cores claimed, times seconds", "seconds", shown=True, width=8),
+        Field("memory_gib_seconds", "MEMORY", "GiB of memory claimed, times seconds", "seconds", shown=True, width=8),
+        Field("disk_gib_seconds", "DISK", "GiB of disk promised, times seconds", "seconds", shown=True, width=8),
+        Field("from_at", "FROM", "when the span begins"),
+        Field("to_at", "TO", "when it ends"),
+    ),
 }
 
 

@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from tashi.core import contact as agents
-from tashi.core import drain, images, jobs, query, verbs
+from tashi.core import drain, images, jobs, query, usage, verbs
 from tashi.core.budgets import Budgets
 from tashi.core.contact import Contact
 from tashi.core.decision import Decision, Entry, Found, Park, entry_of
@@ -336,6 +336,7 @@ class Cluster:
         for job in turn.started:
             self._budgets.begin(job, turn.now)
         touched = self.state.touched(mark.undo)
+        usage.account(turn, touched)
         effects = turn.effects + self.resend.after(turn, touched, self.epoch, self.contacts)
         log = self._log(turn, touched)
         return Decision(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from tashi.core.turn import Turn
+from tashi.core.usage import usage
 from tashi.core.views import value_of
 from tashi.model.fields import FIELDS, Field, field
 from tashi.model.name import kind_of_id
@@ -29,6 +30,8 @@ def answer(turn: Turn, verb: str, body: Any, cluster: Cluster) -> tuple[Any, byt
     """(first frame's content, rows) for a verb that changes nothing."""
     if verb == "status":
         return _status(turn, cluster), None
+    if verb == "usage":
+        return usage(turn, body), None
     return _list(turn, body)
 
 

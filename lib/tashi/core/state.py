@@ -14,6 +14,7 @@ from tashi.model.host import Health, Host, HostState
 from tashi.model.image import Image
 from tashi.model.job import Job
 from tashi.model.name import ID_LETTER
+from tashi.model.usage import Tally
 from tashi.model.user import User
 from tashi.model.vm import Vm, claims, hosts_of
 from tashi.sched.index import Index
@@ -23,10 +24,11 @@ from tashi.wire.agents import MoveProgress
 Record = Vm | Host | Image | User | Job
 TYPES: dict[str, type[Any]] = {"vm": Vm, "host": Host, "image": Image, "user": User, "job": Job}
 NAMED = ("vm", "host", "image", "user")
-UNINDEXED = ("meta", "done", "request")
-UNTOLD = ("meta", "request")  # tables whose changes are nobody's news
+UNINDEXED = ("meta", "done", "request", "usage", "clock")
+UNTOLD = ("meta", "request", "usage", "clock")  # tables whose changes are nobody's news
+UNSTORED = ("clock",)
 DONE_KEPT = 1000  # ended operations that stay in memory for tjob-list
-_DECODERS = {table: msgspec.json.Decoder(kind) for table, kind in (TYPES | {"done": Job}).items()}
+_DECODERS = {table: msgspec.json.Decoder(kind) for table, kind in (TYPES | {"done": Job, "usage": Tally}).items()}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -50,6 +52,8 @@ class State:
         self.done: dict[str, Job] = {}  # those that ended lately; all of them are in the store
         self.requests: dict[str, Answered] = {}  # those of the batch that is not durable yet
         self.counters: dict[str, int] = {}
+        self.usage: dict[str, Tally] = {}
+        self.clocks: dict[str, Any] = {}  # how time was kept so far; not stored, but taken back by `rollback`
         self.tables: dict[str, dict[str, Any]] = {
             "vm": self.vms,
             "host": self.hosts,
@@ -59,6 +63,8 @@ class State:
             "meta": self.counters,
             "done": self.done,
             "request": self.requests,
+            "usage": self.usage,
+            "clock": self.clocks,
         }
         self.names: dict[str, dict[str, tuple[str, ...]]] = {table: {} for table in NAMED}
         self.vms_of_host: dict[str, set[str]] = {}
@@ -130,7 +136,7 @@ class State:
     def puts_since(self, mark: int) -> list[tuple[str, str, bytes | None]]:
         """The newest value of each key changed since ``mark``, encoded; None where it was removed."""
         puts: list[tuple[str, str, bytes | None]] = []
-        for table, key in dict.fromkeys([change[:2] for change in self._undo[mark:]]):
+        for table, key in dict.fromkeys([change[:2] for change in self._undo[mark:] if change[0] not in UNSTORED]):
             record = self.tables[table].get(key)
             puts.append((table, key, None if record is None else _encode(record)))
         return puts

@@ -29,6 +29,7 @@ VERBS: dict[str, Verb] = {
     "status": Verb(messages.Nothing, "user", None),
     "list": Verb(messages.ListBody, "user", None),
     "changes": Verb(messages.ChangesBody, "user", None),
+    "usage": Verb(messages.UsageBody, "user", None),
     "vm.create": Verb(messages.VmCreate, "user", create.create),
     "vm.start": Verb(messages.VmVerb, "user", power.start),
     "vm.shutdown": Verb(messages.VmVerb, "user", power.shutdown),

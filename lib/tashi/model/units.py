@@ -15,6 +15,7 @@ SIZE_MAX = 2**60  # 1 EiB: larger numbers are mistakes, and stay exact in every 
 _POWER = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kmgtp]?)(i?b)?", re.ASCII | re.IGNORECASE)
 _SPAN = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(s|m|h|d)?", re.ASCII)
+_DAY = re.compile(r"([0-9]{4})-([0-9]{2})(?:-([0-9]{2}))?", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -78,3 +79,27 @@ def _stamp(milliseconds: int) -> str:
 @lru_cache(maxsize=4)
 def _second(seconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
+
+
+@lru_cache(maxsize=64)
+def day_of(wall_seconds: float) -> str:
+    """The day of an instant, UTC: ``2026-11-23``."""
+    return f"{datetime.fromtimestamp(wall_seconds, UTC):%Y-%m-%d}"
+
+
+def month_begin(wall_seconds: float) -> int:
+    """When the month of an instant began, UTC, in seconds since 1970."""
+    day = datetime.fromtimestamp(wall_seconds, UTC)
+    return int(datetime(day.year, day.month, 1, tzinfo=UTC).timestamp())
+
+
+def parse_day(text: str) -> int:
+    """When a day or a month began, UTC: ``2026-11-23``, ``2026-11``. Raises ValueError naming the bad value."""
+    wrong = f"{text[:40]!r} is not a day: write 2026-11-23, or 2026-11 for the first of a month"
+    found = _DAY.fullmatch(text.strip())
+    if not found:
+        raise ValueError(wrong)
+    try:
+        return int(datetime(int(found[1]), int(found[2]), int(found[3] or 1), tzinfo=UTC).timestamp())
+    except ValueError:
+        raise ValueError(wrong) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tashi.core import usage
 from tashi.core.cluster import Cluster
 from tashi.model.vm import VmState, claims, state_of
 from tashi.sim.controller import SETTINGS, Controller
@@ -37,6 +38,8 @@ def why_not_at_rest(site: Site, invariants: Invariants, controller: Controller) 
     lie = _lie(site, cluster)
     if not lie:
         _check_index(cluster)
+        if usage.noted(cluster.state) != usage.claimed(cluster.state):
+            raise Violation(f"the ledger says {usage.noted(cluster.state)}, the records {usage.claimed(cluster.state)}")
         _check_reload(controller, cluster)
         invariants.restarted()
     return lie
@@ -85,10 +88,10 @@ def _check_index(cluster: Cluster) -> None:
 def _check_reload(controller: Controller, cluster: Cluster) -> None:
     """I1: a controller that started now would know what this one knows."""
     fresh = Cluster(SETTINGS, lambda: bytes(32))
-    for table in ("meta", "vm", "host", "image", "user", "job"):
+    for table in ("meta", "vm", "host", "image", "user", "job", "usage"):
         for key, value in controller.store.load(table):
             fresh.load(table, key, value)
-    for table in ("vm", "host", "image", "user", "job"):
+    for table in ("vm", "host", "image", "user", "job", "usage"):
         ours, theirs = cluster.state.tables[table], fresh.state.tables[table]
         for key in sorted(ours.keys() | theirs.keys()):
             if ours.get(key) != theirs.get(key):

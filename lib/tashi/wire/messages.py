@@ -23,6 +23,7 @@ Long = Annotated[str, Meta(max_length=4096)]
 Ref = Annotated[str, Meta(min_length=1, max_length=80)]  # a name or an id
 Cores = Annotated[int, Meta(ge=1, le=4096)]
 Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
+Wall = Annotated[float, Meta(ge=0, le=10**11)]  # seconds since 1970
 RequestId = Annotated[str, Meta(min_length=8, max_length=64, pattern=r"\A[A-Za-z0-9-]+\Z")]
 Key = Annotated[str, Meta(min_length=40, max_length=40)]  # a CURVE public key, Z85
 
@@ -141,6 +142,32 @@ class Change(Open, frozen=True):
     target: str = ""
     phase: str = ""
     result: dict[str, str | float | int] = {}
+
+
+class UsageBody(Strict, frozen=True):
+    """What was used from one instant to another, both in seconds since 1970: this month until now where not given."""
+
+    by: Literal["user", "host"] = "user"
+    from_wall: Wall | None = None
+    to_wall: Wall | None = None
+
+
+class Used(Open, frozen=True):
+    """``name`` of the user or host. Disk is in the shared pool, so no host has any."""
+
+    name: str
+    core_seconds: float
+    memory_gib_seconds: float
+    disk_gib_seconds: float | None = None
+
+
+class Usage(Open, frozen=True):
+    """``since``: the first day of which there is any account."""
+
+    from_at: str
+    to_at: str
+    since: str
+    rows: list[Used]
 
 
 class VmCreate(Strict, frozen=True):
