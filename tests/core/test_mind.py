@@ -129,6 +129,22 @@ def test_a_newer_row_aborts_a_migration_under_way_but_its_own_confirm_waits() ->
     assert [call.verb for call in after.calls if call.verb != "inventory"] == ["start"]
 
 
+def test_a_migration_that_was_called_back_is_told_as_such_though_its_call_hangs() -> None:
+    agent = welcomed()
+    moving = rows(agent, Row("v-1", "source", 2, GUEST, peer="fake://h2"))
+    shot = agent.step(events.Heard(Shot(5, "j-1", "abort-move", "v-1", 2)), NOW).calls[0]
+    (look,) = (call for call in agent.step(events.Called(shot.id, "ok", None), NOW).calls if call.verb == "look")
+    seen = {"vm": "v-1", "state": "running", "generation": 1}
+    assert not tells(agent.step(events.Called(look.id, "ok", seen | {"moving": True}), NOW)), "it may still go"
+    shot = agent.step(events.Heard(Shot(5, "j-2", "abort-move", "v-1", 2)), NOW).calls[0]
+    (look,) = (call for call in agent.step(events.Called(shot.id, "ok", None), NOW).calls if call.verb == "look")
+    (tell,) = tells(agent.step(events.Called(look.id, "ok", seen), NOW))
+    assert tell.seen is not None and (tell.seen.state, tell.seen.outcome) == ("running", "failed")
+    assert not [call for call in rows(agent, run(3)).calls if call.verb == "start"], "the hanging call goes first"
+    after = agent.step(events.Called(moving.calls[0].id, "failed", None, "aborted"), NOW)
+    assert "start" in [call.verb for call in after.calls]
+
+
 def test_a_migration_is_never_started_twice() -> None:
     agent = welcomed()
     row = Row("v-1", "source", 2, GUEST, peer="fake://h2")

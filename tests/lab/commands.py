@@ -6,6 +6,7 @@ import json
 import subprocess
 from typing import Any
 
+from tashi.lab.call import wait_until
 from tashi.lab.lab import Lab
 from tashi.lab.programs import program, surroundings
 
@@ -37,3 +38,7 @@ class Shell:
     def wait(self, vm: str, state: str) -> None:
         """Until a VM is in a state; fails after half a minute."""
         self.run("tvm-wait", "-q", "--timeout", "30", "--state", state, vm)
+
+    def wait_host(self, host: str, health: str) -> None:
+        """Until a host is up, degraded or unknown; fails after half a minute."""
+        wait_until(lambda: self.row("host", host)["health"] == health, f"{host} is {health}", seconds=30)

@@ -162,6 +162,15 @@ class Domain:
         outgoing = job.get("operation") == libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT
         return job if outgoing and job.get("type") != libvirt.VIR_DOMAIN_JOB_NONE else None
 
+    def is_leaving(self) -> bool:
+        """Whether a migration from here may still take it away. One that failed or was called back can't, even while
+        libvirt waits for the other side to clear up."""
+        job = self.outgoing_job()
+        return job is not None and job.get("type") not in (
+            libvirt.VIR_DOMAIN_JOB_FAILED,
+            libvirt.VIR_DOMAIN_JOB_CANCELLED,
+        )
+
     def _hangs(self) -> bool:
         """Whether its QEMU leaves another caller waiting. libvirt would let us wait behind it for half a minute."""
         while True:

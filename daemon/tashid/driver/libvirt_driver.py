@@ -36,6 +36,8 @@ from tashid.driver.peer import check_peer
 from tashid.driver.pool import absolute_path
 from tashid.driver.settings import DriverSettings
 
+CALLED_BACK_SECONDS = 5.0  # QEMU may take so long to give a migration up
+
 
 class LibvirtDriver:
     """Implements `tashid.driver.interface.Driver`."""
@@ -84,7 +86,7 @@ class LibvirtDriver:
             with _begun():
                 return self.look(guest.id)
         seen = self._see(domain)
-        if seen.moving or seen.never_ran:
+        if domain.outgoing_job() is not None or seen.never_ran:
             raise DriverError(f"{guest.name}: a migration of it is under way")
         self._write_generation(domain, generation)
         with _begun():
@@ -166,6 +168,11 @@ class LibvirtDriver:
         except (DriverError, Unclear):
             if domain.outgoing_job() is not None:  # else it ended by itself meanwhile
                 raise
+        deadline = time.monotonic() + CALLED_BACK_SECONDS
+        while domain.is_leaving():  # QEMU takes a moment to obey
+            if time.monotonic() > deadline:
+                raise Unclear(f"{vm}: called back, but its migration goes on")
+            time.sleep(0.02)
 
     # -- parts -------------------------------------------------------------------------------------------------------
 
@@ -204,7 +211,7 @@ class LibvirtDriver:
             cores=cores,
             memory_bytes=memory,
             never_ran=domain.is_incoming(),
-            moving=domain.outgoing_job() is not None,
+            moving=domain.is_leaving(),
         )
 
     def _boot(self, guest: Guest, generation: int, is_new: bool) -> None:

@@ -9,7 +9,7 @@ the controller is silent, and nothing is done to a guest that no row names.
 from __future__ import annotations
 
 from math import inf
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -30,6 +30,7 @@ from tashi.agent.events import (
 from tashi.agent.journal import Memory, Told, outcome_record
 from tashi.agent.plan import LOOK_SECONDS, call_of, is_over, obeyed, why_refused
 from tashi.agent.progress import Progress
+from tashi.agent.shots import Shots
 from tashi.model.host import Facts
 from tashi.wire.agents import (
     Acked,
@@ -42,16 +43,12 @@ from tashi.wire.agents import (
     Rows,
     Seen,
     Shot,
-    ShotDone,
     Welcome,
 )
 
 INVENTORY_SECONDS = 60.0  # guests are looked at anew so often, whatever events were lost
 INVENTORY_RETRY_SECONDS = 2.0
 RETELL_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-SHOT_OUTCOMES: dict[str, Literal["done", "failed", "unknown"]]
-SHOT_OUTCOMES = {"ok": "done", "failed": "failed", "unknown": "unknown"}
-SHOT_CALLS = {"power-button": "press_power_button", "abort-move": "abort_move", "inspect-image": "inspect_image"}
 
 
 class Mind:
@@ -71,6 +68,7 @@ class Mind:
         self._newer: set[str] = set()  # VMs that a call was made for since the inventory under way was begun
         self._states: dict[str, Seen] = {}  # vm -> as the hypervisor showed it last
         self._progress = Progress(self._desk)
+        self._shots = Shots(self._desk)
         self._degraded = ""
         self._inventory_due = 0.0
         self._inventory_call = 0
@@ -78,7 +76,6 @@ class Mind:
         self._pulse_at = 0.0
         self._retell_due = 0.0
         self._retells = 0
-        self._interrupted = [job for job, done in self.memory.shots.items() if done is None]
 
     def step(self, event: Event, now: Now) -> Steps:
         """Take one event in."""
@@ -147,16 +144,14 @@ class Mind:
                 for row in rows:
                     self._row(row)
             case Shot():
-                self._shot(message)
+                self._shots.take(message)
             case Pulse():
                 pass
 
     def _welcome(self, message: Welcome, now: Now) -> None:
         self._desk.listening = True
         self.heartbeat_seconds, self.missed = message.heartbeat_seconds, message.missed
-        for job in self._interrupted:
-            self._shot_over(ShotDone(job, "unknown", "the agent was interrupted"))
-        self._interrupted = []
+        self._shots.tell_interrupted()
         self._retells, self._retell_due = 0, now.monotonic
         self._inventory_due = self._beat_due = now.monotonic
 
@@ -275,6 +270,21 @@ class Mind:
         else:
             self._outcome(row, "unknown", told.reason or "the migration was interrupted")
 
+    def _look_beside(self, vm: str) -> None:
+        """A migration was called back. The call that carries it out may hang all the same, at a destination that hangs:
+        what became of the guest here is looked at beside it."""
+        under_way = self._desk.doing.get(self._busy.get(vm, 0))
+        if under_way is not None and under_way.verb == "migrate":
+            self._desk.call("look", {"vm": vm}, LOOK_SECONDS, Doing("look-beside", vm, under_way.row))
+
+    def _looked_beside(self, called: Called, doing: Doing) -> None:
+        """A guest that runs here and does not move can't be started over there any more by what was called back."""
+        seen = _seen(called, doing) if called.outcome == "ok" else None
+        if seen is not None and doing.row is not None and seen.state == "running" and not seen.moving:
+            self._states[seen.vm] = seen
+            self._outcome(doing.row, "failed", "called back")
+            self._tell_state(seen.vm)
+
     def _inventory(self, called: Called, now: Now) -> None:
         self._inventory_call = 0
         if called.outcome != "ok":
@@ -297,32 +307,6 @@ class Mind:
         if self._desk.listening:
             whole = [self._dressed(self._states.get(vm, seen)) for vm, seen in ours.items()]
             self._desk.tell_all(whole + [seen for seen in guests if seen.foreign])
-
-    # -- one-shots --------------------------------------------------------------------------------------------------
-    def _shot(self, shot: Shot) -> None:
-        """Do it at most once: its name is written down before it is begun."""
-        if shot.job in self.memory.shots:
-            done = self.memory.shots[shot.job]
-            if done is not None and not self.memory.is_telling(shot.job):
-                self._desk.tell(shot=msgspec.convert(done, ShotDone))
-            return
-        told = self.memory.told.get(shot.vm)
-        if shot.vm and told is not None and shot.generation < told.generation:
-            self._shot_over(
-                ShotDone(shot.job, "failed", f"generation {shot.generation} is older than {told.generation}")
-            )
-            return
-        self._desk.note({"is": "shot", "job": shot.job})
-        args = {"vm": shot.vm} if shot.vm else dict(shot.args)
-        self._desk.call(SHOT_CALLS[shot.action], args, max(1.0, shot.seconds), Doing("shot", shot.vm, job=shot.job))
-
-    def _shot_called(self, called: Called, doing: Doing) -> None:
-        result = {key: str(value) for key, value in called.value.items()} if isinstance(called.value, dict) else {}
-        self._shot_over(ShotDone(doing.job, SHOT_OUTCOMES[called.outcome], called.text[:200], result))
-
-    def _shot_over(self, done: ShotDone) -> None:
-        self._desk.note({"is": "shot", "job": done.job, "done": msgspec.to_builtins(done)})
-        self._desk.tell(shot=done)
 
     # -- telling ----------------------------------------------------------------------------------------------------
     def _dressed(self, seen: Seen) -> Seen:
@@ -374,7 +358,11 @@ class Mind:
         elif doing.verb == "moving":
             self._progress.take(called, doing)
         elif doing.job:
-            self._shot_called(called, doing)
+            self._shots.called(called, doing)
+            if doing.verb == "abort_move" and called.outcome == "ok":
+                self._look_beside(doing.vm)
+        elif doing.verb == "look-beside":
+            self._looked_beside(called, doing)
         elif doing.row is not None:
             self._carried_out(called, doing)
             if doing.verb == "migrate":
