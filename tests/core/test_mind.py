@@ -133,16 +133,29 @@ def test_a_migration_that_was_called_back_is_told_as_such_though_its_call_hangs(
     agent = welcomed()
     moving = rows(agent, Row("v-1", "source", 2, GUEST, peer="fake://h2"))
     shot = agent.step(events.Heard(Shot(5, "j-1", "abort-move", "v-1", 2)), NOW).calls[0]
-    (look,) = (call for call in agent.step(events.Called(shot.id, "ok", None), NOW).calls if call.verb == "look")
+    (look,) = (call for call in agent.step(events.Called(shot.id, "ok", True), NOW).calls if call.verb == "look")
     seen = {"vm": "v-1", "state": "running", "generation": 1}
     assert not tells(agent.step(events.Called(look.id, "ok", seen | {"moving": True}), NOW)), "it may still go"
     shot = agent.step(events.Heard(Shot(5, "j-2", "abort-move", "v-1", 2)), NOW).calls[0]
-    (look,) = (call for call in agent.step(events.Called(shot.id, "ok", None), NOW).calls if call.verb == "look")
+    (look,) = (call for call in agent.step(events.Called(shot.id, "ok", True), NOW).calls if call.verb == "look")
     (tell,) = tells(agent.step(events.Called(look.id, "ok", seen), NOW))
     assert tell.seen is not None and (tell.seen.state, tell.seen.outcome) == ("running", "failed")
     assert not [call for call in rows(agent, run(3)).calls if call.verb == "start"], "the hanging call goes first"
     after = agent.step(events.Called(moving.calls[0].id, "failed", None, "aborted"), NOW)
     assert "start" in [call.verb for call in after.calls]
+
+
+def test_what_is_called_back_before_it_began_is_called_back_again() -> None:
+    agent = welcomed()
+    moving = rows(agent, Row("v-1", "source", 2, GUEST, peer="fake://h2"))
+    shot = agent.step(events.Heard(Shot(5, "j-1", "abort-move", "v-1", 2)), NOW).calls[0]
+    assert not tells(agent.step(events.Called(shot.id, "ok", False), NOW)), "it may only be about to begin"
+    later = events.Now(NOW.monotonic + 1.0, NOW.wall)
+    (again,) = (call for call in agent.step(events.Tick(), later).calls if call.verb == "abort_move")
+    after = agent.step(events.Called(again.id, "ok", True), later)
+    assert [tell.shot.outcome for tell in tells(after) if tell.shot] == ["done"]
+    assert "look" in [call.verb for call in after.calls]
+    agent.step(events.Called(moving.calls[0].id, "failed", None, "aborted"), later)
 
 
 def test_a_migration_is_never_started_twice() -> None:

@@ -76,6 +76,7 @@ class Hypervisor:
             "state": state,
             "generation": generation,
             "never_ran": state == "paused" and vm in self.incoming,
+            "moving": any(call.verb == "migrate" and call.args["guest"]["id"] == vm for call in self.held),
         }
 
     def work(self) -> None:
@@ -118,8 +119,10 @@ class Hypervisor:
             case "press_power_button":
                 self.ends(vm)
                 return None
-            case "moving" | "abort_move":
+            case "moving":
                 return None
+            case "abort_move":
+                return True
         return self.seen(vm)
 
     def ends(self, vm: str) -> None:

@@ -94,8 +94,8 @@ class FakeDriver:
     def moving(self, vm: str) -> MoveJob | None:
         return self._pass("moving", calls.Vm(vm), self._moving)
 
-    def abort_move(self, vm: str) -> None:
-        self._pass("abort_move", calls.Vm(vm), self._abort_move)
+    def abort_move(self, vm: str) -> bool:
+        return self._pass("abort_move", calls.Vm(vm), self._abort_move)
 
     def inspect_image(self, path: str, format: str, kernel: str, initrd: str) -> dict[str, str]:
         return self._pass("inspect_image", calls.Image(path, format, kernel, initrd), self._inspect_image)
@@ -236,9 +236,9 @@ class FakeDriver:
         rate = move.memory_bytes / whole if whole > 0 else 0.0
         return MoveJob(int(part * move.memory_bytes), move.memory_bytes, int(rate))
 
-    def _abort_move(self, args: calls.Vm) -> Steps[None]:
+    def _abort_move(self, args: calls.Vm) -> Steps[bool]:
         yield 0.0
-        self.world.abort_move(self.host, args.vm)
+        return self.world.abort_move(self.host, args.vm)
 
     def _inspect_image(self, args: calls.Image) -> Steps[dict[str, str]]:
         yield 0.0

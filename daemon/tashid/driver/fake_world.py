@@ -255,12 +255,13 @@ class World:
         with self._present():
             return self._shelf.row("over", f"{host}+{vm}", Move)
 
-    def abort_move(self, host: str, vm: str) -> None:
-        """Ask for its end; while the guest stands still or runs there already it is too late."""
+    def abort_move(self, host: str, vm: str) -> bool:
+        """Ask for its end; while the guest stands still or runs there already it is too late. Whether there was one."""
         with self._present():
             move = self._shelf.row("moves", f"{host}+{vm}", Move)
             if move is not None and move.phase == "copy":
                 self._fail(move, "aborted")
+            return move is not None
 
     # -- faults ------------------------------------------------------------------------------------------------------
 

@@ -87,8 +87,8 @@ class Driver(Protocol):
     def moving(self, vm: str) -> MoveJob | None:
         """The migration of this guest that is under way from here, if any."""
 
-    def abort_move(self, vm: str) -> None:
-        """Ask for the end of a migration from here; no migration is success."""
+    def abort_move(self, vm: str) -> bool:
+        """Call a migration from here back. Returns whether there was one to call back; none is no error."""
 
     def inspect_image(self, path: str, format: str, kernel: str, initrd: str) -> dict[str, str]:
         """Check an image's header below the pool; returns size_bytes (virtual). Refuses links, devices, a backing

@@ -159,10 +159,10 @@ class LibvirtDriver:
         took_ms = figures.get("time_elapsed", (time.monotonic() - began) * 1000)
         return MoveStats(took_ms / 1000, figures.get("downtime", 0) / 1000, figures.get("data_processed", 0))
 
-    def abort_move(self, vm: str) -> None:
+    def abort_move(self, vm: str) -> bool:
         domain = self._find(vm)
         if domain is None or domain.outgoing_job() is None:
-            return
+            return False
         try:
             domain.abort_job()
         except (DriverError, Unclear):
@@ -173,6 +173,7 @@ class LibvirtDriver:
             if time.monotonic() > deadline:
                 raise Unclear(f"{vm}: called back, but its migration goes on")
             time.sleep(0.02)
+        return True
 
     # -- parts -------------------------------------------------------------------------------------------------------
 

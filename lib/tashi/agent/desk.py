@@ -56,6 +56,10 @@ class Desk:
         self._out.calls.append(Call(self._call, verb, args, seconds))
         return self._call
 
+    def migrating(self, vm: str) -> Doing | None:
+        """The call that migrates a guest away, if one is under way."""
+        return next((each for each in self.doing.values() if each.verb == "migrate" and each.vm == vm), None)
+
     def send(self, message: AgentMessage) -> None:
         self._out.messages.append(message)
 

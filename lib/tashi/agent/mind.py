@@ -273,8 +273,8 @@ class Mind:
     def _look_beside(self, vm: str) -> None:
         """A migration was called back. The call that carries it out may hang all the same, at a destination that hangs:
         what became of the guest here is looked at beside it."""
-        under_way = self._desk.doing.get(self._busy.get(vm, 0))
-        if under_way is not None and under_way.verb == "migrate":
+        under_way = self._desk.migrating(vm)
+        if under_way is not None:
             self._desk.call("look", {"vm": vm}, LOOK_SECONDS, Doing("look-beside", vm, under_way.row))
 
     def _looked_beside(self, called: Called, doing: Doing) -> None:
@@ -338,6 +338,7 @@ class Mind:
             self._beat_due = now.monotonic + self.heartbeat_seconds
             self._desk.send(Beat(self._degraded, self._progress.all()))
             self._progress.ask()
+            self._shots.try_early()
         if self.memory.outbox and now.monotonic >= self._retell_due:
             delay = RETELL_SECONDS[min(self._retells, len(RETELL_SECONDS) - 1)]
             self._retells, self._retell_due = self._retells + 1, now.monotonic + delay
@@ -359,7 +360,7 @@ class Mind:
             self._progress.take(called, doing)
         elif doing.job:
             self._shots.called(called, doing)
-            if doing.verb == "abort_move" and called.outcome == "ok":
+            if doing.verb == "abort_move" and called.value is True:
                 self._look_beside(doing.vm)
         elif doing.verb == "look-beside":
             self._looked_beside(called, doing)

@@ -8,6 +8,7 @@ import msgspec
 
 from tashi.agent.desk import Desk, Doing
 from tashi.agent.events import Called
+from tashi.agent.plan import LOOK_SECONDS
 from tashi.wire.agents import Shot, ShotDone
 
 OUTCOMES: dict[str, Literal["done", "failed", "unknown"]] = {"ok": "done", "failed": "failed", "unknown": "unknown"}
@@ -17,6 +18,7 @@ CALLS = {"power-button": "press_power_button", "abort-move": "abort_move", "insp
 class Shots:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._early: list[Doing] = []  # called back before the hypervisor knew of the migration
         self._interrupted = [job for job, done in desk.memory.shots.items() if done is None]
 
     def tell_interrupted(self) -> None:
@@ -44,8 +46,17 @@ class Shots:
 
     def called(self, called: Called, doing: Doing) -> None:
         """Its call is over."""
+        if doing.verb == "abort_move" and called.value is False and self._desk.migrating(doing.vm) is not None:
+            self._early.append(doing)
+            return
         result = {key: str(value) for key, value in called.value.items()} if isinstance(called.value, dict) else {}
         self._over(ShotDone(doing.job, OUTCOMES[called.outcome], called.text[:200], result))
+
+    def try_early(self) -> None:
+        """Call back once more what could not be called back yet."""
+        early, self._early = self._early, []
+        for doing in early:
+            self._desk.call(doing.verb, {"vm": doing.vm}, LOOK_SECONDS, doing)
 
     def _over(self, done: ShotDone) -> None:
         self._desk.note({"is": "shot", "job": done.job, "done": msgspec.to_builtins(done)})

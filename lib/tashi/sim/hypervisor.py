@@ -176,7 +176,8 @@ class Hypervisor:
         domain = self.domains.get(vm)
         if domain is not None and domain.outgoing is not None:
             domain.outgoing.abort = True
-        return None
+            return True
+        return False
 
     def inspect_image(self, path: str, format: str, kernel: str, initrd: str) -> Piece:
         yield self.time(QUICK)
