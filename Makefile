@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/cmd:$(PATH):/usr/sbin:/sbin
 SEEDS ?= 20000
 KILLS ?= 200
 
-.PHONY: help setup demo check lint soak bench completions install deb clean
+.PHONY: help setup demo check lint soak bench completions bless install deb clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]*:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,9 @@ bench: setup ## figures of this machine
 
 completions: setup ## the shells' completion scripts, anew from the commands
 	@python3 -m tashi.cli.completions cmd completions
+
+bless: setup ## the logs of tests/sim/scenes, as they are now
+	@tashi-sim --bless tests/sim/scenes/*.scene
 
 install: setup ## an installed copy: PREFIX=/usr/local DESTDIR=
 	@packaging/install

@@ -19,6 +19,7 @@ from tashi.config import CHOICES, RANGES, Config, parse
 from tashi.core import life
 from tashi.core.verbs import VERBS
 from tashi.model.fields import FIELDS, Field
+from tashi.sim import deeds, scene, sentence
 from tashi.wire import agents, errors, messages
 from tashid.driver.interface import Capability, Driver
 from tests.house.tree import HERE, ROOT, commands
@@ -240,3 +241,17 @@ def test_every_call_of_a_driver_is_written_about() -> None:
     expected = [" ".join(["Fn", name, *list(inspect.signature(each).parameters)[1:]]) for name, each in calls.items()]
     assert [head for head, _ in items(section(text, ".Ss Calls"))] == expected
     assert [head for head, _ in items(section(text, ".Ss Capabilities"))] == [f"Cm {each.value}" for each in Capability]
+
+
+# -- scenes ------------------------------------------------------------------------------------------------------------
+def test_every_line_of_a_scene_is_written_about() -> None:
+    text = page("tashi-scene.5")
+    lines = items(section(text, ".Ss What there is"))
+    assert lines == [(f"Li {each.usage.text}", each.doc) for each in scene.STATEMENTS]
+    assert f"Settings are\n.Cm {' , '.join(scene.SETTINGS)} ;" in text
+
+
+def test_every_sentence_of_a_scene_is_written_about() -> None:
+    lines = items(section(page("tashi-scene.5"), ".Ss Sentences"))
+    kinds = [(f"Li {name}", kind.doc) for name, kind in sentence.words_kinds((), (), ()).items()]
+    assert lines == [(f"Li {each.usage.text}", each.doc) for each in deeds.DEEDS] + kinds

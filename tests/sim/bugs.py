@@ -118,8 +118,8 @@ def destination_is_believed_too_early(patch: pytest.MonkeyPatch) -> None:
     """What the destination said before the source came to its end is taken for what is there now."""
     says = move._destination_says
 
-    def optimist(seen: Any, carried: bool, rebooted: bool) -> Evidence:
-        return Evidence.RUNNING if seen.state == "paused" else says(seen, carried, rebooted)
+    def optimist(seen: Any, carried: bool, generation: int, ask: int) -> Evidence:
+        return Evidence.RUNNING if seen.state == "paused" else says(seen, carried, generation, ask)
 
     patch.setattr(move, "_destination_says", optimist)
 

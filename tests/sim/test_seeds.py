@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tashi.sim.run import Result, run
+from tests.house.tree import ROOT
 
 SEEDS = int(os.environ.get("TASHI_SEEDS", "200"))
 FIRST = int(os.environ.get("TASHI_FIRST_SEED", "0"))
@@ -35,7 +36,7 @@ HAPPENS = (
 def story(result: Result) -> str:
     """What is needed to look into it."""
     lines = "\n".join(result.lines[-SHOWN_LINES:])
-    return f"seed {result.seed}: {result.violation}\n{lines}\nAll of it: python -m tashi.sim {result.seed}"
+    return f"seed {result.seed}: {result.violation}\n{lines}\nAll of it: tashi-sim --seed {result.seed}"
 
 
 @pytest.mark.timeout(max(240, SECONDS_A_SEED * SEEDS))
@@ -64,7 +65,7 @@ def test_a_seed_replays_exactly_in_another_process() -> None:
     seed = "17"  # everything goes wrong in it
     logs = [
         subprocess.run(
-            [sys.executable, "-m", "tashi.sim", seed],
+            [sys.executable, str(ROOT / "cmd/tashi-sim"), "--seed", seed],
             env={**os.environ, "PYTHONHASHSEED": salt, "PYTHONPATH": os.pathsep.join(sys.path)},
             capture_output=True,
             text=True,

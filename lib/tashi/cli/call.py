@@ -67,6 +67,10 @@ class Call:
             self._client = client_for(self.config, self.timeout)
         return self._client
 
+    def ask_by(self, client: Client) -> None:
+        """Ask by this client, whatever tashi.toml says."""
+        self._client = client
+
     def fail(self, name: str, problem: TashiError | Failure) -> None:
         """Tell at once that something failed; the command goes on."""
         if isinstance(problem, TashiError):

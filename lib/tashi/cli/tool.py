@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -23,6 +23,9 @@ from tashi.cli.complete import Printed, complete_names
 from tashi.cli.options import attach, options, printed
 from tashi.cli.output import Failure, Output, Unwritable, complain, complain_of_usage
 from tashi.wire.errors import Code, TashiError, exit_status
+
+if TYPE_CHECKING:
+    from tashi.client import Client
 
 
 class Tool(click.Command):
@@ -66,9 +69,7 @@ class Tool(click.Command):
 
     def invoke(self, ctx: click.Context) -> int:
         """Run the function; returns the exit status."""
-        common = {key: value for key, value in ctx.params.items() if key in self._common}
-        own = {key: value for key, value in ctx.params.items() if key not in common and key != "operands"}
-        call = Call(ctx.info_name or "", self._noun, common, ctx.params.get("operands", ()))
+        call, own = self._call(ctx)
         try:
             self._function(call, **own)
             status = call.status()
@@ -79,6 +80,22 @@ class Tool(click.Command):
             status = exit_status(error.code)
         call.output.flush()
         return status
+
+    def ask(self, name: str, words: list[str], client: Client) -> None:
+        """Run the function on words as typed, with this client in place of the one that tashi.toml describes.
+
+        Raises click.UsageError, and whatever the client does.
+        """
+        with self.make_context(name, words) as ctx:
+            call, own = self._call(ctx)
+            call.ask_by(client)
+            self._function(call, **own)
+
+    def _call(self, ctx: click.Context) -> tuple[Call, dict[str, Any]]:
+        """What the function gets: the call, and the values of its own options."""
+        common = {key: value for key, value in ctx.params.items() if key in self._common}
+        own = {key: value for key, value in ctx.params.items() if key not in common and key != "operands"}
+        return Call(ctx.info_name or "", self._noun, common, ctx.params.get("operands", ())), own
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:
         """Run and end the process. Skips the interpreter's tidying up, which takes longer than a request."""

@@ -37,18 +37,29 @@ class Client:
         self.idle = False
 
     # -- asking --------------------------------------------------------------------------------------------------------
-    def ask(self, verb: str, body: dict[str, Any], then: Callable[[dict[str, Any]], None], watch: bool = False) -> None:
-        """Send a request until it is answered; ``then`` gets the reply, or an error `no-answer` at the end."""
-        self._sent += 1
-        request = f"{self.name}-{self._sent:06d}"
+    def ask(
+        self,
+        verb: str,
+        body: dict[str, Any],
+        then: Callable[[dict[str, Any]], None],
+        watch: bool = False,
+        again: str = "",
+    ) -> str:
+        """Send a request until it is answered; ``then`` gets the reply, or an error `no-answer` at the end.
+
+        Returns its id; ``again`` is the id of a former request, used once more.
+        """
+        self._sent += not again
+        request = again or f"{self.name}-{self._sent:06d}"
         if not watch:
             self.history.ask(self.name, request, verb, body)
         self._send(request, json.dumps({"id": request, "verb": verb, "body": body}).encode(), 1, then)
+        return request
 
     def _send(self, request: str, frame: bytes, number: int, then: Callable[[dict[str, Any]], None]) -> None:
         timer = self.world.after(ANSWER_SECONDS * min(number, 2), lambda: self._no_answer(request))
         self._open[request] = (frame, number, then, timer)
-        self.network.send(self.name, "controller", lambda: self.desk.ask(self.name, frame, self._deliver))
+        self.network.send(self.name, "controller", lambda: self.desk.ask(self.name, frame, self._deliver), "request")
 
     def _misuse(self, request: str, job: str) -> None:
         """Use the id of an answered request for another one; raises Violation unless that is refused."""
@@ -66,7 +77,7 @@ class Client:
 
     def _deliver(self, frame: bytes) -> None:
         """The controller's answer enters the network."""
-        self.network.send("controller", self.name, lambda: self._hear(json.loads(frame)))
+        self.network.send("controller", self.name, lambda: self._hear(json.loads(frame)), "reply")
 
     def _no_answer(self, request: str) -> None:
         frame, number, then, _ = self._open.pop(request)

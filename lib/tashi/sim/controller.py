@@ -33,6 +33,10 @@ _orders = msgspec.json.Decoder(ControllerMessage).decode
 _encode = msgspec.json.Encoder().encode
 
 
+# Where the store ends a process, and how that is told.
+MOMENTS = {"before-write": "before the commit", "after-write": "after the commit, before the reply"}
+
+
 class Crash(BaseException):
     """The process dies here. Not an Exception: nothing may catch it."""
 
@@ -56,8 +60,15 @@ class AgentLine(NamedTuple):
 class Controller:
     """One process after the other on the same store."""
 
-    def __init__(self, world: World, invariants: Invariants, deliver: Callable[[AgentLine, Any], None]) -> None:
-        self.world, self.invariants, self.deliver = world, invariants, deliver
+    def __init__(
+        self,
+        world: World,
+        invariants: Invariants,
+        deliver: Callable[[AgentLine, Any], None],
+        settings: Settings = SETTINGS,
+    ) -> None:
+        self.world, self.invariants, self.deliver, self.settings = world, invariants, deliver, settings
+        self.on_commit: Callable[[list[bytes]], None] = lambda entries: None  # the change log's new entries
         self.on_hang_up: Callable[[], None] = lambda: None  # all connections break
         self.store = import_module("tashid.store.memory").MemoryStore(crash=self._at_store)
         invariants.tables = self.store.contents.tables
@@ -65,9 +76,10 @@ class Controller:
         self.starts = 0
         self.process: Process | None = None
         self.frozen: list[Process] = []
-        self.crash_at = ""  # before-write, after-write, sending: where the next batch ends the process
+        self.crash_at = ""  # before-write, after-write, orders, sending: where the next batch ends the process
         self.disk_fails = False
         self._puts: list[tuple[str, str, bytes | None]] = []
+        self._log: list[bytes] = []
 
     # -- life ----------------------------------------------------------------------------------------------------------
     def start(self) -> None:
@@ -75,7 +87,7 @@ class Controller:
         if self.process is not None:
             return
         self.starts += 1
-        self.world.say("controller", f"starts, the {self.starts}. time")
+        self.world.tell("controller", f"starts, the {self.starts}. time")
         self.store = self.store.reopened()
         self.guard(self._load)
         self.invariants.restarted()
@@ -84,14 +96,14 @@ class Controller:
         try:
             self.process = Process(self, self.store, self.starts)
         except Unavailable as error:
-            self.world.say("controller", f"can't start: {error}")
+            self.world.tell("controller", f"can't start: {error}")
             self.world.after(RESTART_SECONDS, self.start)
         else:
             self.process.wake()
 
     def crash(self) -> None:
         if self.process is not None:
-            self.world.say("controller", "killed")
+            self.world.tell("controller", "killed")
             self._bury()
 
     def _bury(self) -> None:
@@ -103,7 +115,7 @@ class Controller:
     def freeze(self) -> None:
         """Stop it as SIGSTOP would; another may be started meanwhile."""
         if self.process is not None:
-            self.world.say("controller", "frozen")
+            self.world.tell("controller", "frozen")
             self.process.frozen = True
             self.frozen.append(self.process)
             self.process = None
@@ -111,7 +123,7 @@ class Controller:
     def thaw(self) -> None:
         """The frozen go on where they were, knowing nothing, for a while beside the one that took over."""
         for process in self.frozen:
-            self.world.say("controller", f"number {process.number} goes on")
+            self.world.tell("controller", f"number {process.number} goes on")
             process.frozen = False
             process.wake()
             self.world.after(self.world.chance.uniform(0.0, 10.0), process.die)
@@ -122,7 +134,7 @@ class Controller:
         try:
             act()
         except Crash as where:
-            self.world.say("controller", f"killed {where}")
+            self.world.tell("controller", f"killed {where}")
             self._bury()
         except Violation:
             raise
@@ -153,17 +165,18 @@ class Controller:
         return self.process or (self.frozen[-1] if self.frozen else None)
 
     # -- store ---------------------------------------------------------------------------------------------------------
-    def note_commit(self, puts: list[tuple[str, str, bytes | None]]) -> None:
-        self._puts = puts
+    def note_commit(self, puts: list[tuple[str, str, bytes | None]], log: list[bytes]) -> None:
+        self._puts, self._log = puts, log
 
     def _at_store(self, where: str) -> None:
         if where == "before-write" and self.disk_fails:
             raise Unavailable("no space left on the simulated disk")
         if where == "after-write":
             self.invariants.committed(self._puts)
+            self.on_commit(self._log)
         if where == self.crash_at:
             self.crash_at = ""
-            raise Crash(where)
+            raise Crash(MOMENTS[where])
 
 
 class Process:
@@ -179,7 +192,7 @@ class Process:
         self._due = 0.0
         self._haste = Haste("the controller")
         self.alive, self.frozen = True, False
-        self.cluster = Cluster(SETTINGS, lambda: self.world.chance.randbytes(32))
+        self.cluster = Cluster(controller.settings, lambda: self.world.chance.randbytes(32))
         for table in interface.WORKING_TABLES:
             for key, value in store.load(table):
                 self.cluster.load(table, key, value)
@@ -248,6 +261,10 @@ class Process:
         if controller.crash_at == "sending" and self is controller.process and self.world.happens(0.3):
             controller.crash_at = ""
             raise Crash("between two messages")
+        orders = controller.crash_at == "orders" and isinstance(connection, AgentLine)
+        if orders and words.order(_orders(frames[0])):
+            controller.crash_at = ""
+            raise Crash("after the replies, before the orders")
         if isinstance(connection, Caller):
             controller.invariants.reply_leaves(connection.by, json.loads(frames[0]))
             connection.hear(frames[0])
@@ -269,11 +286,11 @@ class Watched:
         self.get, self.changes, self.head, self.prune = store.get, store.changes, store.head, store.prune
 
     def commit(self, puts: Any, log: Any, *, epoch: int, reserve: bool = False) -> None:
-        self._controller.note_commit([tuple(put) for put in puts])
+        self._controller.note_commit([tuple(put) for put in puts], [entry.value for entry in log])
         try:
             self._store.commit(puts, log, epoch=epoch, reserve=reserve)
         finally:
-            self._controller.note_commit([])
+            self._controller.note_commit([], [])
 
 
 class Faults:

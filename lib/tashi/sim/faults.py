@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tashi.sim.controller import Controller
+from tashi.sim.cast import Cast, heal
 from tashi.sim.hypervisor import Hypervisor
 from tashi.sim.machine import Machine
-from tashi.sim.network import CALM, ROUGH, Network, Weather
-from tashi.sim.world import World
+from tashi.sim.network import CALM, ROUGH, Weather
 
 # seconds: how long a fault lasts at most
 LONGEST = 25.0
@@ -65,10 +64,9 @@ CLIMATES: tuple[Climate, ...] = (
 class Faults:
     """Lets things go wrong until `stop`."""
 
-    def __init__(
-        self, world: World, network: Network, controller: Controller, machines: list[Machine], climate: Climate
-    ) -> None:
-        self.world, self.network, self.controller, self.machines = world, network, controller, machines
+    def __init__(self, cast: Cast, climate: Climate) -> None:
+        self.cast, self.world, self.network, self.controller = cast, cast.world, cast.network, cast.controller
+        self.machines = list(cast.machines.values())
         self.climate = climate
         self._stopped = False
 
@@ -98,17 +96,7 @@ class Faults:
         self._stopped = True
         self.world.say("faults", "all heal")
         self.network.weather = CALM
-        self.network.heal_all()
-        self.controller.disk_fails = False
-        self.controller.crash_at = ""
-        self.controller.thaw()
-        self.controller.start()
-        for machine in self.machines:
-            machine.crash_at_next_write = False
-            machine.hypervisor.stalls = machine.hypervisor.refuses = 0.0
-            machine.restore_power()
-            machine.set_hypervisor(True)
-            machine.start_agent()
+        heal(self.cast)
 
     def _again(self, pause: float, fault: Callable[[], None]) -> None:
         def act() -> None:
@@ -150,7 +138,7 @@ class Faults:
     def _agent_crash(self) -> None:
         machine = self._machine()
         if self.world.happens(0.5):
-            machine.crash_at_next_write = True
+            machine.crash_at = "acting"
         else:
             machine.crash_agent()
         self._for_a_while(machine.start_agent)

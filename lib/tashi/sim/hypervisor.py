@@ -30,6 +30,7 @@ class Site:
     network: Network
     hosts: dict[str, Hypervisor] = field(default_factory=dict)
     disks: set[str] = field(default_factory=set)
+    deaf: set[str] = field(default_factory=set)  # names of guests that ignore their power button
     deleted: list[str] = field(default_factory=list)  # disks, since somebody looked
     ended: list[str] = field(default_factory=list)  # guests that ran and were ended by a call, since somebody looked
     runs: dict[str, Domain] = field(default_factory=dict)  # where each guest ran last
@@ -159,7 +160,8 @@ class Hypervisor:
         yield self.time(QUICK)
         if vm not in self.domains or self.domains[vm].state != "running":
             raise Definite(f"{vm} does not run here")
-        if self.site.world.happens(0.8):  # some guests don't listen
+        deaf = self.domains[vm].guest.name in self.site.deaf
+        if not deaf and self.site.world.happens(0.8):  # some guests don't listen
             self.site.world.after(self.time(SHUTDOWN), lambda: self.guest_ends(vm))
         return None
 

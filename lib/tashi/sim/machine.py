@@ -6,7 +6,10 @@ wakes the mind. It is killed between any two of these steps.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any, Protocol
+
+from msgspec.structs import replace
 
 from tashi.agent import events
 from tashi.agent.mind import Mind
@@ -16,7 +19,7 @@ from tashi.sim.hypervisor import Hypervisor
 from tashi.sim.invariants import Invariants
 from tashi.sim.network import Network
 from tashi.sim.world import Haste, Timer, World
-from tashi.wire.agents import AgentMessage, ControllerMessage, Rejected
+from tashi.wire.agents import AgentMessage, Beat, ControllerMessage, Rejected
 
 POWER_ON_SECONDS = 5.0
 RECONNECT_SECONDS = 0.3
@@ -55,7 +58,9 @@ class Machine:
         self.journal: list[dict[str, Any]] = []
         self.mind: Mind | None = None
         self.conn = self._connections = 0
-        self.crash_at_next_write = False
+        self.crash_at = ""  # acting, telling: with what was decided written down; with it done and nobody told
+        self._disk_full = False
+        self._held: deque[events.Steps] = deque()  # decided, and not written down yet
         self.invariants = invariants
         self._calls: dict[int, WorkerCall] = {}
         self._tick: Timer | None = None
@@ -75,14 +80,14 @@ class Machine:
         self.starts += 1
         identity = events.Identity(self.name, self.uuid, self.boot_id, self.starts)
         self.mind = Mind(list(self.journal), identity, self.hypervisor.what_it_has())
-        self.world.say(self.name, f"agent {self.starts} starts")
+        self.world.tell(self.name, f"agent {self.starts} starts")
         self._connect()
 
     def crash_agent(self) -> None:
         """Kill the process: the journal and the guests stay."""
         if self.mind is None:
             return
-        self.world.say(self.name, "agent killed")
+        self.world.tell(self.name, "agent killed")
         self.mind = None
         self.conn = 0
         if self._tick is not None:
@@ -90,17 +95,18 @@ class Machine:
         for call in self._calls.values():
             call.abandon()
         self._calls.clear()
+        self._held.clear()
 
     def cut_power(self) -> None:
         self.crash_agent()
-        self.world.say(self.name, "power cut")
+        self.world.tell(self.name, "power cut")
         self.hypervisor.cut_power()
 
     def restore_power(self) -> None:
         """Power again: a new boot id, and after a while an agent."""
         if self.hypervisor.power:
             return
-        self.world.say(self.name, "power is back")
+        self.world.tell(self.name, "power is back")
         self.hypervisor.power, self.hypervisor.serves = True, True
         self.boots += 1
         self.world.after(POWER_ON_SECONDS, self.start_agent)
@@ -109,7 +115,7 @@ class Machine:
         """Stop or start the hypervisor's daemon; guests live on."""
         if self.hypervisor.serves == serves:
             return
-        self.world.say(self.name, f"hypervisor {'is back' if serves else 'does not answer'}")
+        self.world.tell(self.name, f"hypervisor {'is back' if serves else 'does not answer'}")
         self.hypervisor.serves = serves
         self._step(events.DriverUp(serves, "" if serves else "it does not answer"))
 
@@ -149,28 +155,56 @@ class Machine:
         if steps is not None:
             self.invariants.obeyed(self.name, message, stale, steps)
         if isinstance(message, Rejected):
-            self.world.say(self.name, f"is not accepted: {message.reason}")
+            self.world.tell(self.name, f"is not accepted: {message.reason}")
             self.world.after(REJECTED_SECONDS, lambda: self._say_hello() if conn == self.conn else None)
 
     # -- the mind's surroundings ---------------------------------------------------------------------------------------
+    def set_disk_full(self, full: bool) -> None:
+        """Nothing can be written down; or it can again, and what waited for that is done."""
+        if self._disk_full != full:
+            self.world.tell(self.name, f"disk of the agent {'is full' if full else 'has room again'}")
+            self._disk_full = full
+            self._carry_on()
+
     def _step(self, event: events.Event) -> events.Steps | None:
         if self.mind is None:
             return None
         steps = self.mind.step(event, events.Now(self.world.seconds, self.world.wall))
-        if steps.journal:
-            self.journal += steps.journal
-            if self.crash_at_next_write:
-                self.crash_at_next_write = False
-                self.crash_agent()
-                return steps
-            if len(self.journal) >= COMPACT_RECORDS:
-                self.journal = self.mind.memory.snapshot()
-        for call in steps.calls:
-            self._start_call(call)
-        for message in steps.messages:
-            self._send(message)
+        self._held.append(steps)
+        self._carry_on()
         self._wake()
         return steps
+
+    def _carry_on(self) -> None:
+        """Journal, then call, then send. What can't be written down waits, and so does all that comes after it."""
+        while self._held:
+            steps = self._held[0]
+            if steps.journal and self._disk_full:
+                self._only_beat()
+                return
+            self._held.popleft()
+            if steps.journal and not self._written(steps.journal):
+                return
+            for call in steps.calls:
+                self._start_call(call)
+            for message in steps.messages:
+                self._send(message)
+        if self.mind is not None and len(self.journal) >= COMPACT_RECORDS:
+            self.journal = self.mind.memory.snapshot()
+
+    def _only_beat(self) -> None:
+        for message in self._held[-1].messages:
+            if isinstance(message, Beat):
+                self._send(replace(message, degraded="journal: no space left on the simulated disk"))
+
+    def _written(self, records: list[dict[str, Any]]) -> bool:
+        """Write into the journal; False when the process ends there."""
+        self.journal += records
+        if self.crash_at == "acting":
+            self.crash_at = ""
+            self.crash_agent()
+            return False
+        return True
 
     def _wake(self) -> None:
         if self._tick is not None:
@@ -203,6 +237,10 @@ class Machine:
                 self.world.say(self.name, f"{asked}: {outcome} {text}".rstrip())
             if self.mind is current:
                 self._calls.pop(call.id, None)
+                if self.crash_at == "telling" and asked:
+                    self.crash_at = ""
+                    self.crash_agent()
+                    return
                 self._step(events.Called(call.id, outcome, value, text))
 
         self._calls[call.id] = WorkerCall(self.world, self.hypervisor, call.verb, call.args, call.seconds, done)
@@ -211,7 +249,10 @@ class Machine:
         conn = self.conn
         if conn:
             self.network.send(
-                self.name, "controller", lambda: self.listener.hear_agent(self.name, self.key, conn, message)
+                self.name,
+                "controller",
+                lambda: self.listener.hear_agent(self.name, self.key, conn, message),
+                type(message).__name__.lower(),
             )
 
     def _hypervisor_says(self, vm: str, what: str) -> None:

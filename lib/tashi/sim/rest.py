@@ -5,7 +5,7 @@ from __future__ import annotations
 from tashi.core import usage
 from tashi.core.cluster import Cluster
 from tashi.model.vm import VmState, claims, state_of
-from tashi.sim.controller import SETTINGS, Controller
+from tashi.sim.controller import Controller
 from tashi.sim.hypervisor import Site
 from tashi.sim.invariants import Invariants
 from tashi.sim.world import Violation
@@ -87,7 +87,7 @@ def _check_index(cluster: Cluster) -> None:
 
 def _check_reload(controller: Controller, cluster: Cluster) -> None:
     """I1: a controller that started now would know what this one knows."""
-    fresh = Cluster(SETTINGS, lambda: bytes(32))
+    fresh = Cluster(controller.settings, lambda: bytes(32))
     for table in ("meta", "vm", "host", "image", "user", "job", "usage"):
         for key, value in controller.store.load(table):
             fresh.load(table, key, value)

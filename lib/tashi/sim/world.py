@@ -46,8 +46,9 @@ class Haste:
 class World:
     """The clock, what is going to happen, chance, and what has been seen to happen."""
 
-    def __init__(self, seed: int, keep_lines: int = 400) -> None:
-        self.chance = random.Random(seed)
+    def __init__(self, seed: int, keep_lines: int = 400, chance: random.Random | None = None) -> None:
+        self.chance = chance or random.Random(seed)
+        self.on_tell: Callable[[str, str], None] = lambda who, text: None
         self.seconds = 0.0
         self.wall_jump = 0.0  # the controller's wall clock is set by people; nothing may depend on it
         self.lines: list[str] = []
@@ -85,6 +86,11 @@ class World:
 
     def happens(self, probability: float) -> bool:
         return self.chance.random() < probability
+
+    def tell(self, who: str, text: str) -> None:
+        """A line of the log that people want to see, too."""
+        self.say(who, text)
+        self.on_tell(who, text)
 
     def say(self, who: str, text: str) -> None:
         """A line of the log; the oldest are forgotten when ``keep_lines`` is reached (0: none ever)."""
