@@ -27,6 +27,7 @@ from tashi.agent.events import (
     Steps,
 )
 from tashi.agent.events import Tick as TimePassed
+from tashi.agent.greeting import why_unfit
 from tashi.agent.mind import Mind
 from tashi.config import Config
 from tashi.model.host import Facts
@@ -36,7 +37,7 @@ from tashi.run.loop import Loop, Timer
 from tashi.run.notify import Notifier
 from tashi.run.outbox import Outbox
 from tashi.run.workers import Outcome, Pool
-from tashi.wire.agents import AgentMessage, Beat, ControllerMessage, Rejected
+from tashi.wire.agents import AgentMessage, Beat, ControllerMessage, Rejected, Welcome
 from tashi.wire.errors import Unavailable
 from tashid import start
 from tashid.driver.settings import DriverSettings, dump_settings
@@ -228,6 +229,9 @@ class _Agent:
         except (ValueError, RecursionError) as error:
             self._log.warning("the controller said what this agent does not understand", error=error)
             return
+        assert self._mind is not None
+        if isinstance(message, Welcome) and (why := why_unfit(message, self._mind.memory.cluster)):
+            message = Rejected(why)
         if isinstance(message, Rejected):
             self._log.warning("not accepted", controller=self._link.address, reason=message.reason)
             self._hello_at = min(self._hello_at, self._later())

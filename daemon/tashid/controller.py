@@ -29,6 +29,7 @@ from tashid.zap import Known, Zap
 
 NAME = "tashi-controller"
 SECRET_BYTES = 32
+CLUSTER_BYTES = 8  # of the id that marks this cluster's guests
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -66,12 +67,14 @@ def clock() -> Now:
 def _load(store: Store, settings: Settings) -> Cluster:
     """The working set, from the store, under a new epoch."""
     epoch = store.acquire()
+    if store.get("meta", "cluster") is None:
+        store.commit([("meta", "cluster", f'"{os.urandom(CLUSTER_BYTES).hex()}"'.encode())], [], epoch=epoch)
     cluster = Cluster(settings, lambda: os.urandom(SECRET_BYTES))
     gc.disable()  # nothing of what is loaded is garbage
     for table in WORKING_TABLES:
         for key, value in store.load(table):
             cluster.load(table, key, value)
-    lately = done_key(f"j-{max(0, cluster.state.counters.get('job', 0) - DONE_KEPT)}")
+    lately = done_key(f"j-{max(0, cluster.state.counted('job') - DONE_KEPT)}")
     for key, value in store.scan("done", lately, DONE_KEPT):
         cluster.load("done", key, value)
     cluster.loaded(clock(), epoch, store.head())

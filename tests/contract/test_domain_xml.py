@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as etree
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from tashid.driver.domain_xml import (
     domain_uuid,
     domain_xml,
     mark_xml,
+    read_guest,
     read_metadata,
     read_summary,
     with_generation,
@@ -53,18 +55,30 @@ def test_it_follows_libvirts_own_schema(guest: Guest, accelerator: str) -> None:
 
 @pytest.mark.parametrize("guest", GUESTS.values(), ids=GUESTS)
 def test_the_mark_is_found_again(guest: Guest) -> None:
-    disks = tuple(disk.path for disk in guest.disks)
-    xml = domain_xml(guest, 3, place())
-    assert read_metadata(xml) == Metadata(guest.id, 3, disks)
-    assert read_metadata(mark_xml(Metadata(guest.id, 4, disks))) == Metadata(guest.id, 4, disks)
+    xml = domain_xml(guest, 3, replace(place(), cluster="c1"))
+    mark = read_metadata(xml)
+    assert mark is not None
+    assert (mark.vm, mark.generation, mark.cluster) == (guest.id, 3, "c1")
+    assert mark.disks == tuple(disk.path for disk in guest.disks)
+    assert read_guest(mark) == guest
+    assert read_metadata(mark_xml(replace(mark, generation=4))) == replace(mark, generation=4)
     assert read_summary(xml) == (guest.name, guest.cores, guest.memory_bytes)
 
 
 def test_another_generation_changes_nothing_else() -> None:
     xml = domain_xml(GUESTS["overlay"], 3, place())
     later = with_generation(xml, 12)
-    assert read_metadata(later) == Metadata("v-2", 12, ("disks/v-2.qcow2",))
+    before, after = read_metadata(xml), read_metadata(later)
+    assert before is not None and after == replace(before, generation=12)
     assert with_generation(later, 3) == with_generation(xml, 3)
+
+
+def test_a_mark_from_before_clusters_had_ids_is_read() -> None:
+    old = f"<t:vm xmlns:t='{NAMESPACE}' id='v-1' generation='3'><t:disk path='disks/v-1.qcow2'/></t:vm>"
+    mark = read_metadata(f"<domain><metadata>{old}</metadata></domain>")
+    assert mark == Metadata("v-1", 3, ("disks/v-1.qcow2",))
+    assert read_guest(mark) is None
+    assert read_guest(replace(mark, made_of='{"id": 1}')) is None
 
 
 def test_a_domain_without_our_mark_is_not_ours() -> None:

@@ -82,7 +82,7 @@ class TestDriver:
         assert (seen.name, seen.cores, seen.memory_bytes) == ("web-1", 1, 16 * MIB)
         assert not seen.foreign and not seen.never_ran and not seen.moving
         assert rig.here.look("v-1") == seen
-        assert seen in rig.here.inventory()
+        assert seen in [replace(each, guest=None) for each in rig.here.inventory()]
 
     def test_start_of_a_running_guest_only_stamps(self, rig: Rig) -> None:
         rig.here.start(rig.guest(), 4)
@@ -137,6 +137,34 @@ class TestDriver:
         rig.here.stop("v-1", 1)
         for only_if in ("paused", "never-ran"):
             assert alike(rig.here.remove("v-1", only_if, [])) == ("v-1", "stopped", 1)
+
+    def test_an_inventory_tells_what_a_guest_was_made_of(self, rig: Rig) -> None:
+        guest = replace(rig.guest(), owner="ann", image="i-1", created_at="2026-01-01T00:00:00Z")
+        rig.here.start(guest, 4)
+        rig.here.stamp("v-1", 5)
+        assert [seen.guest for seen in rig.here.inventory() if not seen.foreign] == [guest]
+
+    def test_a_guest_of_another_cluster_is_told_and_never_touched(self, rig: Rig) -> None:
+        rig.here.cluster = "theirs"
+        rig.here.start(rig.guest(), 4)
+        rig.here.cluster = "ours"
+        assert rig.here.look("v-1") == Seen("v-1", "absent")
+        assert rig.here.stop("v-1", 5).state == "absent"
+        assert rig.here.remove("v-1", "", []).state == "absent"
+        assert "not ours" in refused(lambda: rig.here.start(rig.guest(), 5))
+        assert refused(lambda: rig.here.press_power_button("v-1"))
+        (seen,) = [each for each in rig.here.inventory() if each.name in ("v-1", "web-1")]
+        assert (seen.foreign, seen.state, seen.cores, seen.generation) == (True, "running", 1, 0)
+        rig.here.cluster = "theirs"
+        assert alike(rig.here.look("v-1")) == ("v-1", "running", 4)
+
+    def test_a_guest_from_before_clusters_had_ids_is_ours_and_gets_one(self, rig: Rig) -> None:
+        rig.here.start(rig.guest(), 4)
+        rig.here.cluster = "ours"
+        assert alike(rig.here.look("v-1")) == ("v-1", "running", 4)
+        rig.here.stamp("v-1", 5)
+        rig.here.cluster = "theirs"
+        assert rig.here.look("v-1") == Seen("v-1", "absent")
 
     def test_a_foreign_guest_is_told_and_never_touched(self, rig: Rig) -> None:
         rig.add_foreign("v-9")
@@ -222,7 +250,7 @@ class TestMigration:
         seen, incoming = moving.here.look("v-1"), moving.there.look("v-1")
         assert (alike(seen), seen.moving) == (("v-1", "running", 1), True)
         assert (alike(incoming), incoming.never_ran, incoming.moving) == (("v-1", "paused", 2), True, False)
-        assert seen in moving.here.inventory()
+        assert seen in [replace(each, guest=None) for each in moving.here.inventory()]
         job = moving.here.moving("v-1")
         assert job is not None and 0 <= job.done_bytes <= job.total_bytes
         assert moving.there.moving("v-1") is None

@@ -17,7 +17,7 @@ from tashi.core import life
 from tashi.core.cluster import Cluster, Decision, Now, Principal
 from tashi.core.settings import Settings
 from tashi.model.host import Facts
-from tashi.wire.agents import Beat
+from tashi.wire.agents import AgentMessage, Beat
 from tashi.wire.messages import Accepted, ListDone, Problem, Request
 
 ROOT = Principal("root", "admin")
@@ -31,6 +31,7 @@ class Hypervisor:
     def __init__(self, world: World, host: str, name: str, boot: str = "boot-1", journal: Any = ()) -> None:
         self.world, self.id, self.name, self.boot = world, host, name, boot
         self.guests: dict[str, tuple[str, int]] = {}
+        self.made_of: dict[str, Any] = {}  # vm -> the guest that its start was given
         self.incarnation = 0
         self.journal: list[dict[str, Any]] = list(journal)
         self.incoming: set[str] = set()  # those whose paused copy never ran here
@@ -63,11 +64,15 @@ class Hypervisor:
         self.journal += steps.journal
         self.queue += steps.calls
         for message in steps.messages:
-            decision = self.world.cluster.agent_said(self.id, (self.id, self.incarnation), message, self.world.now())
-            self.queue += [events.Heard(back) for back in decision.back]
-            self.world.take(decision)
-            if not isinstance(message, Beat):
-                self.world.said.append((self.name, message))
+            self.deliver(message)
+
+    def deliver(self, message: AgentMessage) -> None:
+        """What the agent says arrives."""
+        decision = self.world.cluster.agent_said(self.id, (self.id, self.incarnation), message, self.world.now())
+        self.queue += [events.Heard(back) for back in decision.back]
+        self.world.take(decision)
+        if not isinstance(message, Beat):
+            self.world.said.append((self.name, message))
 
     def seen(self, vm: str) -> dict[str, Any]:
         state, generation = self.guests.get(vm, ("absent", 0))
@@ -99,6 +104,7 @@ class Hypervisor:
         match call.verb:
             case "start":
                 self.guests[vm] = ("running", call.args["generation"])
+                self.made_of[vm] = call.args["guest"]
             case "stop":
                 if vm in self.guests:
                     self.guests[vm] = ("stopped", call.args["generation"])
@@ -110,10 +116,11 @@ class Hypervisor:
                 del self.guests[vm]
                 target = self.world.hosts[call.args["peer"].removeprefix("fake://")]
                 target.guests[vm] = ("running", call.args["generation"])
+                target.made_of[vm] = self.made_of.get(vm)
                 target.happen(events.DriverEvent(vm))
                 return {"total_seconds": 1.5, "downtime_seconds": 0.1, "bytes": 1000.0}
             case "inventory":
-                return [self.seen(each) for each in self.guests]
+                return [self.seen(each) | {"guest": self.made_of.get(each)} for each in self.guests]
             case "inspect_image":
                 return {"size_bytes": str(GIB)}
             case "press_power_button":
@@ -134,7 +141,7 @@ class Hypervisor:
 class World:
     """Three hosts of 8 cores and 8 GiB unless told otherwise, enrolled and up, and an image ``tiny`` of 1 GiB."""
 
-    def __init__(self, hosts: int = 3, settings: Settings | None = None) -> None:
+    def __init__(self, hosts: int = 3, settings: Settings | None = None, cluster: str = "") -> None:
         self.seconds = 0.0
         self.requests = 0
         self.log: list[dict[str, Any]] = []
@@ -142,6 +149,8 @@ class World:
         self.said: list[tuple[str, Any]] = []
         self.hosts: dict[str, Hypervisor] = {}
         self.cluster = Cluster(settings or Settings(pool_bytes=100 * GIB), lambda: SECRET)
+        if cluster:
+            self.cluster.load("meta", "cluster", json.dumps(cluster).encode())
         self.cluster.loaded(self.now(), 1, 0)
         for number in range(1, hosts + 1):
             self.add_host(f"h{number}")
@@ -152,13 +161,13 @@ class World:
     def now(self) -> Now:
         return Now(self.seconds, 1_700_000_000 + self.seconds)
 
-    def add_host(self, name: str) -> Hypervisor:
+    def add_host(self, name: str, kind: type[Hypervisor] = Hypervisor) -> Hypervisor:
         added = self.ok("host.add", name=name)
         token = hashlib.blake2b(SECRET, digest_size=16).hexdigest()
         key = name.ljust(40, "k")
         self.ask("enroll", who=Principal("", "enroll"), token=token, host=name, key=key)
         host = next(iter(added.objects))
-        self.hosts[host] = Hypervisor(self, host, name)
+        self.hosts[host] = kind(self, host, name)
         return self.hosts[host]
 
     def host(self, name: str) -> Hypervisor:

@@ -14,8 +14,13 @@ from tashi.model.guest import Guest
 from tashid.driver.interface import DriverError
 
 
-class Shape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Arguments of one call. A call without any has this one."""
+class Shape(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Arguments of one call. A call without any has this one.
+
+    ``cluster``: whose guests are ours, for a driver's attribute of that name.
+    """
+
+    cluster: str = ""
 
 
 class Vm(Shape, frozen=True):

@@ -2,7 +2,8 @@
 
 Pure. The domain's name and UUID follow from the VM's id, so that the same VM is the same domain on every host and a
 repeated definition replaces itself; people find the VM's name in the title. What we own is marked by one element in our
-own namespace: the VM's id, the generation, and its disks. A domain without that element is not ours.
+own namespace: the VM's id, the generation, the cluster, its disks, and as JSON what it was made of, so that a record
+can be made of it again. A domain without that element is not ours, nor is one with another cluster's.
 Source: https://libvirt.org/formatdomain.html
 """
 
@@ -14,6 +15,8 @@ import xml.etree.ElementTree as etree
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
+
+import msgspec
 
 from tashi.model.guest import Disk, Guest
 from tashid.driver.interface import DriverError
@@ -54,6 +57,8 @@ class Metadata:
     vm: str
     generation: int
     disks: tuple[str, ...] = ()
+    cluster: str = ""  # empty: made before clusters had ids
+    made_of: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,7 @@ class Place:
     accelerator: str
     networks: Mapping[str, str]
     locate: Callable[[str], str]
+    cluster: str = ""
 
 
 def domain_uuid(vm: str) -> str:
@@ -77,9 +83,10 @@ def domain_xml(guest: Guest, generation: int, place: Place) -> str:
     _text(root, "name", guest.id)
     _text(root, "uuid", domain_uuid(guest.id))
     _text(root, "title", guest.name)
-    etree.SubElement(root, "metadata").append(
-        _mark(f"{{{NAMESPACE}}}", Metadata(guest.id, generation, tuple(disk.path for disk in guest.disks)))
-    )
+    disks = tuple(disk.path for disk in guest.disks)
+    made_of = msgspec.json.encode(guest).decode()
+    mark = Metadata(guest.id, generation, disks, place.cluster, made_of)
+    etree.SubElement(root, "metadata").append(_mark(f"{{{NAMESPACE}}}", mark))
     _text(root, "memory", str(-(-guest.memory_bytes // 1024)), unit="KiB")
     _text(root, "vcpu", str(guest.cores))
     root.append(_boot(guest, machine, place))
@@ -165,7 +172,16 @@ def read_metadata(xml: str) -> Metadata | None:
     vm, generation = found.get("id", ""), found.get("generation", "")
     if not vm or not _NUMBER.fullmatch(generation):
         return None
-    return Metadata(vm, int(generation), tuple(disk.get("path", "") for disk in found.iterfind("{*}disk")))
+    disks = tuple(disk.get("path", "") for disk in found.iterfind("{*}disk"))
+    return Metadata(vm, int(generation), disks, found.get("cluster", ""), found.findtext("{*}guest", ""))
+
+
+def read_guest(mark: Metadata) -> Guest | None:
+    """What a domain was made of; None when its mark does not say, or not in a way that we know."""
+    try:
+        return msgspec.json.decode(mark.made_of, type=Guest)
+    except msgspec.DecodeError:
+        return None
 
 
 def with_generation(xml: str, generation: int) -> str:
@@ -186,8 +202,12 @@ def read_summary(xml: str) -> tuple[str, int, int]:
 
 def _mark(prefix: str, mark: Metadata) -> Element:
     node = Element(f"{prefix}vm", id=mark.vm, generation=str(mark.generation))
+    if mark.cluster:
+        node.set("cluster", mark.cluster)
     for path in mark.disks:
         etree.SubElement(node, f"{prefix}disk", path=path)
+    if mark.made_of:
+        _text(node, f"{prefix}guest", mark.made_of)
     return node
 
 

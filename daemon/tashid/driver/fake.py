@@ -18,7 +18,7 @@ from tashi.wire.agents import GuestState, Seen
 from tashid.driver import calls, image_header
 from tashid.driver.calls import read_args
 from tashid.driver.fake_world import Clock, FakeGuest, Fault, RealClock, World
-from tashid.driver.interface import Capability, DriverError, MoveJob, MoveStats, spares
+from tashid.driver.interface import Capability, DriverError, MoveJob, MoveStats, is_ours, spares
 from tashid.driver.settings import DriverSettings
 
 __all__ = ["Clock", "FakeDriver", "FakeGuest", "Fault", "Killed", "RealClock", "World", "open_fake"]
@@ -50,7 +50,7 @@ class FakeDriver:
     capabilities = frozenset({Capability.MIGRATE, Capability.POWER_BUTTON, Capability.METADATA})
 
     def __init__(self, world: World, host: str, settings: DriverSettings | None = None, pool: str = "") -> None:
-        self.world, self.host = world, host
+        self.world, self.host, self.cluster = world, host, ""
         self._settings = settings or DriverSettings(driver="fake", host=host)
         self._pool = pool
         world.power_on(host)
@@ -60,7 +60,9 @@ class FakeDriver:
 
         Raises DriverError at once for arguments that are none.
         """
-        return self._call(verb, read_args(verb, args), partial(_BODIES[verb], self))
+        read = read_args(verb, args)
+        self.cluster = read.cluster
+        return self._call(verb, read, partial(_BODIES[verb], self))
 
     # -- the driver's calls ------------------------------------------------------------------------------------------
 
@@ -150,7 +152,7 @@ class FakeDriver:
     def _inventory(self, _: calls.Shape) -> Steps[list[Seen]]:
         yield 0.0
         moves = self.world.moves(self.host)
-        return [_seen(guest, vm in moves) for vm, guest in self.world.guests(self.host).items()]
+        return [self._seen(guest, vm in moves, True) for vm, guest in self.world.guests(self.host).items()]
 
     def _look(self, args: calls.Vm) -> Steps[Seen]:
         yield 0.0
@@ -160,12 +162,13 @@ class FakeDriver:
         want, seconds = args.guest, self._settings.seconds_start
         yield 0.0
         now = self.world.guest(self.host, want.id)
-        if now is not None and now.foreign:
+        if now is not None and self._is_foreign(now):
             raise DriverError(f"{want.name}: a guest {want.id} is here that is not ours")
         if now is None or now.state == "stopped":
             guest = FakeGuest(
-                want.id, want.name, want.cores, want.memory_bytes, "paused", args.generation, hints=want.hints
-            )
+                want.id, want.name, want.cores, want.memory_bytes, "paused", args.generation,
+                hints=want.hints, cluster=self.cluster, guest=want,
+            )  # fmt: skip
             self.world.put(self.host, guest, then="running", seconds=seconds)
             yield seconds
         else:
@@ -173,7 +176,7 @@ class FakeDriver:
             if now.never_ran:
                 raise DriverError(f"{want.name}: a migration of it is under way")
             resumed: GuestState | None = "running" if now.state == "paused" else None
-            self.world.change(self.host, want.id, state=resumed, generation=args.generation)
+            self._stamped(now, args.generation, resumed)
         return self._see(want.id)
 
     def _stop(self, args: calls.VmGeneration) -> Steps[Seen]:
@@ -183,22 +186,23 @@ class FakeDriver:
         if guest is not None and guest.never_ran:
             self.world.drop(self.host, args.vm)
         elif guest is not None:
-            self.world.change(self.host, args.vm, state="stopped", generation=args.generation)
+            self._stamped(guest, args.generation, "stopped")
         return self._see(args.vm)
 
     def _remove(self, args: calls.Remove) -> Steps[Seen]:
         self._refuse_moving(args.vm)
         yield STOP_SECONDS
         guest = self._ours(args.vm)
-        if guest is not None and not spares(args.only_if, _seen(guest, False)):
+        if guest is not None and not spares(args.only_if, self._seen(guest, False)):
             self.world.drop(self.host, args.vm)
         return self._see(args.vm)
 
     def _stamp(self, args: calls.VmGeneration) -> Steps[Seen]:
         self._refuse_moving(args.vm)
         yield 0.0
-        if self._ours(args.vm) is not None:
-            self.world.change(self.host, args.vm, generation=args.generation)
+        guest = self._ours(args.vm)
+        if guest is not None:
+            self._stamped(guest, args.generation)
         return self._see(args.vm)
 
     def _press_power_button(self, args: calls.Vm) -> Steps[None]:
@@ -250,11 +254,32 @@ class FakeDriver:
 
     def _see(self, vm: str) -> Seen:
         guest = self._ours(vm)
-        return Seen(vm, "absent") if guest is None else _seen(guest, self.world.move(self.host, vm) is not None)
+        return Seen(vm, "absent") if guest is None else self._seen(guest, self.world.move(self.host, vm) is not None)
 
     def _ours(self, vm: str) -> FakeGuest | None:
         guest = self.world.guest(self.host, vm)
-        return None if guest is None or guest.foreign else guest
+        return None if guest is None or self._is_foreign(guest) else guest
+
+    def _is_foreign(self, guest: FakeGuest) -> bool:
+        return guest.foreign or not is_ours(guest.cluster, self.cluster)
+
+    def _seen(self, guest: FakeGuest, moving: bool, whole: bool = False) -> Seen:
+        foreign = self._is_foreign(guest)
+        return Seen(
+            guest.vm,
+            guest.state,
+            0 if foreign else guest.generation,
+            foreign=foreign,
+            name=guest.name,
+            cores=guest.cores,
+            memory_bytes=guest.memory_bytes,
+            never_ran=guest.never_ran,
+            moving=moving,
+            guest=guest.guest if whole and not foreign else None,
+        )
+
+    def _stamped(self, guest: FakeGuest, generation: int, state: GuestState | None = None) -> None:
+        self.world.change(self.host, guest.vm, state=state, generation=generation, cluster=self.cluster)
 
     def _refuse_moving(self, vm: str) -> None:
         if self.world.move(self.host, vm) is not None:
@@ -264,20 +289,6 @@ class FakeDriver:
 def open_fake(settings: DriverSettings) -> FakeDriver:
     """The driver of ``settings.host`` in the world that lies in the folder ``settings.world``."""
     return FakeDriver(World(settings.world), settings.host, settings, settings.pool)
-
-
-def _seen(guest: FakeGuest, moving: bool) -> Seen:
-    return Seen(
-        guest.vm,
-        guest.state,
-        guest.generation,
-        foreign=guest.foreign,
-        name=guest.name,
-        cores=guest.cores,
-        memory_bytes=guest.memory_bytes,
-        never_ran=guest.never_ran,
-        moving=moving,
-    )
 
 
 def _vm_of(args: calls.Shape) -> str:

@@ -21,6 +21,7 @@ from typing import Literal, Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
+from tashi.model.guest import Guest
 from tashi.wire.agents import GuestState
 from tashid.driver.fake_shelf import FolderShelf, MemoryShelf, Shelf
 from tashid.driver.interface import DriverError
@@ -60,6 +61,8 @@ class FakeGuest(Struct, frozen=True, omit_defaults=True):
     foreign: bool = False
     never_ran: bool = False
     hints: dict[str, str] = {}
+    cluster: str = ""
+    guest: Guest | None = None  # what it was made of
 
 
 class Turn(Struct, frozen=True):
@@ -190,12 +193,17 @@ class World:
             self._put(host, guest)
             self._later(host, guest.vm, then, seconds)
 
-    def change(self, host: str, vm: str, state: GuestState | None = None, generation: int | None = None) -> None:
-        """Set what is given, of a guest that is there. With a state, nothing else will happen to it by itself."""
+    def change(
+        self, host: str, vm: str, state: GuestState | None = None, generation: int | None = None, cluster: str = ""
+    ) -> None:
+        """Set what is given, of a guest that is there; ``cluster`` only where there is none.
+
+        With a state, nothing else will happen to it by itself.
+        """
         with self._present():
             guest = self._guest(host, vm)
             if guest is not None and generation is not None:
-                guest = replace(guest, generation=generation)
+                guest = replace(guest, generation=generation, cluster=guest.cluster or cluster)
             if guest is not None and state is not None:
                 guest = replace(guest, state=state)
                 self._later(host, vm, None, 0.0)

@@ -38,6 +38,11 @@ def spares(only_if: str, seen: Seen) -> bool:
     return False
 
 
+def is_ours(marked: str, cluster: str) -> bool:
+    """Whether a guest with the mark of the cluster ``marked`` belongs to ``cluster``."""
+    return not marked or not cluster or marked == cluster
+
+
 class MoveStats(NamedTuple):
     total_seconds: float
     downtime_seconds: float
@@ -53,13 +58,18 @@ class MoveJob(NamedTuple):
 
 
 class Driver(Protocol):
+    """``cluster``: whose guests are ours. A guest with another cluster's mark is foreign; one that has none was made
+    before there were such marks, and is ours; while it is empty, every marked guest is."""
+
     capabilities: frozenset[Capability]
+    cluster: str
 
     def facts(self) -> Facts:
         """Cores, memory and disk of this host, the accelerator that works, versions."""
 
     def inventory(self) -> list[Seen]:
-        """Every guest, defined or running, with the generation in its metadata; without ours it is ``foreign``."""
+        """Every guest, defined or running, with the generation in its metadata and, as ``guest``, what it was made of;
+        without our mark it is ``foreign``."""
 
     def look(self, vm: str) -> Seen:
         """One guest of ours by id; state "absent" when there is none."""

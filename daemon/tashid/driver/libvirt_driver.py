@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 
 from tashi.model.guest import Guest
@@ -25,12 +26,13 @@ from tashid.driver.domain_xml import (
     Place,
     domain_xml,
     mark_xml,
+    read_guest,
     read_metadata,
     read_summary,
     with_generation,
 )
 from tashid.driver.facts import host_facts
-from tashid.driver.interface import Capability, DriverError, MoveJob, MoveStats, spares
+from tashid.driver.interface import Capability, DriverError, MoveJob, MoveStats, is_ours, spares
 from tashid.driver.libvirt import Connection, Domain, Gone, Unclear
 from tashid.driver.peer import check_peer
 from tashid.driver.pool import absolute_path
@@ -44,6 +46,7 @@ class LibvirtDriver:
 
     def __init__(self, settings: DriverSettings) -> None:
         self._settings = settings
+        self.cluster = ""
         self._connection = Connection(settings.uri)
         lacks = {Capability.MIGRATE} if self._connection.is_test else set()
         self.capabilities = frozenset(set(Capability) - lacks)
@@ -57,7 +60,7 @@ class LibvirtDriver:
         told = []
         for domain in self._connection.domains():
             with suppress(Gone):  # since it was listed
-                told.append(self._see(domain))
+                told.append(self._see(domain, whole=True))
         return told
 
     def look(self, vm: str) -> Seen:
@@ -186,7 +189,8 @@ class LibvirtDriver:
         """The domain of one of our guests."""
         domain = self._connection.find(vm)
         with suppress(Gone):  # since it was found
-            if domain is not None and _mark_of(domain) is not None:
+            mark = _mark_of(domain) if domain is not None else None
+            if mark is not None and is_ours(mark.cluster, self.cluster):
                 return domain
         return None
 
@@ -197,12 +201,12 @@ class LibvirtDriver:
             raise DriverError(f"{vm}: a migration of it is under way")
         return domain
 
-    def _see(self, domain: Domain) -> Seen:
+    def _see(self, domain: Domain, whole: bool = False) -> Seen:
         xml = domain.xml()
         mark = read_metadata(xml)
         title, cores, memory = read_summary(xml)
         state: GuestState = domain.state()
-        if mark is None or mark.vm != domain.name:
+        if mark is None or mark.vm != domain.name or not is_ours(mark.cluster, self.cluster):
             return Seen(domain.uuid, state, foreign=True, name=domain.name, cores=cores, memory_bytes=memory)
         return Seen(
             mark.vm,
@@ -213,6 +217,7 @@ class LibvirtDriver:
             memory_bytes=memory,
             never_ran=domain.is_incoming(),
             moving=domain.is_leaving(),
+            guest=read_guest(mark) if whole else None,
         )
 
     def _boot(self, guest: Guest, generation: int, is_new: bool) -> None:
@@ -220,7 +225,7 @@ class LibvirtDriver:
         if is_new and self._connection.find(guest.id) is not None:
             raise DriverError(f"{guest.name}: a domain {guest.id} is here that is not ours")
         pool = self._settings.pool
-        place = Place(self._accelerator(), self._settings.networks, partial(absolute_path, pool))
+        place = Place(self._accelerator(), self._settings.networks, partial(absolute_path, pool), self.cluster)
         xml = domain_xml(guest, generation, place)
         with ExitStack() as undo:
             for disk in guest.disks:
@@ -240,7 +245,8 @@ class LibvirtDriver:
         mark = _mark_of(domain)
         if mark is None:
             raise DriverError(f"{domain.name}: lost its metadata")
-        domain.set_metadata(mark_xml(Metadata(mark.vm, generation, mark.disks)), PREFIX, NAMESPACE)
+        marked = replace(mark, generation=generation, cluster=mark.cluster or self.cluster)
+        domain.set_metadata(mark_xml(marked), PREFIX, NAMESPACE)
 
 
 @contextmanager

@@ -38,7 +38,12 @@ def verbs(driver: Callable[[], Driver]) -> Mapping[str, Verb]:
     """The table for `serve`: arguments checked against their shape, then the call."""
 
     def bind(name: str, call: Callable[[Driver, Any], object]) -> Verb:
-        return lambda args: call(driver(), read_args(name, args))
+        def run(args: Mapping[str, Any]) -> object:
+            opened, read = driver(), read_args(name, args)
+            opened.cluster = read.cluster
+            return call(opened, read)
+
+        return run
 
     return {name: bind(name, call) for name, call in CALLS.items()}
 

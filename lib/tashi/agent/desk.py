@@ -53,7 +53,8 @@ class Desk:
         """Begin a driver call; its number."""
         self._call += 1
         self.doing[self._call] = doing
-        self._out.calls.append(Call(self._call, verb, args, seconds))
+        ours = {"cluster": self.memory.cluster} if self.memory.cluster else {}
+        self._out.calls.append(Call(self._call, verb, args | ours, seconds))
         return self._call
 
     def migrating(self, vm: str) -> Doing | None:
@@ -77,8 +78,8 @@ class Desk:
         for kept in self.memory.outbox.values():
             self.send(msgspec.convert(kept, Tell))
 
-    def tell_all(self, guests: list[Seen]) -> None:
+    def tell_all(self, guests: list[Seen], wall_seconds: float) -> None:
         """The whole inventory. A lost one is not repeated: the next is newer."""
         self._seq += 1
         who = self.identity
-        self.send(Inventory(who.incarnation, self._seq, who.boot_id, guests))
+        self.send(Inventory(who.incarnation, self._seq, who.boot_id, guests, wall_seconds))

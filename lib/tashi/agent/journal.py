@@ -29,6 +29,7 @@ class Memory:
 
     def __init__(self) -> None:
         self.epoch = 0
+        self.cluster = ""  # whose guests are ours; empty: no controller has said it yet
         self.told: dict[str, Told] = {}
         self.shots: dict[str, dict[str, Any] | None] = {}  # operation -> its ShotDone, None while it is under way
         self.outbox: dict[tuple[int, int], dict[str, Any]] = {}  # (incarnation, seq) -> message
@@ -38,6 +39,8 @@ class Memory:
         match record.get("is"):
             case "epoch":
                 self.epoch = max(self.epoch, record["epoch"])
+            case "cluster":
+                self.cluster = record["cluster"]
             case "row":
                 before = self.told.pop(record["vm"], None)
                 stats = before.stats if before is not None and before.generation == record["generation"] else {}
@@ -84,6 +87,7 @@ class Memory:
     def snapshot(self) -> list[dict[str, Any]]:
         """The shortest journal that means the same."""
         records: list[dict[str, Any]] = [{"is": "epoch", "epoch": self.epoch}]
+        records += [{"is": "cluster", "cluster": self.cluster}] if self.cluster else []
         for vm, told in self.told.items():
             records.append({"is": "row", "vm": vm, "generation": told.generation, "role": told.role})
             if told.outcome:

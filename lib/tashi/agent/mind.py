@@ -45,6 +45,7 @@ from tashi.wire.agents import (
     Shot,
     Welcome,
 )
+from tashi.wire.messages import OLDEST, PROTOCOL
 
 INVENTORY_SECONDS = 60.0  # guests are looked at anew so often, whatever events were lost
 INVENTORY_RETRY_SECONDS = 2.0
@@ -121,7 +122,8 @@ class Mind:
     def _hello(self) -> None:
         self._desk.listening = False
         who = self.identity
-        self._desk.send(Hello(who.host, who.uuid, who.boot_id, who.incarnation, self.memory.epoch, self.facts))
+        about = (who.host, who.uuid, who.boot_id, who.incarnation, self.memory.epoch, self.facts)
+        self._desk.send(Hello(*about, protocol=PROTOCOL, oldest=OLDEST))
 
     def _heard(self, message: ControllerMessage, now: Now) -> None:
         self._pulse_at = now.monotonic
@@ -151,6 +153,8 @@ class Mind:
     def _welcome(self, message: Welcome, now: Now) -> None:
         self._desk.listening = True
         self.heartbeat_seconds, self.missed = message.heartbeat_seconds, message.missed
+        if message.cluster and not self.memory.cluster:
+            self._desk.note({"is": "cluster", "cluster": message.cluster})
         self._shots.tell_interrupted()
         self._retells, self._retell_due = 0, now.monotonic
         self._inventory_due = self._beat_due = now.monotonic
@@ -161,7 +165,9 @@ class Mind:
         why_refused_ = why_refused(told, row)
         if why_refused_:
             seen = self._states.get(row.vm) or Seen(row.vm, "absent")
-            self._desk.tell(msgspec.structs.replace(seen, outcome="refused", reason=why_refused_, row_generation=0))
+            newest = told.generation if told is not None else 0
+            refused = msgspec.structs.replace(seen, outcome="refused", reason=why_refused_, row_generation=0)
+            self._desk.tell(msgspec.structs.replace(refused, newest=newest))
             return
         again = told is not None and told.generation == row.generation and told.role == row.role
         if not again:
@@ -294,6 +300,8 @@ class Mind:
         if self._degraded.startswith("hypervisor: "):
             self._degraded = ""
         guests = [msgspec.convert(each, Seen) for each in called.value]
+        made_of = {seen.vm: seen.guest for seen in guests if not seen.foreign}
+        guests = [msgspec.structs.replace(seen, guest=None) if seen.guest else seen for seen in guests]
         ours = {seen.vm: seen for seen in guests if not seen.foreign}
         for record in self.memory.prune():
             self._desk.note(record)
@@ -305,8 +313,9 @@ class Mind:
                 self._states[seen.vm] = seen
                 self._follow_move(seen)
         if self._desk.listening:
-            whole = [self._dressed(self._states.get(vm, seen)) for vm, seen in ours.items()]
-            self._desk.tell_all(whole + [seen for seen in guests if seen.foreign])
+            dressed = [self._dressed(self._states.get(vm, seen)) for vm, seen in ours.items()]
+            whole = [msgspec.structs.replace(seen, guest=made_of.get(seen.vm)) for seen in dressed]
+            self._desk.tell_all(whole + [seen for seen in guests if seen.foreign], now.wall)
 
     # -- telling ----------------------------------------------------------------------------------------------------
     def _dressed(self, seen: Seen) -> Seen:

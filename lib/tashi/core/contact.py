@@ -26,7 +26,7 @@ from tashi.wire.agents import (
     Tell,
     Welcome,
 )
-from tashi.wire.messages import PROTOCOL
+from tashi.wire.messages import OLDEST, PROTOCOL
 
 DISK_STEP = 2**30  # a host's used disk is stored anew when it moved by so much
 
@@ -44,8 +44,10 @@ class Contact:
 
 def why_rejected(turn: Turn, host: Host, hello: Hello, epoch: int, known: Contact | None) -> str:
     """Why this hello is not accepted; empty when it is."""
-    if hello.protocol != PROTOCOL:
-        return f"it speaks protocol {hello.protocol}, the controller {PROTOCOL}"
+    if hello.protocol < OLDEST:
+        return f"it speaks protocol {hello.protocol}, this controller {OLDEST} to {PROTOCOL}: upgrade the agent"
+    if hello.oldest > PROTOCOL:
+        return f"it speaks protocol {hello.oldest} and newer, this controller {PROTOCOL}: upgrade the controller"
     if hello.host != host.name:
         return f"this key belongs to host {host.name}, not to {hello.host}"
     if host.uuid and hello.uuid != host.uuid:
@@ -67,7 +69,8 @@ def hello(turn: Turn, host: Host, message: Hello, epoch: int) -> list[Controller
     if not turn.settings.pool_bytes:
         _see_pool(turn, facts)
     settings = turn.settings
-    return [Welcome(epoch, settings.heartbeat_seconds, settings.missed)]
+    speaks = min(message.protocol, PROTOCOL)
+    return [Welcome(epoch, settings.heartbeat_seconds, settings.missed, speaks, turn.state.meta.get("cluster", ""))]
 
 
 def _see_pool(turn: Turn, facts: Facts) -> None:

@@ -30,6 +30,9 @@ def guest_of(state: State, vm: Vm) -> Guest:
         initrd=image.initrd if image is not None else "",
         kernel_args=image.kernel_args if image is not None else "",
         hints=vm.hints,
+        owner=vm.owner,
+        image=vm.image,
+        created_at=vm.created_at,
     )
 
 

@@ -25,6 +25,7 @@ Record = Vm | Host | Image | User | Job
 TYPES: dict[str, type[Any]] = {"vm": Vm, "host": Host, "image": Image, "user": User, "job": Job}
 NAMED = ("vm", "host", "image", "user")
 UNINDEXED = ("meta", "done", "request", "usage", "clock")
+META: dict[str, type[Any]] = {"cluster": str}  # what "meta" holds beside the counters
 UNTOLD = ("meta", "request", "usage", "clock")  # tables whose changes are nobody's news
 UNSTORED = ("clock",)
 DONE_KEPT = 1000  # ended operations that stay in memory for tjob-list
@@ -51,16 +52,16 @@ class State:
         self.jobs: dict[str, Job] = {}  # those that run
         self.done: dict[str, Job] = {}  # those that ended lately; all of them are in the store
         self.requests: dict[str, Answered] = {}  # those of the batch that is not durable yet
-        self.counters: dict[str, int] = {}
         self.usage: dict[str, Tally] = {}
         self.clocks: dict[str, Any] = {}  # how time was kept so far; not stored, but taken back by `rollback`
+        self.meta: dict[str, Any] = {}  # counters by kind, and what else is said of the whole (META)
         self.tables: dict[str, dict[str, Any]] = {
             "vm": self.vms,
             "host": self.hosts,
             "image": self.images,
             "user": self.users,
             "job": self.jobs,
-            "meta": self.counters,
+            "meta": self.meta,
             "done": self.done,
             "request": self.requests,
             "usage": self.usage,
@@ -102,11 +103,13 @@ class State:
 
     def next_number(self, kind: str) -> int:
         """The next number of a kind: never given twice, whatever is undone by hand."""
-        last = self.counters.get(kind)
-        number = (last or 0) + 1
-        self._undo.append(("meta", kind, last))
-        self.counters[kind] = number
+        number = self.counted(kind) + 1
+        self.put("meta", kind, number)
         return number
+
+    def counted(self, kind: str) -> int:
+        """The last number given of a kind."""
+        return int(self.meta.get(kind, 0))
 
     def mark(self) -> int:
         return len(self._undo)
@@ -144,9 +147,8 @@ class State:
     def load(self, table: str, key: str, value: bytes) -> None:
         """One row of the store, at start."""
         if table == "meta":
-            number = msgspec.json.decode(value)
-            if isinstance(number, int) and key in ID_LETTER:
-                self.counters[key] = number
+            if key in ID_LETTER or key in META:
+                self.meta[key] = msgspec.json.decode(value, type=META.get(key, int))
         else:
             self._apply(table, key, None, _DECODERS[table].decode(value))
 

@@ -21,7 +21,10 @@ class Nic(Struct, frozen=True, omit_defaults=True):
 
 
 class Guest(Struct, frozen=True, omit_defaults=True):
-    """What a driver needs to run a VM. ``id`` names the domain's metadata, ``name`` is for people."""
+    """What a driver needs to run a VM. ``id`` names the domain's metadata, ``name`` is for people.
+
+    It lies in the domain's metadata too; ``owner``, ``image`` and ``created_at`` are for a record made from that.
+    """
 
     id: str
     name: str
@@ -33,3 +36,6 @@ class Guest(Struct, frozen=True, omit_defaults=True):
     initrd: str = ""
     kernel_args: str = ""
     hints: dict[str, str] = {}
+    owner: str = ""
+    image: str = ""  # its record's id
+    created_at: str = ""

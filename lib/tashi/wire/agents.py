@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from tashi.model.guest import Guest
 from tashi.model.host import Bytes, Count, Facts, Text
-from tashi.wire.messages import PROTOCOL, Open
+from tashi.wire.messages import Open
 
 Generation = Annotated[int, Meta(ge=0, le=2**53)]
 
@@ -63,6 +63,8 @@ class Seen(Open, frozen=True):
     answer: Count = 0  # the newest row's `ask` when the call began that saw this
     exited: bool = False  # it stopped without being asked
     stats: dict[str, float] = {}  # a migration's: total_seconds downtime_seconds bytes
+    newest: Generation = 0  # with `refused`: the generation that was obeyed and is newer than the row
+    guest: Guest | None = None  # in an inventory: what the domain's own metadata says it was made of
 
 
 class ShotDone(Open, frozen=True):
@@ -86,13 +88,16 @@ class MoveProgress(Open, frozen=True):
 
 # -- agents to controller --------------------------------------------------------------------------------------------
 class Hello(Open, frozen=True, tag="hello", tag_field="say"):
+    """``protocol`` is the newest that the agent speaks, ``oldest`` the oldest; the first version named neither."""
+
     host: Text
     uuid: Text
     boot_id: Text
     incarnation: Count
     epoch: Count  # the highest ever seen
     facts: Facts
-    protocol: int = PROTOCOL
+    protocol: Count = 1
+    oldest: Count = 1
 
 
 class Beat(Open, frozen=True, tag="beat", tag_field="say"):
@@ -109,6 +114,7 @@ class Inventory(Open, frozen=True, tag="inventory", tag_field="say"):
     seq: Count
     boot_id: Text
     guests: list[Seen]
+    wall_seconds: float = 0.0  # the host's clock, for people to compare; 0: not told
 
 
 class Tell(Open, frozen=True, tag="tell", tag_field="say"):
@@ -126,9 +132,13 @@ AgentMessage = Hello | Beat | Inventory | Tell
 
 # -- controller to agents --------------------------------------------------------------------------------------------
 class Welcome(Open, frozen=True, tag="welcome", tag_field="say"):
+    """``protocol`` is what is spoken from here on; ``cluster`` marks the guests that are ours."""
+
     epoch: Count
     heartbeat_seconds: float
     missed: int
+    protocol: Count = 1
+    cluster: Text = ""
 
 
 class Pulse(Open, frozen=True, tag="pulse", tag_field="say"):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from tashi.wire.errors import Code, NotFound, TashiError, Unavailable
 
-PROTOCOL = 1
+PROTOCOL = 2
 POLL_SECONDS = 25.0  # the longest that a controller lets a reader of changes wait
 _CODES = frozenset(Code)
 

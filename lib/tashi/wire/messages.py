@@ -16,7 +16,8 @@ from msgspec import Meta, Struct
 
 from tashi.model.host import Bytes, Text
 
-PROTOCOL = 1  # this version; its predecessor is understood too, once there is one
+PROTOCOL = 2  # what this version speaks
+OLDEST = 1  # and what it still understands: its predecessor
 
 # -- bounds ----------------------------------------------------------------------------------------------------------
 Long = Annotated[str, Meta(max_length=4096)]
