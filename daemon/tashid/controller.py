@@ -12,6 +12,7 @@ import time
 import zmq
 
 from tashi.config import Config
+from tashi.config import Controller as Own
 from tashi.core.cluster import Cluster, Now, done_key
 from tashi.core.settings import Settings
 from tashi.core.state import DONE_KEPT
@@ -86,7 +87,7 @@ def _load(store: Store, settings: Settings) -> Cluster:
 
 def _settings(config: Config, key: KeyPair) -> Settings:
     own = config.controller
-    address = own.address or socket.gethostname()
+    address = _reached_at(own)
     host = f"[{address}]" if ":" in address else address
     return Settings(
         heartbeat_seconds=own.heartbeat_seconds,
@@ -98,6 +99,12 @@ def _settings(config: Config, key: KeyPair) -> Settings:
         enroll_addresses=(f"tcp://{host}:{own.enroll_port}",) if own.listen else (),
         server_key=key.public,
     )
+
+
+def _reached_at(own: Own) -> str:
+    """What enrolment documents call this machine: as stated, else the address it listens on, else its name."""
+    named = [address for address in own.listen if address not in ("0.0.0.0", "::", "*")]
+    return own.address or (named[0] if named else socket.gethostname())
 
 
 class _Controller:

@@ -62,7 +62,7 @@ class Controller:
         self.config = self.folder / "tashi.toml"
         self.config.write_text(
             f'[controller]\nstate = "{self.folder}/state"\nrun = "{self.folder}/run"\nlisten = {listen}\n'
-            f'address = "127.0.0.1"\ngroup = "{group or "no-such-group"}"\n{ports}\n{more}\n'
+            f'group = "{group or "no-such-group"}"\n{ports}\n{more}\n'
         )
         self.process: subprocess.Popen[bytes] | None = None
         self.context = zmq.Context()

@@ -100,6 +100,11 @@ def test_enrolment_makes_a_key_here_and_registers_its_public_half(controller: Co
     assert host.stop() == 0
 
 
+def test_a_controller_that_listens_on_one_address_is_called_by_it(controller: Controller) -> None:
+    document = controller.local().ok("host.add", name="h9")["extra"]
+    assert f"tcp://127.0.0.1:{controller.ports['agent']}" in document["controller"], document
+
+
 def test_a_token_is_used_once(controller: Controller) -> None:
     host, thief = Host(controller, "h1"), Host(controller, "h2")
     document = host.document()
