@@ -73,11 +73,9 @@ def _load(store: Store, settings: Settings) -> Cluster:
     cluster = Cluster(settings, lambda: os.urandom(SECRET_BYTES))
     gc.disable()  # nothing of what is loaded is garbage
     for table in WORKING_TABLES:
-        for key, value in store.load(table):
-            cluster.load(table, key, value)
+        cluster.load(table, store.load(table))
     lately = done_key(f"j-{max(0, cluster.state.counted('job') - DONE_KEPT)}")
-    for key, value in store.scan("done", lately, DONE_KEPT):
-        cluster.load("done", key, value)
+    cluster.load("done", store.scan("done", lately, DONE_KEPT))
     cluster.loaded(clock(), epoch, store.head())
     # What was loaded stays: the collector need not walk it again and again.
     gc.freeze()

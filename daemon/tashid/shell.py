@@ -166,7 +166,7 @@ class Shell:
             if key not in state.done and name.decode() not in state.jobs:
                 value = self._store.get("done", key)
                 if value is not None:
-                    self._cluster.load("done", key, value)
+                    self._cluster.load("done", [(key, value)])
 
     def _found(self, who: Principal, request: Request) -> Found | None:
         """What this request id was answered before: in this batch, or ever."""
@@ -192,10 +192,12 @@ class Shell:
             batch.replies.append((connection, decision.reply, decision.rows))
         if decision.park is not None:
             batch.parks.append((connection, decision.park))
-        batch.sending.extend((connection, [_encode(message)]) for message in decision.back)
-        for host, message in decision.effects:
-            _append(batch.orders.setdefault(host, []), message)
-        batch.wake |= decision.wake
+        for message in decision.back:
+            batch.sending.append((connection, [_encode(message)]))
+        for host, order in decision.effects:
+            _append(batch.orders.setdefault(host, []), order)
+        if decision.wake:
+            batch.wake |= decision.wake
 
     # -- the end of a batch -----------------------------------------------------------------------------------------
     def _finish(self, batch: _Batch) -> None:

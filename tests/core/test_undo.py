@@ -69,7 +69,7 @@ def test_what_was_not_stored_never_was(before: list[Any], lost: list[Any]) -> No
     assert derived(cluster) == beside
     loaded = Cluster(Settings(pool_bytes=100 * GIB), lambda: b"")
     for (table, key), value in records.items():
-        loaded.load(table, key, value)
+        loaded.load(table, [(key, value)])
     loaded.loaded(world.now(), 2, 0)
     for host in cluster.state.hosts:
         loaded.state.set_reachable(host, cluster.state.reachable.get(host, ""))

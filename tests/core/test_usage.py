@@ -70,7 +70,7 @@ class History:
         self.monotonic = 3.0
         for table, rows in self.store.items():
             for key, value in rows.items():
-                self.state.load(table, key, value)
+                self.state.load(table, [(key, value)])
         self.turn({})
 
     def ask(self, by: str, begin: float | None = None, end: float | None = None) -> list[Used]:

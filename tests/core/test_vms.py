@@ -333,7 +333,7 @@ def test_lists_are_in_order_of_number_page_by_page(world: World) -> None:
     world.ok("vm.create", name="n", image="tiny", cores=1, memory_bytes=GIB // 8, count=12)
     again = World(0)
     for (table, key), value in sorted(world.everything().items()):
-        again.cluster.load(table, key, value)
+        again.cluster.load(table, [(key, value)])
     again.cluster.loaded(again.now(), 2, 0)
     pages, cursor = [], ""
     while True:

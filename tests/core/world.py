@@ -150,7 +150,7 @@ class World:
         self.hosts: dict[str, Hypervisor] = {}
         self.cluster = Cluster(settings or Settings(pool_bytes=100 * GIB), lambda: SECRET)
         if cluster:
-            self.cluster.load("meta", "cluster", json.dumps(cluster).encode())
+            self.cluster.load("meta", [("cluster", json.dumps(cluster).encode())])
         self.cluster.loaded(self.now(), 1, 0)
         for number in range(1, hosts + 1):
             self.add_host(f"h{number}")

@@ -103,8 +103,7 @@ def load(store: MemoryStore, now: Now) -> Cluster:
     cluster = Cluster(Settings(), lambda: SECRET)
     epoch = store.acquire()
     for table in WORKING_TABLES:
-        for key, value in store.load(table):
-            cluster.load(table, key, value)
+        cluster.load(table, store.load(table))
     cluster.loaded(now, epoch, store.head())
     return cluster
 

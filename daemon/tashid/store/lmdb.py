@@ -103,7 +103,12 @@ class LmdbStore:
         name = key.encode()
         if not 0 < len(name) <= KEY_MAX:
             return None  # no such key can have been put
-        record = self._read(lambda txn, trees: txn.get(name, db=trees[table]))
+        env, trees = self._opened or self._open_again()
+        try:
+            with env.begin(trees[table]) as txn:
+                record = txn.get(name)
+        except lmdb.Error as error:
+            raise self._trouble(error) from error
         return None if record is None else self._unseal(table, name, record)
 
     def scan(self, table: str, after: str = "", limit: int = 1000) -> list[tuple[str, bytes]]:
@@ -112,8 +117,11 @@ class LmdbStore:
                 found = cursor.set_range(after.encode() + b"\0")
                 return list(islice(cursor.iternext(), limit)) if found else []
 
-        rows = [(key, self._unseal(table, key, record)) for key, record in self._read(look)]
-        return [(key.decode(), value) for key, value in rows]
+        unseal = framing.unseal  # without a second call each: a start reads all there is
+        return [
+            (key.decode(), unseal(table, key, record) or self._unseal(table, key, record))
+            for key, record in self._read(look)
+        ]
 
     def changes(self, after: int, limit: int, match: Callable[[bytes], bool] | None = None) -> LogPage:
         tail = self._state.header.pruned + 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -94,8 +94,8 @@ class Cluster:
         self._next_judgement = 0.0
 
     # -- start and undo ---------------------------------------------------------------------------------------------
-    def load(self, table: str, key: str, value: bytes) -> None:
-        self.state.load(table, key, value)
+    def load(self, table: str, rows: Iterable[tuple[str, bytes]]) -> None:
+        self.state.load(table, rows)
 
     def loaded(self, now: Now, epoch: int, head_revision: int) -> None:
         """All rows are in. Every budget runs anew; every host is unknown until its inventory is in."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 from heapq import heappop, heappush
 from typing import Any
 
+from msgspec.structs import replace
+
 from tashi.core.contact import Contact
 from tashi.core.jobs import shot_owed
 from tashi.core.rows import unsettled
@@ -39,13 +41,8 @@ class Resend:
         self, turn: Turn, touched: dict[tuple[str, str], Any], epoch: int, contacts: dict[str, Contact]
     ) -> list[tuple[str, ControllerMessage]]:
         """The orders that follow from what this turn changed."""
-        vms: dict[str, None] = {}
-        jobs: dict[str, None] = {}
-        for table, key in touched:
-            if table == "vm":
-                vms[key] = None
-            elif table == "job":
-                jobs[key] = None
+        vms = {key: None for table, key in touched if table == "vm"}
+        jobs = {key: None for table, key in touched if table == "job"}
         if self._back:
             for host in sorted(self._back):
                 vms |= dict.fromkeys(sorted(turn.state.vms_of_host.get(host, ())))
@@ -124,11 +121,9 @@ def _order_of(turn: Turn, key: Key) -> Row | Shot | None:
 def _messages(orders: dict[str, list[Row | Shot]], epoch: int) -> list[tuple[str, ControllerMessage]]:
     messages: list[tuple[str, ControllerMessage]] = []
     for host, several in orders.items():
-        rows = [order for order in several if isinstance(order, Row)]
+        rows = [order for order in several if type(order) is Row]
         if rows:
             messages.append((host, Rows(epoch, rows)))
-        for order in several:
-            if isinstance(order, Shot):
-                shot = Shot(epoch, order.job, order.action, order.vm, order.generation, order.args, order.seconds)
-                messages.append((host, shot))
+        if len(rows) < len(several):
+            messages += [(host, replace(order, epoch=epoch)) for order in several if isinstance(order, Shot)]
     return messages

@@ -6,6 +6,8 @@ taken back by `rollback`, indexes included. Nothing else changes a record or an 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -24,12 +26,13 @@ from tashi.wire.agents import MoveProgress
 Record = Vm | Host | Image | User | Job
 TYPES: dict[str, type[Any]] = {"vm": Vm, "host": Host, "image": Image, "user": User, "job": Job}
 NAMED = ("vm", "host", "image", "user")
-UNINDEXED = ("meta", "done", "request", "usage", "clock")
-META: dict[str, type[Any]] = {"cluster": str}  # what "meta" holds beside the counters
+META = ("cluster",)  # what "meta" holds beside the counters
 UNTOLD = ("meta", "request", "usage", "clock")  # tables whose changes are nobody's news
 UNSTORED = ("clock",)
+NOWHERE: list[str] = []
 DONE_KEPT = 1000  # ended operations that stay in memory for tjob-list
-_DECODERS = {table: msgspec.json.Decoder(kind) for table, kind in (TYPES | {"done": Job, "usage": Tally}).items()}
+_STORED = TYPES | {"done": Job, "usage": Tally, "meta": int | str}
+_DECODERS = {table: msgspec.json.Decoder(kind) for table, kind in _STORED.items()}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -83,6 +86,13 @@ class State:
         self.deadlines: dict[str, float] = {}  # operation id -> monotonic end of its budget
         self.grace_until = 0.0  # monotonic: until then hosts may still be reporting in
         self._undo: list[tuple[str, str, Any]] = []
+        self._derive: dict[str, Callable[[str, Any, Any], None]] = {
+            "vm": self._apply_vm,
+            "host": self._apply_host,
+            "image": partial(self._apply_name, "image"),
+            "user": self._apply_user,
+            "job": self._apply_job,
+        }
 
     def gathering(self, monotonic: float) -> bool:
         """Whether hosts are still reporting in after a start: until then nobody is refused for want of room."""
@@ -139,18 +149,19 @@ class State:
     def puts_since(self, mark: int) -> list[tuple[str, str, bytes | None]]:
         """The newest value of each key changed since ``mark``, encoded; None where it was removed."""
         puts: list[tuple[str, str, bytes | None]] = []
-        for table, key in dict.fromkeys([change[:2] for change in self._undo[mark:] if change[0] not in UNSTORED]):
-            record = self.tables[table].get(key)
-            puts.append((table, key, None if record is None else _encode(record)))
+        tables = self.tables
+        for table, key in {(table, key): None for table, key, _ in self._undo[mark:]}:
+            if table not in UNSTORED:
+                record = tables[table].get(key)
+                puts.append((table, key, None if record is None else _encode(record)))
         return puts
 
-    def load(self, table: str, key: str, value: bytes) -> None:
-        """One row of the store, at start."""
-        if table == "meta":
-            if key in ID_LETTER or key in META:
-                self.meta[key] = msgspec.json.decode(value, type=META.get(key, int))
-        else:
-            self._apply(table, key, None, _DECODERS[table].decode(value))
+    def load(self, table: str, rows: Iterable[tuple[str, bytes]]) -> None:
+        """(key, value) of a table of the store, at start."""
+        decode, apply = _DECODERS[table].decode, self._apply
+        for key, value in rows:
+            if table != "meta" or key in ID_LETTER or key in META:
+                apply(table, key, None, decode(value))
 
     # -- looking ----------------------------------------------------------------------------------------------------
     def set_reachable(self, host: str, why_not: str) -> None:
@@ -167,19 +178,13 @@ class State:
             records.pop(key, None)
         else:
             records[key] = new
-        if table == "job":
-            self._apply_job(key, old, new)
-        elif table not in UNINDEXED:
-            if old is None or new is None or old.name != new.name:
-                self._apply_name(table, key, old, new)
-            if table == "vm":
-                self._apply_vm(key, old, new)
-            elif table == "host":
-                self._apply_host(key, old, new)
-            elif table == "user":
-                self._apply_user(old, new)
+        derive = self._derive.get(table)
+        if derive is not None:
+            derive(key, old, new)
 
     def _apply_name(self, table: str, key: str, old: Any, new: Any) -> None:
+        if old is not None and new is not None and old.name == new.name:
+            return
         names = self.names[table]
         if old is not None:
             rest = tuple(other for other in names.get(old.name, ()) if other != key)
@@ -192,8 +197,16 @@ class State:
             names[new.name] = (*known, key) if known else (key,)
 
     def _apply_vm(self, key: str, old: Vm | None, new: Vm | None) -> None:
-        self.pool.used_bytes += (new.disk_bytes if new else 0) - (old.disk_bytes if old else 0)
-        held_before, held_after = (claims(old) if old else []), (claims(new) if new else [])
+        self._apply_name("vm", key, old, new)
+        held_before = held_after = on_before = on_after = NOWHERE
+        waits = False
+        if old is not None:
+            self.pool.used_bytes -= old.disk_bytes
+            held_before, on_before = claims(old), hosts_of(old)
+        if new is not None:
+            self.pool.used_bytes += new.disk_bytes
+            held_after, on_after = claims(new), hosts_of(new)
+            waits = bool(new.waiting)
         if held_before != held_after:
             for host in held_before:
                 if host not in held_after and old is not None:
@@ -202,14 +215,15 @@ class State:
             for host in held_after:
                 if host not in held_before and new is not None:
                     self.index.claim(host, new.cores, new.memory_bytes)
-        on_before, on_after = (hosts_of(old) if old else []), (hosts_of(new) if new else [])
         if on_before != on_after:
             for host in on_before:
                 if host not in on_after:
                     self.vms_of_host[host].discard(key)
             for host in on_after:
-                self.vms_of_host.setdefault(host, set()).add(key)
-        waits = new is not None and bool(new.waiting)
+                if host in self.vms_of_host:
+                    self.vms_of_host[host].add(key)
+                else:
+                    self.vms_of_host[host] = {key}
         if waits != (key in self.waiting):
             if waits:
                 self.waiting[key] = None
@@ -217,6 +231,7 @@ class State:
                 del self.waiting[key]
 
     def _apply_host(self, key: str, old: Host | None, new: Host | None) -> None:
+        self._apply_name("host", key, old, new)
         if old is not None and old.key and self.host_of_key.get(old.key) == key:
             del self.host_of_key[old.key]
         if new is None:
@@ -237,7 +252,8 @@ class State:
         self.index.set_host(host.id, cores, memory, not why_not, why_not)
         self.freed = self.freed or not why_not
 
-    def _apply_user(self, old: User | None, new: User | None) -> None:
+    def _apply_user(self, key: str, old: User | None, new: User | None) -> None:
+        self._apply_name("user", key, old, new)
         if old is not None:
             self.user_of_key.pop(old.key, None)
             self.user_of_uid.pop(old.uid, None)

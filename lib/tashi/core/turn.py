@@ -55,6 +55,7 @@ class Turn:
         self.started: list[Job] = []  # operations whose budget begins now
         self.ended: list[Job] = []
         self.mentions: list[str] = []  # ids of VMs whose shown state changed with their host's
+        self._at = ""
         self.secret = b""  # chance of the shell's, for one-time tokens
 
     # -- looking ----------------------------------------------------------------------------------------------------
@@ -110,7 +111,10 @@ class Turn:
         self.effects.append((host, message))
 
     def at(self) -> str:
-        return stamp(self.now.wall)
+        """When this happens, as records tell it."""
+        if not self._at:
+            self._at = stamp(self.now.wall)
+        return self._at
 
     # -- operations -------------------------------------------------------------------------------------------------
     def begin(

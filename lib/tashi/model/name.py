@@ -9,6 +9,7 @@ NAME_MAX = 63
 
 # One decimal counter per kind; the letter tells the kind. Names that look like ids are refused.
 ID_LETTER = {"vm": "v", "host": "h", "image": "i", "user": "u", "job": "j"}
+_KIND = {letter: kind for kind, letter in ID_LETTER.items()}
 ID = re.compile(r"([vhiuj])-([1-9][0-9]{0,17})", re.ASCII)
 
 
@@ -32,7 +33,6 @@ def make_id(kind: str, number: int) -> str:
 
 def kind_of_id(text: str) -> str | None:
     """The kind that an id belongs to, or None when ``text`` is not an id."""
-    found = ID.fullmatch(text)
-    if not found:
+    if text[1:2] != "-" or not ID.fullmatch(text):
         return None
-    return next(kind for kind, letter in ID_LETTER.items() if letter == found[1])
+    return _KIND[text[0]]

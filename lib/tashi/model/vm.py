@@ -147,9 +147,9 @@ def at_rest(vm: Vm) -> bool:
 
 def claims(vm: Vm) -> list[str]:
     """Ids of the hosts whose cores and memory this VM holds: both ends of a migration, every doubt included."""
-    if not vm.leftovers and vm.move is None:
-        return [] if not vm.host or vm.waiting or at_rest(vm) else [vm.host]
     hosts = [] if not vm.host or vm.waiting or at_rest(vm) else [vm.host]
+    if not vm.leftovers and vm.move is None:
+        return hosts
     if vm.move is not None and vm.move.destination not in hosts:
         hosts.append(vm.move.destination)
     hosts += [host for host, left in vm.leftovers.items() if left.claim and host not in hosts]
@@ -159,6 +159,8 @@ def claims(vm: Vm) -> list[str]:
 def hosts_of(vm: Vm) -> list[str]:
     """Ids of all hosts that have a row for this VM."""
     hosts = [vm.host] if vm.host else []
+    if not vm.leftovers and vm.move is None:
+        return hosts
     if vm.move is not None:
         hosts.append(vm.move.destination)
     hosts += [host for host in vm.leftovers if host not in hosts]

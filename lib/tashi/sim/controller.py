@@ -194,8 +194,7 @@ class Process:
         self.alive, self.frozen = True, False
         self.cluster = Cluster(controller.settings, lambda: self.world.chance.randbytes(32))
         for table in interface.WORKING_TABLES:
-            for key, value in store.load(table):
-                self.cluster.load(table, key, value)
+            self.cluster.load(table, store.load(table))
         self.cluster.loaded(self._now(), store.acquire(), store.head())
         self._shell = shell.Shell(
             self.cluster,

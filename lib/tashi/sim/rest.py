@@ -89,8 +89,7 @@ def _check_reload(controller: Controller, cluster: Cluster) -> None:
     """I1: a controller that started now would know what this one knows."""
     fresh = Cluster(controller.settings, lambda: bytes(32))
     for table in ("meta", "vm", "host", "image", "user", "job", "usage"):
-        for key, value in controller.store.load(table):
-            fresh.load(table, key, value)
+        fresh.load(table, controller.store.load(table))
     for table in ("vm", "host", "image", "user", "job", "usage"):
         ours, theirs = cluster.state.tables[table], fresh.state.tables[table]
         for key in sorted(ours.keys() | theirs.keys()):
