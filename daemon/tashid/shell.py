@@ -154,12 +154,12 @@ class Shell:
             return Decision(reply=problem(request.id, Refused(Code.DENIED, "you are not served here")))
         if who.role == "enroll" and not self._enrolments.take(now.monotonic):
             return Decision(reply=problem(request.id, Refused(Code.BUSY, "too many enrolments at a time")))
+        if request.verb in NAMING_JOBS:
+            self._recall(request)
         return self._cluster.request(who, request, self._found(who, request), now)
 
     def _recall(self, request: Request) -> None:
         """Give the core the ended operations that a request names: it remembers the latest, the store all."""
-        if request.verb not in NAMING_JOBS:
-            return
         state = self._cluster.state
         for name in _JOB.findall(bytes(request.body))[:RECALLED_AT_ONCE]:
             key = done_key(name.decode())

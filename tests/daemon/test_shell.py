@@ -160,6 +160,15 @@ def test_a_batch_ends_when_it_took_its_time() -> None:
     assert 5 <= len(bench.sent) <= 11
 
 
+def test_an_operation_that_ended_long_ago_is_found_by_its_id() -> None:
+    bench = Bench()
+    bench.image()
+    ended = next(iter(bench.cluster.state.done.values()))
+    later = Bench(bench.store.contents)  # a start loads what runs, and the latest of what ended: none here
+    assert later.cluster.state.done == {}
+    assert later.ask("list", noun="job", names=[ended.id, "j-999"])["rows"] == 1
+
+
 def test_nothing_leaves_before_it_is_durable() -> None:
     class Crash(Exception):
         pass
