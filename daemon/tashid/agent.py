@@ -279,7 +279,7 @@ class _Agent:
         if "connected" in line:
             self._step(DriverUp(bool(line["connected"]), str(line.get("why", ""))))
         else:
-            self._step(DriverEvent(str(line["vm"]), str(line.get("event", ""))))
+            self._step(DriverEvent(str(line["vm"]), str(line.get("event", "")), str(line.get("why", ""))))
 
     def _events_up(self, up: bool, why: str) -> None:
         if up:

@@ -277,6 +277,9 @@ class QemuRig(LibvirtRig):
 
         self._raw, self._raw_there = (libvirt.open(host.uri) for host in self.pair.hosts)
 
+    def cut_power(self, vm: str) -> None:
+        self._raw.lookupByName(vm).destroy()
+
     def add_foreign(self, name: str) -> None:
         size = "<memory unit='MiB'>64</memory><vcpu>2</vcpu><os><type arch='x86_64' machine='q35'>hvm</type></os>"
         self._raw.createXML(f"<domain type='qemu'><name>{name}</name>{size}</domain>")

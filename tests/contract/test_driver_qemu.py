@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from tashi.wire.agents import Seen
-from tashid.driver.libvirt import Unclear
+from tashid.driver.libvirt import Unclear, watch
 from tests.contract.driver_rigs import QemuRig, refused
 from tests.contract.private_libvirtd import enter
 
@@ -38,6 +38,25 @@ def test_a_migration_to_where_nobody_is_is_refused(qemu: QemuRig) -> None:
     qemu.here.start(qemu.guest(), 1)
     assert "goes on here" in refused(lambda: qemu.here.migrate(qemu.guest(), "qemu+tcp://10.79.0.99/system", 2))
     assert qemu.here.look("v-1").generation == 1
+
+
+def test_what_ended_a_guest_is_told(qemu: QemuRig) -> None:
+    host = qemu.pair.hosts[0]
+    heard: list[dict[str, object]] = []
+    threading.Thread(target=watch, args=(host.uri, heard.append), daemon=True).start()
+    qemu.until(lambda: heard == [{"connected": True}])
+    told = []
+    for signal in ("-KILL", "-TERM"):
+        before = len(heard)
+        qemu.here.start(qemu.guest(), 1)
+        enter(host.process.pid, ["kill", signal, (host.folder / "run/qemu/v-1.pid").read_text()])
+        qemu.until(lambda: qemu.here.look("v-1").state == "stopped")
+        qemu.until(lambda after=before: any(line.get("event") == "stopped" for line in heard[after:]))
+        told.append([qemu.here.look("v-1").reason, *(line["why"] for line in heard[before:] if "why" in line)])
+    assert told == [["its QEMU crashed or was killed"], ["", "a signal ended its QEMU"]]
+    qemu.here.start(qemu.guest(), 1)
+    qemu.cut_power("v-1")
+    assert qemu.here.look("v-1").reason == "its power was cut on its host"
 
 
 def test_a_guest_that_hangs_is_seen_and_can_be_ended(qemu: QemuRig) -> None:

@@ -226,6 +226,18 @@ def test_the_outbox_keeps_the_latest_word_but_every_exit() -> None:
     assert [seen.get("exited", False) for seen in kept] == [True, True]
 
 
+def test_why_a_guest_ends_is_remembered_from_the_hypervisors_word_until_its_next_start() -> None:
+    agent = welcomed()
+    done(agent, rows(agent, run(1)), "running", 1)
+    steps = agent.step(events.DriverEvent("v-1", "shutdown", "a signal ended its QEMU"), NOW)
+    assert tells(done(agent, steps, "running", 1))[0].seen.reason == ""
+    steps = agent.step(events.DriverEvent("v-1", "stopped"), NOW)
+    assert tells(done(agent, steps, "stopped", 1))[0].seen.reason == "a signal ended its QEMU"
+    done(agent, rows(agent, run(2)), "running", 2)
+    steps = agent.step(events.DriverEvent("v-1", "stopped"), NOW)
+    assert tells(done(agent, steps, "stopped", 2))[0].seen.reason == ""
+
+
 def test_without_a_controller_guests_are_left_alone() -> None:
     agent = welcomed()
     done(agent, rows(agent, run(1)), "running", 1)

@@ -215,6 +215,21 @@ def test_drain_moves_what_runs_and_detaches_what_is_stopped(world: World) -> Non
     assert world.vm("off")["host"] in ("h2", "h3")
 
 
+def test_a_drain_knows_all_its_parts_from_the_start(world: World) -> None:
+    for at in range(4):
+        world.create(f"n{at}", host="h1")
+    world.host("h1").holding.add("migrate")
+    answer = world.ok("host.drain", name="h1")
+    counts = []
+    while world.job(answer.job)["state"] == "running":
+        counts.append((world.job(answer.job)["children"], world.job(answer.job)["open_children"]))
+        call = world.host("h1").held.pop(0)
+        world.host("h1").happen(events.Called(call.id, "ok", world.host("h1").do(call)))
+        world.run(1)
+    assert counts == [(5, 5), (5, 4), (5, 3), (5, 2), (5, 1)]
+    assert (world.job(answer.job)["state"], world.job(answer.job)["open_children"]) == ("done", 0)
+
+
 def test_a_drain_with_too_little_room_names_who_stays(world: World) -> None:
     for host in ("h2", "h3"):
         world.create(f"full-{host}", cores=8, host=host)

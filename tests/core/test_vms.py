@@ -125,6 +125,25 @@ def test_a_guest_that_ends_by_itself_is_stopped_and_not_started_again(world: Wor
     assert after["state"] == "stopped" and after["desired"] == "stopped"
     assert after["generation"] > vm["generation"]
     assert world.host("h1").guests[vm["id"]][0] == "stopped"
+    assert after["reason"] == "the guest ended by itself"
+
+
+def test_a_guest_that_was_ended_is_said_to_be(world: World) -> None:
+    host = world.host("h1")
+    host.ends(world.create("shot", host="h1")["id"], "its QEMU crashed or was killed")
+    host.guests.pop(world.create("lost", host="h1")["id"])
+    shot_down = world.create("asked", host="h1")
+    host.holding.add("press_power_button")
+    answer = world.ok("vm.shutdown", name="asked")
+    host.ends(shot_down["id"], "its power was cut on its host")
+    world.run(70)
+    assert world.vm("shot")["reason"] == "its QEMU crashed or was killed"
+    assert world.vm("lost")["reason"] == "it vanished from its host"
+    assert world.vm("asked")["reason"] == "its power was cut on its host"
+    assert (world.job(answer.job)["state"], world.job(answer.job)["reason"]) == (
+        "done",
+        "its power was cut on its host",
+    )
 
 
 def test_a_start_that_fails_is_told_and_frees_its_capacity(world: World) -> None:

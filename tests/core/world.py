@@ -36,6 +36,7 @@ class Hypervisor:
         self.journal: list[dict[str, Any]] = list(journal)
         self.incoming: set[str] = set()  # those whose paused copy never ran here
         self.queue: list[Any] = []
+        self.why_off: dict[str, str] = {}  # vm -> what the hypervisor says of its end
         self.failing: dict[str, str] = {}  # call -> text of its definite failure
         self.holding: set[str] = set()  # calls that do not come back for now
         self.held: list[events.Call] = []
@@ -82,6 +83,7 @@ class Hypervisor:
             "generation": generation,
             "never_ran": state == "paused" and vm in self.incoming,
             "moving": any(call.verb == "migrate" and call.args["guest"]["id"] == vm for call in self.held),
+            "reason": self.why_off.get(vm, "") if state == "stopped" else "",
         }
 
     def work(self) -> None:
@@ -132,8 +134,9 @@ class Hypervisor:
                 return True
         return self.seen(vm)
 
-    def ends(self, vm: str) -> None:
-        """The guest stops by itself."""
+    def ends(self, vm: str, why: str = "") -> None:
+        """The guest stops by itself, or because of ``why``."""
+        self.why_off[vm] = why
         self.guests[vm] = ("stopped", self.guests[vm][1])
         self.queue.append(events.DriverEvent(vm))
 

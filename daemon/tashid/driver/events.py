@@ -3,7 +3,8 @@
 It says one JSON line for each thing that happens, over the channel of tashi.run.child, and ends with its parent:
 
     {"connected": true}                             and false with "why"; the way back is tried for ever
-    {"vm": "v-3", "event": "stopped", "detail": 1}  a guest's life cycle: ours by id, a foreign one by its own name
+    {"vm": "v-3", "event": "stopped", "detail": 1}  a guest's life cycle: ours by id, a foreign one by its own name;
+                                                    "why" where a look could not tell that
 
 An event is a hint to look; what is so, only a look tells. Nobody promises that each change has one.
 """

@@ -55,6 +55,14 @@ _STATES: dict[int, GuestState] = {
     libvirt.VIR_DOMAIN_PMSUSPENDED: "paused",
 }
 
+# How it came to be off, where that is worth telling. A guest that shut down by itself is not.
+_WHY_OFF = {
+    libvirt.VIR_DOMAIN_SHUTOFF_CRASHED: "its QEMU crashed or was killed",
+    libvirt.VIR_DOMAIN_SHUTOFF_DESTROYED: "its power was cut on its host",
+    libvirt.VIR_DOMAIN_SHUTOFF_FAILED: "its QEMU could not go on",
+}
+_BY_SIGNAL = (libvirt.VIR_DOMAIN_EVENT_SHUTDOWN, libvirt.VIR_DOMAIN_EVENT_SHUTDOWN_HOST)
+
 _INCOMING = (
     (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP),
     (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_MIGRATION),
@@ -84,17 +92,8 @@ _MIGRATE = (
     | libvirt.VIR_MIGRATE_AUTO_CONVERGE  # a guest that writes faster than the link sends is slowed, or it never moves
 )
 
-_EVENTS = {
-    libvirt.VIR_DOMAIN_EVENT_DEFINED: "defined",
-    libvirt.VIR_DOMAIN_EVENT_UNDEFINED: "undefined",
-    libvirt.VIR_DOMAIN_EVENT_STARTED: "started",
-    libvirt.VIR_DOMAIN_EVENT_SUSPENDED: "suspended",
-    libvirt.VIR_DOMAIN_EVENT_RESUMED: "resumed",
-    libvirt.VIR_DOMAIN_EVENT_STOPPED: "stopped",
-    libvirt.VIR_DOMAIN_EVENT_SHUTDOWN: "shutdown",
-    libvirt.VIR_DOMAIN_EVENT_PMSUSPENDED: "pmsuspended",
-    libvirt.VIR_DOMAIN_EVENT_CRASHED: "crashed",
-}
+_WORDS = ("defined", "undefined", "started", "suspended", "resumed", "stopped", "shutdown", "pmsuspended", "crashed")
+_EVENTS = {getattr(libvirt, f"VIR_DOMAIN_EVENT_{word.upper()}"): word for word in _WORDS}
 
 
 class Unclear(Exception):
@@ -127,6 +126,12 @@ class Domain:
         """running, paused or stopped."""
         with _sorted(self.name):
             return _STATES[self._raw.state()[0]]
+
+    def why_off(self) -> str:
+        """What ended it, where that was not the guest itself; empty too while it runs, and where libvirt forgot."""
+        with _sorted(self.name):
+            state, reason = self._raw.state()
+            return _WHY_OFF.get(reason, "") if _STATES[state] == "stopped" else ""
 
     def is_incoming(self) -> bool:
         """Paused because a migration comes in, and not persistent yet: it has not run an instruction here.
@@ -316,7 +321,8 @@ def watch(uri: str, say: Callable[[dict[str, object]], None]) -> None:
     """Tell every domain's life-cycle events, and whether there is a connection, for ever."""
 
     def heard(_connection: Any, domain: Any, event: int, detail: int, _opaque: None) -> None:
-        say({"vm": domain.name(), "event": _EVENTS.get(event, "other"), "detail": detail})
+        why = {"why": "a signal ended its QEMU"} if (event, detail) == _BY_SIGNAL else {}
+        say({"vm": domain.name(), "event": _EVENTS.get(event, "other"), "detail": detail} | why)
 
     def lost(_connection: Any, _reason: int, closed: threading.Event) -> None:
         closed.set()

@@ -218,6 +218,7 @@ class LibvirtDriver:
             never_ran=domain.is_incoming(),
             moving=domain.is_leaving(),
             guest=read_guest(mark) if whole else None,
+            reason=domain.why_off(),
         )
 
     def _boot(self, guest: Guest, generation: int, is_new: bool) -> None:

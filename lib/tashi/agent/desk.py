@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tashi.agent.events import Call, Identity, Steps
+from tashi.agent.events import Call, Called, Identity, Steps
 from tashi.agent.journal import Memory
 from tashi.wire.agents import (
     AgentMessage,
@@ -29,6 +29,11 @@ class Doing(NamedTuple):
     row: Row | None = None
     job: str = ""
     ask: int = 0
+
+
+def seen_by(called: Called, doing: Doing) -> Seen:
+    """What a call saw, as the answer to the question that was open when it began."""
+    return msgspec.structs.replace(msgspec.convert(called.value, Seen), answer=doing.ask)
 
 
 class Desk:

@@ -39,10 +39,11 @@ class Called(NamedTuple):
 
 
 class DriverEvent(NamedTuple):
-    """Something happened to a guest; look at it."""
+    """Something happened to a guest; look at it. ``why`` it ends, where no look could tell that."""
 
     vm: str
     what: str = ""
+    why: str = ""
 
 
 class DriverUp(NamedTuple):

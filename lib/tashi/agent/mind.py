@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from tashi.agent.desk import Desk, Doing
+from tashi.agent.desk import Desk, Doing, seen_by
 from tashi.agent.events import (
     Called,
     Connected,
@@ -68,6 +68,7 @@ class Mind:
         self._look_again: set[str] = set()
         self._newer: set[str] = set()  # VMs that a call was made for since the inventory under way was begun
         self._states: dict[str, Seen] = {}  # vm -> as the hypervisor showed it last
+        self._ending: dict[str, str] = {}  # vm -> why its hypervisor said that it ends
         self._progress = Progress(self._desk)
         self._shots = Shots(self._desk)
         self._degraded = ""
@@ -90,7 +91,9 @@ class Mind:
                 self._heard(message, now)
             case Called():
                 self._called(event, now)
-            case DriverEvent(vm, _):
+            case DriverEvent(vm, _, why):
+                if why:
+                    self._ending[vm] = why
                 self._look(vm)
             case DriverUp(up, why_not):
                 self._degraded = "" if up else f"hypervisor: {why_not}"
@@ -199,6 +202,7 @@ class Mind:
 
     def _carry_out(self, row: Row) -> None:
         verb, args, seconds = call_of(row)
+        self._ending.pop(row.vm, None)
         self._busy[row.vm] = self._desk.call(verb, args, seconds, Doing(verb, row.vm, row, ask=row.ask))
 
     def _carried_out(self, called: Called, doing: Doing) -> None:
@@ -212,7 +216,7 @@ class Mind:
             self._states[row.vm] = Seen(row.vm, "absent")
             self._tell_state(row.vm)
         elif called.outcome == "ok":
-            seen = _seen(called, doing)
+            seen = seen_by(called, doing)
             self._states[row.vm] = seen
             ok = obeyed(row, seen.state)
             if told is not None and told.generation == row.generation:
@@ -241,7 +245,7 @@ class Mind:
     def _looked(self, called: Called, doing: Doing) -> None:
         if called.outcome != "ok":
             return  # asked again by the controller, or by the next inventory
-        self._saw(_seen(called, doing), asked=True)
+        self._saw(seen_by(called, doing), asked=True)
 
     def _saw(self, seen: Seen, asked: bool) -> None:
         """How a guest is now. Told when it differs from what was told last, or when somebody asked."""
@@ -285,7 +289,7 @@ class Mind:
 
     def _looked_beside(self, called: Called, doing: Doing) -> None:
         """A guest that runs here and does not move can't be started over there any more by what was called back."""
-        seen = _seen(called, doing) if called.outcome == "ok" else None
+        seen = seen_by(called, doing) if called.outcome == "ok" else None
         if seen is not None and doing.row is not None and seen.state == "running" and not seen.moving:
             self._states[seen.vm] = seen
             self._outcome(doing.row, "failed", "called back")
@@ -320,6 +324,8 @@ class Mind:
     # -- telling ----------------------------------------------------------------------------------------------------
     def _dressed(self, seen: Seen) -> Seen:
         """What the driver saw, with the row that was carried out last."""
+        if seen.state == "stopped" and not seen.reason and seen.vm in self._ending:
+            seen = msgspec.structs.replace(seen, reason=self._ending[seen.vm])
         told = self.memory.told.get(seen.vm)
         if told is None:
             return seen
@@ -390,8 +396,3 @@ class Mind:
         elif vm in self._look_again:
             self._look_again.discard(vm)
             self._look(vm)
-
-
-def _seen(called: Called, doing: Doing) -> Seen:
-    """What a call saw, as the answer to the question that was open when it began."""
-    return msgspec.structs.replace(msgspec.convert(called.value, Seen), answer=doing.ask)

@@ -62,9 +62,24 @@ def advance(turn: Turn, job_id: str, at_once: int) -> None:
             continue
         if at_rest(vm) or vm.waiting:
             _detach(turn, vm)
-        elif vm.id not in job.result and not vm.job and job.open_children < at_once:
+        elif vm.id not in job.result and not vm.job and len(_parts(turn, job)) < at_once:
             job = _move_away(turn, job, vm)
+    job = _count(turn, job)
     _see_whether_over(turn, job, host)
+
+
+def _parts(turn: Turn, job: Job) -> set[str]:
+    """The migrations under way."""
+    return turn.state.children.get(job.id, set())
+
+
+def _count(turn: Turn, job: Job) -> Job:
+    """The parts are known from the start: each VM that has to leave is one, whether its migration has begun or not."""
+    to_go = {vm for vm in turn.state.vms_of_host.get(job.target, ()) if turn.state.vms[vm].host == job.target}
+    to_go |= {turn.state.jobs[part].target for part in _parts(turn, job)}
+    count = len(to_go - job.result.keys())
+    counted = replace(job, children=max(job.children, count), open_children=count)
+    return turn.put(counted) if counted != job else job
 
 
 def _detach(turn: Turn, vm: Vm) -> None:
@@ -90,9 +105,7 @@ def _move_away(turn: Turn, job: Job, vm: Vm) -> Job:
         reason = refusal.text.partition(": ")[2]
         return turn.put(replace(job, result=job.result | {vm.id: reason}))  # type: ignore[no-any-return]
     turn.started += by.started
-    return turn.put(  # type: ignore[no-any-return]
-        replace(job, children=job.children + 1, open_children=job.open_children + 1)
-    )
+    return job
 
 
 def part_ended(turn: Turn, part: Job) -> None:
@@ -104,7 +117,7 @@ def part_ended(turn: Turn, part: Job) -> None:
 
 
 def _see_whether_over(turn: Turn, job: Job, host: Host) -> None:
-    if job.open_children:
+    if _parts(turn, job):
         return
     ids = sorted(turn.state.vms_of_host.get(host.id, ()), key=lambda vm: int(vm[2:]))
     here = [turn.state.vms[vm] for vm in ids]

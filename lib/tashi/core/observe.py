@@ -96,7 +96,7 @@ def _wanted_running(turn: Turn, vm: Vm, seen: Seen, order: Order, carried: bool,
     elif order.rebooted and (ran_here or (carried and seen.outcome == "done")):
         stopped(turn, vm, f"{turn.host_name(vm.host)} has booted anew; it ran there")
     elif (carried and seen.outcome == "done") or ran_here:
-        stopped(turn, vm, seen.reason or "the guest ended by itself")
+        stopped(turn, vm, seen.reason or ("it vanished from its host" if seen.state == "absent" else ""))
 
 
 def _wanted_stopped(turn: Turn, vm: Vm, seen: Seen, carried: bool) -> None:
@@ -138,13 +138,16 @@ def _leftover(turn: Turn, vm: Vm, host: str, seen: Seen, order: Order) -> None:
 
 
 def stopped(turn: Turn, vm: Vm, reason: str, failure: str = "") -> Vm:
-    """It ended, asked or not: the record wants it stopped from now on, and the operation at work on it ends."""
-    doing, job = vm.doing, vm.job
-    if doing == "vm.shutdown":
-        turn.end(job, JobState.DONE)
-        reason = "shut down as asked"
-    elif doing:
-        turn.end(job, JobState.FAILED, failure or reason)
+    """It ended, asked or not: the record wants it stopped from now on, and the operation at work on it ends.
+
+    ``reason`` is empty when the guest did it.
+    """
+    if vm.doing == "vm.shutdown":
+        turn.end(vm.job, JobState.DONE, reason)
+        reason = reason or "shut down as asked"
+    else:
+        reason = reason or "the guest ended by itself"
+        turn.end(vm.job, JobState.FAILED, failure or reason)
     vm = turn.state.vms[vm.id]
     vm = replace(vm, desired=Desired.STOPPED, generation=vm.generation + 1, reason=reason, failure=failure)
     turn.put(vm)
