@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tashi.lab import namespace_host
 from tashi.lab.call import wait_until
-from tashi.lab.lab import Lab, down
-from tashi.lab.record import Settings
-from tests.lab.commands import Shell
+from tashi.lab.lab import Lab
+from tests.lab.commands import WITHOUT, Shell, quick_lab
 
 NAME = "test-cluster"
-WITHOUT = "root" if os.geteuid() != 0 else namespace_host.missing()
 pytestmark = [pytest.mark.lab, pytest.mark.skipif(bool(WITHOUT), reason=f"needs {WITHOUT}")]
-# A host is unknown after two seconds.
-QUICK: Settings = {"controller": {"heartbeat_seconds": 0.4, "missed": 5}}
 TINY = ("--image", "tiny", "--cores", "1", "--memory", "4M", "--host", "h1")
 LINUX = ("--image", "linux", "--cores", "1", "--memory", "96M", "--nic", "default", "--host", "h1")
 
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    down(NAME)
-    try:
-        yield Lab.up(NAME, 2, "libvirt", settings=QUICK)
-    finally:
-        down(NAME)
+    with quick_lab(NAME) as lab:
+        yield lab
 
 
 @pytest.fixture(scope="module")

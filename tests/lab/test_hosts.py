@@ -26,9 +26,9 @@ from tashi.lab.process import Process, marked
 from tashi.lab.programs import program, surroundings
 from tashi.lab.record import Folders, Record
 from tests.lab import guest
+from tests.lab.commands import WITHOUT
 
 NAME = "test-hosts"
-WITHOUT = "root" if os.geteuid() != 0 else namespace_host.missing()
 pytestmark = [pytest.mark.lab, pytest.mark.skipif(bool(WITHOUT), reason=f"needs {WITHOUT}")]
 
 

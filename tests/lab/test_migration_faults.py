@@ -7,23 +7,18 @@ record says where it is, within 15 s of having contact again.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import pytest
 
-from tashi.lab import namespace_host
 from tashi.lab.beats import Listener, listening
 from tashi.lab.call import wait_until
-from tashi.lab.lab import Lab, down
-from tashi.lab.record import Settings
-from tests.lab.commands import Shell
+from tashi.lab.lab import Lab
+from tests.lab.commands import WITHOUT, Shell, quick_lab
 
 NAME = "test-faults"
-WITHOUT = "root" if os.geteuid() != 0 else namespace_host.missing()
 pytestmark = [pytest.mark.lab, pytest.mark.skipif(bool(WITHOUT), reason=f"needs {WITHOUT}")]
-QUICK: Settings = {"controller": {"heartbeat_seconds": 0.4, "missed": 5}}
 LINUX = ("--image", "linux", "--cores", "1", "--memory", "96M", "--nic", "default", "--host", "h1")
 RATE = "150mbit"  # the copy takes three seconds and more
 SETTLED_SECONDS = 15.0
@@ -106,11 +101,8 @@ FAULTS = [
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    down(NAME)
-    try:
-        yield Lab.up(NAME, 2, "libvirt", settings=QUICK)
-    finally:
-        down(NAME)
+    with quick_lab(NAME) as lab:
+        yield lab
 
 
 @pytest.fixture(scope="module")
