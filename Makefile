@@ -9,10 +9,10 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/cmd:$(PATH):/usr/sbin:/sbin
 SEEDS ?= 20000
 KILLS ?= 200
 
-.PHONY: help setup demo check lint soak bench completions bless install deb clean
+.PHONY: help setup demo check lint soak bench completions bless install deb try-deb clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]*:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]*:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Debian packages and .venv, where they are missing
 	@packaging/setup
@@ -43,6 +43,9 @@ install: setup ## an installed copy: PREFIX=/usr/local DESTDIR=
 
 deb: setup ## Debian packages in build/deb
 	@packaging/deb
+
+try-deb: setup ## the packages, installed, used and purged on two machines with a clean Debian 12
+	@packaging/try-deb
 
 clean: ## all that was made in the checkout
 	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
