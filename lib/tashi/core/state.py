@@ -158,10 +158,12 @@ class State:
 
     def load(self, table: str, rows: Iterable[tuple[str, bytes]]) -> None:
         """(key, value) of a table of the store, at start."""
-        decode, apply = _DECODERS[table].decode, self._apply
+        decode, records, derive = _DECODERS[table].decode, self.tables[table], self._derive.get(table, _nothing)
+        if table == "meta":
+            rows = [row for row in rows if row[0] in ID_LETTER or row[0] in META]
         for key, value in rows:
-            if table != "meta" or key in ID_LETTER or key in META:
-                apply(table, key, None, decode(value))
+            record = records[key] = decode(value)
+            derive(key, None, record)
 
     # -- looking ----------------------------------------------------------------------------------------------------
     def set_reachable(self, host: str, why_not: str) -> None:
@@ -178,9 +180,8 @@ class State:
             records.pop(key, None)
         else:
             records[key] = new
-        derive = self._derive.get(table)
-        if derive is not None:
-            derive(key, old, new)
+        if table in self._derive:
+            self._derive[table](key, old, new)
 
     def _apply_name(self, table: str, key: str, old: Any, new: Any) -> None:
         if old is not None and new is not None and old.name == new.name:
@@ -193,8 +194,7 @@ class State:
             else:
                 names.pop(old.name, None)
         if new is not None:
-            known = names.get(new.name)
-            names[new.name] = (*known, key) if known else (key,)
+            names[new.name] = (*names[new.name], key) if new.name in names else (key,)
 
     def _apply_vm(self, key: str, old: Vm | None, new: Vm | None) -> None:
         self._apply_name("vm", key, old, new)
@@ -274,3 +274,7 @@ class State:
                 self.children.pop(parent, None)
         else:
             self.children.setdefault(parent, set()).add(key)
+
+
+def _nothing(key: str, old: Any, new: Any) -> None:
+    """What follows from a record that nothing is derived from."""

@@ -147,7 +147,8 @@ def at_rest(vm: Vm) -> bool:
 
 def claims(vm: Vm) -> list[str]:
     """Ids of the hosts whose cores and memory this VM holds: both ends of a migration, every doubt included."""
-    hosts = [] if not vm.host or vm.waiting or at_rest(vm) else [vm.host]
+    rests = vm.desired is Desired.STOPPED and at_rest(vm)
+    hosts = [] if not vm.host or vm.waiting or rests else [vm.host]
     if not vm.leftovers and vm.move is None:
         return hosts
     if vm.move is not None and vm.move.destination not in hosts:

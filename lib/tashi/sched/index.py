@@ -74,7 +74,8 @@ class Index:
         room = self._rooms.get(host) or self._room(host)
         room.free_cores -= cores
         room.free_memory -= memory_bytes
-        self._seat(room)
+        if room.eligible:
+            self._seat(room)
 
     def release(self, host: str, cores: int, memory_bytes: int) -> None:
         """Take a claim back. Raises KeyError for an unknown host, ValueError for more than was claimed."""
@@ -83,7 +84,8 @@ class Index:
             raise ValueError(f"{host}: releases {cores} cores, {memory_bytes} bytes that were never claimed")
         room.free_cores += cores
         room.free_memory += memory_bytes
-        self._seat(room)
+        if room.eligible:
+            self._seat(room)
 
     def free(self, host: str) -> tuple[int, int]:
         """(cores, bytes of memory) not claimed; negative when a host lost capacity. KeyError: no such host."""
