@@ -40,6 +40,7 @@ class _Head(msgspec.Struct, frozen=True):
 
     kind: str = ""
     id: str = ""
+    name: str = ""
     owner: str = ""
     job: str = ""
     parent: str = ""
@@ -169,10 +170,10 @@ class Watchers:
 
     def _flush(self, now: float) -> None:
         self._flushed, self._flush_at = self.head, now + FLUSH_SECONDS
-        found: dict[tuple[str, frozenset[str], int, int], tuple[Changes, bytes]] = {}
+        found: dict[tuple[str, frozenset[str], frozenset[str], int, int], tuple[Changes, bytes]] = {}
         for reader in list(self._general):
             park = reader.park
-            group = (park.owner, park.kinds, park.limit, park.after)
+            group = (park.owner, park.kinds, park.about, park.limit, park.after)
             if group not in found:
                 changes = self._behind(park)
                 found[group] = (changes, _encode(changes))
@@ -211,6 +212,8 @@ def _wants(park: Park, entry: Entry) -> bool:
         return False
     if park.job and park.job != entry.job and park.job not in entry.ids:
         return False
+    if park.about and entry.name not in park.about and park.about.isdisjoint(entry.ids):
+        return False
     return (not park.ids or not park.ids.isdisjoint(entry.ids)) and (not park.kinds or entry.kind in park.kinds)
 
 
@@ -219,7 +222,7 @@ def _recall(value: bytes) -> Entry:
     head = _head(value)
     ids = frozenset(each for each in (head.id, head.job, head.parent, head.target) if each)
     owner = head.owner if head.kind in ("vm", "job") else ""
-    return Entry(0, 0.0, value, (), ids, head.kind, owner, head.job)
+    return Entry(0, 0.0, value, (), ids, head.kind, owner, head.job, head.name)
 
 
 def _reply(park: Park, changes: bytes, revision: int) -> Reply:

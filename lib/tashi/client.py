@@ -110,6 +110,7 @@ class Client:
         job: str = "",
         ids: Iterable[str] = (),
         kinds: Iterable[str] = (),
+        about: Iterable[str] = (),
         wait: float = POLL_SECONDS,
     ) -> Page:
         """One long poll: entries after revision ``after`` that match (-1: from now on), as soon as there are any.
@@ -118,7 +119,8 @@ class Client:
         """
         wait = max(0.0, min(wait, POLL_SECONDS))
         body: dict[str, Any] = {"after": after, "wait_seconds": wait, "limit": 1000}
-        body |= {key: value for key, value in (("job", job), ("ids", list(ids)), ("kinds", list(kinds))) if value}
+        match = {"job": job, "ids": list(ids), "kinds": list(kinds), "about": list(about)}
+        body |= {key: value for key, value in match.items() if value}
         answer = self._ask_when_free("changes", body, wait)
         ok = answer.ok
         missed = bool(ok.get("snapshot", False))

@@ -330,6 +330,32 @@ def test_entries_of_memory_and_store_match_alike() -> None:
                     ids = frozenset((one,)) if one else frozenset[str]()
                     park = Park("r", 0, ids, frozenset(kinds), job, 10, 1.0, "p", owner)
                     assert watch._wants(park, entry) == watch._wants(park, recalled), (park, entry)
+                    park = Park("r", 0, frozenset(), frozenset(), job, 10, 1.0, "p", owner, ids | {"web-00", "ada"})
+                    assert watch._wants(park, entry) == watch._wants(park, recalled), (park, entry)
+
+
+def test_what_is_about_a_name_is_found_when_it_is_gone_and_while_one_waits() -> None:
+    bench = Bench()
+    bench.image()
+    bench.ask("vm.create", name="web", image="tiny", cores=2, memory_bytes=2**30)
+    bench.ask("vm.destroy", name="web")
+    bench.ask("user.add", name="ada", uid=7)
+
+    def about(*names: str) -> set[tuple[str, str]]:
+        (reply,) = poll(bench, after=0, about=names, wait_seconds=0)
+        return {(entry["kind"], entry["name"]) for entry in reply["ok"]["entries"]}
+
+    assert about("web") == {("vm", "web"), ("job", "web")}
+    assert about("u-1") == {("user", "ada"), ("job", "ada")}
+    assert about("nobody") == set()
+    start = bench.cluster.revision
+    assert poll(bench, after=start, about=["bob"], wait_seconds=25) == []
+    bench.ask("user.add", name="eve", uid=8)
+    bench.seconds += 1
+    assert bench.serve() == []
+    bench.ask("user.add", name="bob", uid=9)
+    bench.seconds += 1
+    assert [entry["name"] for entry in bench.serve()[0]["ok"]["entries"]] == ["bob", "bob"]
 
 
 def test_progress_wakes_who_waits_for_it() -> None:

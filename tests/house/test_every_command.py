@@ -53,6 +53,11 @@ def test_a_command_is_completed(name: str, shell: str) -> None:
     assert name in (ROOT / "completions" / shell / SHELLS[shell].format(name)).read_text()
 
 
+@pytest.mark.parametrize("name", [name for name in commands() if "cli.change" in (ROOT / "cmd" / name).read_text()])
+def test_a_command_that_changes_something_can_be_given_a_reason(name: str) -> None:
+    assert "Fl -reason Ar TEXT" in (ROOT / pages(name)[0]).read_text()
+
+
 def test_what_is_written_about_exists() -> None:
     described = {os.path.splitext(os.path.basename(each))[0] for each in files() if re.fullmatch(r"man/.*\.[18]", each)}
     assert described == set(commands())

@@ -154,6 +154,7 @@ def test_life_cycles_are_drawn_as_they_are(kind: str) -> None:
 NOUNS: dict[str, tuple[Field, ...]] = FIELDS | {
     "event": fields_of("event"),
     "status": fields_of("status"),
+    "history": fields_of("history"),
     "usage": fields_of("usage"),
     "plan": PLAN,
 }

@@ -25,10 +25,8 @@ def print_events(call: Call, after: int, last: int | None, kinds: list[str], fol
     """
     client, output = call.client, call.output
     names = set(call.names) if call.operands else set()
-    by_id = all(
-        kind_of_id(name) for name in names
-    )  # else we look ourselves: what is gone has its name in the log alone
-    which: dict[str, Any] = {"ids": names if by_id else [], "kinds": kinds}
+    by_id = all(kind_of_id(name) for name in names)  # else by the log's own words: what is gone is nowhere else
+    which: dict[str, Any] = {"ids" if by_id else "about": names, "kinds": kinds}
     until = None if call.timeout is None else time.monotonic() + call.timeout
     revision = max(0, client.watch(-1, wait=0).revision - last) if last is not None else after
     longest = READER_SECONDS if stat.S_ISFIFO(os.fstat(1).st_mode) else POLL_SECONDS
@@ -42,17 +40,12 @@ def print_events(call: Call, after: int, last: int | None, kinds: list[str], fol
                 complain(call.prog, f"events {revision + 1} to {page.tail - 1} are no longer kept")
             revision = page.tail - 1
             continue
-        wanted = page.entries if by_id else [entry for entry in page.entries if _concerns(entry, names)]
-        print_records(output, fields_of("event"), wanted)
+        print_records(output, fields_of("event"), page.entries)
         output.flush()
         caught_up = page.revision >= page.head or page.revision == revision
         revision = page.revision
         if caught_up and (not follow or left <= 0):
             return
-
-
-def _concerns(entry: dict[str, Any], names: set[str]) -> bool:
-    return any(entry.get(key) in names for key in ("name", "id", "job", "parent", "target"))
 
 
 def _end_with_the_reader() -> None:

@@ -57,6 +57,22 @@ _OWN: dict[str, tuple[Field, ...]] = {
         Field("you", "YOU", "who you are here"),
         Field("role", "ROLE", "what you may here"),
     ),
+    "history": (
+        Field("at", "AT", "when it was asked for, or happened", shown=True, width=24),
+        Field("by", "BY", "who asked; an agent or the controller where nobody did", shown=True, width=8),
+        Field("verb", "VERB", "what was asked; null where it just happened", shown=True, width=12),
+        Field("name", "NAME", "name of the object", shown=True, width=12),
+        Field(
+            "outcome", "OUTCOME", "running, done, failed, cancelled, denied, or the state that it came into", shown=True
+        ),
+        Field("why", "WHY", "the reason given with --reason", shown=True),
+        Field("reason", "REASON", "why it ended so", shown=True),
+        Field("ended_at", "ENDED", "when it ended", width=24),
+        Field("kind", "KIND", "kind of the object"),
+        Field("id", "ID", "id of the object"),
+        Field("job", "JOB", "operation that did it"),
+        Field("revision", "REVISION", "where it begins in the change log", "count"),
+    ),
     "usage": (
         Field("name", "NAME", "user or host", shown=True, width=12),
         Field("core_seconds", "CORES", "cores claimed, times seconds", "seconds", shown=True, width=8),

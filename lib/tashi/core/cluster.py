@@ -260,7 +260,16 @@ class Cluster:
             after = self.revision if body.after < 0 else body.after
             owner = "" if turn.sees_all() else turn.who.name
             park = Park(
-                raw.id, after, ids, frozenset(body.kinds), body.job, body.limit, body.wait_seconds, turn.who.name, owner
+                raw.id,
+                after,
+                ids,
+                frozenset(body.kinds),
+                body.job,
+                body.limit,
+                body.wait_seconds,
+                turn.who.name,
+                owner,
+                frozenset(body.about),
             )
             return Decision(park=park)
         answer, rows = query.answer(turn, raw.verb, body, self)

@@ -40,12 +40,14 @@ class Entry(Struct, frozen=True, gc=False):
     kind: str
     owner: str
     job: str
+    name: str = ""
 
 
 class Park(NamedTuple):
     """A long poll: answer when an entry after ``after`` matches, or when ``wait_seconds`` are over.
 
-    ``ids`` and ``kinds`` empty: any. ``job``: entries of this operation. ``owner``: what this user may see; empty: all.
+    ``ids``, ``kinds`` and ``about`` empty: any. ``about``: names or ids, also of what is gone. ``job``: entries of this
+    operation. ``owner``: what this user may see; empty: all.
     """
 
     request: str
@@ -57,6 +59,7 @@ class Park(NamedTuple):
     wait_seconds: float
     principal: str
     owner: str
+    about: frozenset[str] = frozenset()
 
 
 class Decision(Struct, frozen=True, gc=False):
@@ -92,7 +95,9 @@ def entry_of(turn: Turn, table: str, key: str, before: Any, revision: int) -> En
     if table == "done":
         refers = (("done", key), ("request", record.request)) if record.request else (("done", key),)
     owner = record.owner if kind in OWNED else ""
-    return Entry(revision, turn.now.wall, _encode(change), refers, _ids(kind, record, job), kind, owner, job)
+    return Entry(
+        revision, turn.now.wall, _encode(change), refers, _ids(kind, record, job), kind, owner, job, record.name
+    )
 
 
 LOCKED = ("vm", "host", "image")  # kinds with an operation at work on them

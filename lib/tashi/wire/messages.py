@@ -95,12 +95,14 @@ class ListDone(Open, frozen=True):
 class ChangesBody(Strict, frozen=True):
     """A long poll on the change log: entries after ``after``, or nothing when ``wait_seconds`` are over.
 
-    An empty match is everything that the caller may see. ``after`` -1: from now on.
+    An empty match is everything that the caller may see. ``after`` -1: from now on. ``about`` are names and ids as in
+    the entries, so what is gone has its own too; ``ids`` must be there.
     """
 
     after: Annotated[int, Meta(ge=-1, le=2**53)] = -1
     ids: Annotated[list[Ref], Meta(max_length=10_000)] = []
     kinds: Annotated[list[Text], Meta(max_length=10)] = []
+    about: Annotated[list[Ref], Meta(max_length=10_000)] = []
     job: Text = ""
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
     wait_seconds: Annotated[float, Meta(ge=0, le=25)] = 25.0

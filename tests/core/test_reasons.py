@@ -1,0 +1,50 @@
+"""The reason given with --reason is in the change log, whatever is asked for."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from tashi.core import verbs
+from tashi.wire.messages import Request
+from tests.core.test_verbs import BODIES
+from tests.core.world import ROOT, World
+
+PLACES: dict[str, dict[str, Any]] = {
+    "vm.start": {"name": "off"},
+    "job.cancel": {"name": "j-12"},
+    "host.remove": {"name": "h3"},
+    "image.remove": {"name": "spare"},
+    "user.remove": {"name": "ann"},
+}
+
+
+def ready() -> World:
+    world = World(3)
+    world.create("web", host="h1")
+    world.create("off", host="h1")
+    world.ok("vm.shutdown", name="off")
+    world.ok("image.add", name="spare", path="images/spare.raw", format="raw")
+    world.ok("user.add", name="ann", uid=5)
+    return world
+
+
+@pytest.mark.parametrize("verb", [name for name, each in verbs.VERBS.items() if each.act and name != "enroll"])
+def test_why(verb: str) -> None:
+    world = ready()
+    body = PLACES.get(verb, BODIES[verb])
+    if verb == "job.cancel":
+        world.host("h1").holding.add("press_power_button")
+        body = {"name": world.ok("vm.shutdown", name="web").job}
+    if verb == "host.resume":
+        world.ok("host.drain", name="h1")
+    raw = Request("request-why", verb, msgspec.Raw(json.dumps(body).encode()), why="because")
+    decision = world.cluster.request(ROOT, raw, None, world.now())
+    assert decision.reply is not None and decision.reply.error is None, decision.reply
+    entries = [json.loads(entry.value) for entry in decision.log]
+    assert entries
+    begun = [entry for entry in entries if entry["verb"] == verb]
+    assert begun and {entry["why"] for entry in begun} == {"because"}
