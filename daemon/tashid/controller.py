@@ -21,6 +21,7 @@ from tashi.run.log import Log
 from tashi.run.loop import Loop, Source, Timer
 from tashi.run.notify import Notifier
 from tashid import start
+from tashid.copies import Copies
 from tashid.principal import Directory
 from tashid.shell import Retention, Shell
 from tashid.sockets import Sockets
@@ -74,13 +75,21 @@ def _load(store: Store, settings: Settings) -> Cluster:
     gc.disable()  # nothing of what is loaded is garbage
     for table in WORKING_TABLES:
         cluster.load(table, store.load(table))
-    lately = done_key(f"j-{max(0, cluster.state.counted('job') - DONE_KEPT)}")
-    cluster.load("done", store.scan("done", lately, DONE_KEPT))
+    cluster.load("done", _ended_lately(store, cluster.state.counted("job")))
     cluster.loaded(clock(), epoch, store.head())
     # What was loaded stays: the collector need not walk it again and again.
     gc.freeze()
     gc.enable()
     return cluster
+
+
+def _ended_lately(store: Store, newest: int) -> list[tuple[str, bytes]]:
+    """The operations that ended last. A restore leaves a gap of a thousand numbers, so one look may be too few."""
+    rows: list[tuple[str, bytes]] = []
+    for look in (1, 2, 3):
+        if len(rows) < DONE_KEPT:
+            rows = store.scan("done", done_key(f"j-{max(0, newest - look * DONE_KEPT)}"), 2 * DONE_KEPT)
+    return rows[-DONE_KEPT:]
 
 
 def _settings(config: Config, key: KeyPair) -> Settings:
@@ -115,9 +124,10 @@ class _Controller:
         self._context = zmq.Context()
         self._zap = Zap(self._context, self._loop, log, _known_keys(cluster))
         self._sockets = Sockets(self._context, own, key, log)
+        self._copies = Copies(self._loop, own.state, lambda: self._turn([]))
         retention = Retention(own.log_entries, own.log_days * 86400)
         directory = Directory(cluster)
-        self._shell = Shell(cluster, store, directory, self._sockets.send, clock, log, retention)
+        self._shell = Shell(cluster, store, directory, self._sockets.send, clock, log, retention, self._copies)
         self._timer: Timer | None = None
         for each in self._sockets.all:
             self._loop.watch(each, self._turn)
@@ -132,6 +142,7 @@ class _Controller:
             self._log.notice("serving", status=self._status)
             self._loop.run(self._status)
         finally:
+            self._copies.close()
             self._zap.close()
             self._sockets.close()
             self._context.term()

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from tashi.core import backups
 from tashi.core.cluster import Cluster, Decision, Found, Mark, Now, Park, done_key, found_of, problem, request_key
 from tashi.core.cluster import Principal as Principal
 from tashi.core.decision import Entry
@@ -26,6 +27,7 @@ from tashi.run.log import Log
 from tashi.wire.agents import AgentMessage, ControllerMessage, Rows
 from tashi.wire.errors import Code, Refused, TashiError, Unavailable
 from tashi.wire.messages import Reply, Request
+from tashid.copies import Copies
 from tashid.principal import Directory, Peer
 from tashid.rate import Rate
 from tashid.store.interface import Full, LogEntry, Store
@@ -84,10 +86,11 @@ class Shell:
 
     def __init__(
         self, cluster: Cluster, store: Store, directory: Directory, send: Send, clock: Callable[[], Now], log: Log,
-        retention: Retention,
+        retention: Retention, copies: Copies | None = None,
     ) -> None:  # fmt: skip
         self._cluster, self._store, self._directory = cluster, store, directory
         self._send, self._clock, self._log, self._retention = send, clock, log, retention
+        self._copies = copies  # None: nobody makes copies here
         self._watchers = Watchers(store, store.head())
         self._enrolments = Rate(ENROLMENTS_PER_SECOND, ENROLMENTS_AT_ONCE)
         self._prune_at = 0.0
@@ -97,7 +100,7 @@ class Shell:
         """Handle messages, as many as one batch takes, and what time has brought due. Never raises for a message."""
         now = self._clock()
         batch = self._begin()
-        if now.monotonic >= self._cluster.next_tick():
+        if now.monotonic >= self._cluster.next_tick() or (self._copies is not None and self._copies.news):
             self._handle(batch, None, now)
         until = now.monotonic + BATCH_SECONDS
         for message in incoming:
@@ -106,6 +109,8 @@ class Shell:
             if len(batch.events) >= BATCH_MESSAGES or batch.bytes >= BATCH_BYTES or now.monotonic >= until:
                 break
         self._finish(batch)
+        if self._copies is not None:
+            self._copies.attend(self._cluster.state.copying)
         self._watchers.tick(self._clock().monotonic)
         self._prune()
 
@@ -122,6 +127,9 @@ class Shell:
     def _handle(self, batch: _Batch, message: Incoming | None, now: Now) -> None:
         batch.events.append(message)
         if message is None:
+            for job, (outcome, value, text) in self._copies.ended() if self._copies is not None else ():
+                over = partial(backups.ended, job_id=job, outcome=outcome, text=text, result=value or {})
+                self._note(batch, self._cluster.happened(over, now), None)
             self._note(batch, self._cluster.tick(now), None)
             return
         self.messages += 1

@@ -2,7 +2,8 @@
 
 commit PATH         commits numbered batches for ever, tells each number when it is durable
 hold PATH           opens, says so, and waits for its standard input to end
-backup PATH COPY    copies for ever
+snapshot PATH       holds a snapshot of a store that others write to, says so, and waits
+copy PATH COPY...   copies a store that others write to
 raise-epoch PATH    what a second controller would do that got past the lock
 read PATH...        prints for each store a digest of all it holds, or why it is damaged
 """
@@ -20,6 +21,7 @@ from tashid.store import framing
 from tashid.store.interface import TABLES, Damaged, LogEntry, Put, Store
 from tashid.store.open import open_store
 from tashid.store.schema import Header
+from tashid.store.snapshot import Snapshot
 from tashid.store.upgrade import UPGRADES
 
 LIMIT = 2**30
@@ -50,11 +52,19 @@ def hold(path: str) -> None:
     store.close()
 
 
-def backup(path: str, copy: str) -> None:
-    store = open_store(path, LIMIT)
+def snapshot(path: str) -> None:
+    held = Snapshot(f"{path}/data.mdb", beside=True)
     say("open")
-    while True:
-        store.backup(copy)
+    sys.stdin.read()
+    held.close()
+
+
+def copy(path: str, *copies: str) -> None:
+    for each in copies:
+        live = Snapshot(f"{path}/data.mdb", beside=True)
+        with open(each, "wb") as file:
+            live.copy(file.fileno())
+        live.close()
 
 
 def raise_epoch(path: str) -> None:
@@ -90,7 +100,8 @@ def read(*paths: str) -> None:
 VERBS: dict[str, Callable[..., None]] = {
     "commit": commit,
     "hold": hold,
-    "backup": backup,
+    "snapshot": snapshot,
+    "copy": copy,
     "raise-epoch": raise_epoch,
     "read": read,
 }

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tashi.wire.errors import Fault, Unavailable
 from tashid.store.interface import COLD_TABLES, KEY_MAX, TABLES, Full, LogEntry, Put, Store
-from tashid.store.memory import MemoryStore, read_backup
+from tashid.store.memory import MemoryStore
 from tashid.store.open import open_store
 
 LIMIT = 2**20  # bytes: small, so that a test reaches it
@@ -39,14 +39,6 @@ class Kind:
         path = self.folder / f"store{self.open_stores.index(store)}"
         self.open_stores[self.open_stores.index(store)] = again = open_store(str(path), LIMIT)
         return again
-
-    def from_backup(self, path: Path) -> Store:
-        if self.name == "memory":
-            return MemoryStore(LIMIT, contents=read_backup(str(path)))
-        folder = self.folder / f"store{len(self.open_stores)}"
-        folder.mkdir()
-        shutil.copy(path, folder / "data.mdb")
-        return self._keep(open_store(str(folder), LIMIT))
 
     def _keep(self, store: Store) -> Store:
         self.open_stores.append(store)
@@ -281,28 +273,6 @@ def test_a_full_store_takes_only_what_makes_room(store: Store) -> None:
     store.commit([Put("vm", f"v-{n}", None) for n in range(count // 2)], [], epoch=epoch + 1, reserve=True)
     store.commit([Put("vm", "v-new", b"1")], [], epoch=epoch + 1)
     assert store.usage()[0] < used
-
-
-# -- copies ----------------------------------------------------------------------------------------------------------
-def test_a_backup_is_a_whole_store(kind: Kind, tmp_path: Path) -> None:
-    store = kind.fresh()
-    epoch = store.acquire()
-    store.commit([Put("vm", "v-1", b"1"), Put("done", "j-1", b"\xff")], entries(1, 3), epoch=epoch)
-    store.prune(2, NEVER)
-    before = everything(store)
-    copy = tmp_path / "copy"
-    store.backup(str(copy))
-    store.commit([Put("vm", "v-1", b"later")], entries(4, 1), epoch=epoch)
-    store.backup(str(tmp_path / "second"))
-    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["copy", "second"]
-    restored = kind.from_backup(copy)
-    assert everything(restored) == before
-    assert restored.acquire() == epoch + 1
-
-
-def test_a_backup_that_can_not_be_written_is_told(store: Store, tmp_path: Path) -> None:
-    with pytest.raises(Unavailable):
-        store.backup(str(tmp_path / "nowhere" / "copy"))
 
 
 # -- all of it at random, both stores side by side -------------------------------------------------------------------

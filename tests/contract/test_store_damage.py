@@ -1,4 +1,4 @@
-"""What befalls a store from outside: damaged files, kill -9 at any moment, copies made while it works."""
+"""What befalls a store from outside: damaged files, kill -9 at any moment."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import random
 import shutil
 import signal
-import threading
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from tashid.store.lmdb import FIRST_MAP
 from tashid.store.open import open_store
 from tashid.store.schema import Header
 from tests.contract import store_child
-from tests.contract.store_files import LIMIT, MIB, PAGE, child, end, lines, opened, some_rows, used_bytes
+from tests.contract.store_files import LIMIT, PAGE, child, lines, opened, some_rows, used_bytes
 
 
 @pytest.fixture
@@ -156,7 +155,7 @@ def test_a_newer_schema_is_refused_and_left_alone(folder: str, monkeypatch: pyte
         open_store(folder, LIMIT)
 
 
-# -- kills and copies ------------------------------------------------------------------------------------------------
+# -- kills -----------------------------------------------------------------------------------------------------------
 def kill_while_committing(folder: str, rounds: int) -> None:
     """Every number that was told is there; each batch is there whole or not at all."""
     chance = random.Random(rounds)
@@ -187,39 +186,3 @@ def test_kill_9_loses_nothing_that_was_acknowledged(folder: str) -> None:
 @pytest.mark.timeout(600)
 def test_a_hundred_kills_lose_nothing_that_was_acknowledged(folder: str) -> None:
     kill_while_committing(folder, 100)
-
-
-def test_a_copy_is_made_while_commits_go_on(folder: str, tmp_path: Path) -> None:
-    copy = tmp_path / "copied" / "data.mdb"
-    copy.parent.mkdir()
-    with opened(folder) as (store, epoch):
-        store.commit([Put("vm", f"w-{n}", b"x" * 1000) for n in range(4000)], [], epoch=epoch)
-        copier = threading.Thread(target=store.backup, args=[str(copy)])
-        copier.start()
-        number = 0
-        while copier.is_alive() or number < 20:  # the map grows meanwhile
-            number += 1
-            puts = [Put("job", f"j-{number}", b"y" * MIB), Put("done", f"j-{number}", b"%d" % number)]
-            store.commit(puts, [LogEntry(number, 0.0, b"")], epoch=epoch)
-        copier.join()
-    with opened(str(copy.parent)) as (store, _):
-        assert len(store.scan("vm", limit=9999)) == 4000
-        assert len(store.scan("job")) == len(store.scan("done")) == store.head() <= number
-        assert store.verify() == []
-
-
-def test_a_copy_that_was_killed_has_not_the_name_of_one(folder: str, tmp_path: Path) -> None:
-    before = some_rows(folder)
-    copy = tmp_path / "copy"
-    process = child("backup", folder, str(copy))
-    assert next(lines(process)) == "open"
-    while not Path(f"{copy}.tmp").exists():
-        assert process.poll() is None
-    end(process)
-    if copy.exists():  # a former round's: whole
-        (tmp_path / "restored").mkdir()
-        copy.rename(tmp_path / "restored" / "data.mdb")
-        with opened(str(tmp_path / "restored")) as (store, _):
-            assert store_child.digest(store) == before
-    with opened(folder) as (store, _):
-        assert store_child.digest(store) == before

@@ -4,7 +4,8 @@ Keys are text (1 to KEY_MAX bytes of UTF-8), values are bytes (JSON; the store's
 A store knows nothing about what its values mean. One conformance suite, tests/contract/test_store.py, is the
 definition; every implementation passes it.
 
-A store belongs to one thread; only ``backup`` and ``verify`` may run in another one beside it.
+A store belongs to one thread. What reads all of it, a copy or an export, does so beside it in a process of its own:
+snapshot.py.
 """
 
 from __future__ import annotations
@@ -120,9 +121,6 @@ class Store(Protocol):
 
     def verify(self) -> list[str]:
         """Everything that is wrong with the files, a line each; an empty list is good news."""
-
-    def backup(self, path: str) -> None:
-        """A consistent copy, while others write: written to ``path``.tmp, synced, renamed. Raises Unavailable."""
 
     def close(self) -> None:
         """Give up lock and files. Nothing else may be called afterwards."""

@@ -41,6 +41,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 LOAD_ROWS = 1000  # rows in one read transaction while loading
 HEADER_KEY = b"header"
 TREES = (*TABLES, LOG, HEADER)
+EngineError = lmdb.Error
 # What LMDB finds wrong by itself (its own codes are negative, errno is positive) is damage, but for these.
 PASSING = (lmdb.MapResizedError, lmdb.PanicError, lmdb.ReadersFullError, lmdb.TlsFullError, lmdb.TxnFullError)
 
@@ -200,6 +201,7 @@ class LmdbStore:
             return count, gone
 
         count, gone = self._read(look)
+        (self._opened or self._open_again()).env.reader_check()  # a killed snapshot would keep what was freed since
         if count:
             after = self._with_header(header._replace(pruned=header.pruned + count))
             self._write(lambda txn, trees: delete(txn, trees, gone), after, reserve=True)
@@ -338,36 +340,17 @@ class LmdbStore:
         return opened
 
     def _trouble(self, error: OSError | lmdb.Error) -> TashiError:
-        damage = isinstance(error, lmdb.Error) and error.code < 0 and not isinstance(error, PASSING)
-        return (Damaged if damage else Unavailable)(f"store {self._path}: {error}")
+        return trouble(f"store {self._path}", error)
 
     def verify(self) -> list[str]:
         return self._read(self._problems)
 
     def _problems(self, txn: Txn, trees: Trees) -> list[str]:
         """``txn`` keeps the newest pages from being used again while the file is walked."""
-        try:
-            wrong: list[str] = verify_structure(self._data, subdir=False)  # type: ignore[no-untyped-call]
-        except VerifyError as error:
-            wrong = [str(error)]
+        wrong = misbuilt(self._data)
         if wrong:
             return wrong  # LMDB can't be trusted to read these pages
         return broken(txn, trees)
-
-    def backup(self, path: str) -> None:
-        env, _ = self._opened or self._open_again()
-        partial = path + ".tmp"
-        try:
-            file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            try:
-                env.copyfd(file, compact=True)
-                os.fsync(file)
-            finally:
-                os.close(file)
-            os.rename(partial, path)
-            sync_directory(os.path.dirname(os.path.abspath(path)))
-        except (OSError, lmdb.Error) as error:
-            raise self._trouble(error) from error
 
     def close(self) -> None:
         if self._opened:
@@ -377,3 +360,28 @@ class LmdbStore:
 
 def _environment(path: str, map_bytes: int) -> lmdb.Environment:
     return lmdb.open(path, map_size=map_bytes, subdir=False, mode=0o600, max_dbs=len(TREES), lib_version=0)
+
+
+def trouble(where: str, error: OSError | lmdb.Error) -> TashiError:
+    """An error of the disk or of LMDB as ours: Damaged when the file is to blame, else Unavailable."""
+    damage = isinstance(error, lmdb.Error) and error.code < 0 and not isinstance(error, PASSING)
+    return (Damaged if damage else Unavailable)(f"{where}: {error}")
+
+
+def misbuilt(data: str) -> list[str]:
+    """What is wrong with the pages of a file, a line each. LMDB is not asked: it trusts what it reads."""
+    try:
+        wrong: list[str] = verify_structure(data, subdir=False)  # type: ignore[no-untyped-call]
+    except VerifyError as error:
+        wrong = [str(error)]
+    return wrong
+
+
+def read_only(data: str, beside: bool) -> tuple[lmdb.Environment, Txn]:
+    """A data file as it is now, to be read; ``beside`` a process that may write to it meanwhile."""
+    env = lmdb.open(data, subdir=False, readonly=True, lock=beside, max_dbs=len(TREES), create=False, lib_version=0)
+    try:
+        return env, env.begin()
+    except lmdb.MapResizedError:  # it has grown since it was opened
+        env.set_mapsize(0)
+        return env, env.begin()

@@ -7,8 +7,6 @@ there. A batch is in the contents whole or not at all, as in every store.
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
@@ -147,45 +145,10 @@ class MemoryStore:
         if self.crash:
             self.crash("after-write")
 
-    # -- files -------------------------------------------------------------------------------------------------------
     def verify(self) -> list[str]:
         contents = self.contents
         wanted = range(contents.pruned + 1, contents.head + 1)
         return [] if [entry.revision for entry in contents.log] == list(wanted) else ["the log has gaps"]
 
-    def backup(self, path: str) -> None:
-        contents = self.contents
-        copy = {
-            "tables": {table: [(key, _text(rows[key])) for key in rows] for table, rows in contents.tables.items()},
-            "log": [(entry.wall_seconds, _text(entry.value), entry.refers) for entry in contents.log],
-            "pruned": contents.pruned,
-            "epoch": contents.epoch,
-        }
-        try:
-            with open(path + ".tmp", "w", encoding="ascii") as file:
-                json.dump(copy, file)
-            os.rename(path + ".tmp", path)
-        except OSError as error:
-            raise Unavailable(f"store: no copy: {error}") from error
-
     def close(self) -> None:
         """The contents stay, for the next handle."""
-
-
-def read_backup(path: str) -> Contents:
-    """What ``backup`` wrote, a JSON document with bytes as Latin-1 text."""
-    contents = Contents()
-    with open(path, encoding="ascii") as file:
-        copy = json.load(file)
-    for table, rows in copy["tables"].items():
-        for key, value in rows:
-            contents.put(table, key, value.encode("latin-1"))
-    contents.pruned, contents.epoch = copy["pruned"], copy["epoch"]
-    for wall_seconds, value, refers in copy["log"]:
-        pairs = tuple((table, key) for table, key in refers)
-        contents.append(LogEntry(contents.head + 1, wall_seconds, value.encode("latin-1"), pairs))
-    return contents
-
-
-def _text(value: bytes) -> str:
-    return value.decode("latin-1")

@@ -200,6 +200,17 @@ class Cluster:
             self._next_judgement = now.monotonic + self.settings.heartbeat_seconds
             return Decision(fault=traceback.format_exc())
 
+    def happened(self, what: Callable[[Turn], None], now: Now) -> Decision:
+        """Something that the shell had done for an operation is over: ``what`` says so."""
+        mark = self.mark()
+        turn = Turn(self.state, self.settings, now, CONTROLLER)
+        try:
+            what(turn)
+            return self._close(turn, mark)
+        except Exception:
+            self._undo(mark)
+            return Decision(fault=traceback.format_exc())
+
     def next_tick(self) -> float:
         """When `tick` has something to do, in monotonic seconds."""
         others = (self._budgets.next_end(), self.resend.next_due())

@@ -79,7 +79,15 @@ def _cancel_drain(turn: Turn, job: Job) -> Job:
     return canceller
 
 
+def _cancel_backup(turn: Turn, job: Job) -> Job:
+    canceller = _canceller(turn, job)
+    turn.end(job.id, JobState.CANCELLED, "cancelled")
+    turn.end(canceller.id, JobState.DONE)
+    return canceller
+
+
 CANCELS = {
+    "backup": _cancel_backup,
     "vm.create": _cancel_start,
     "vm.start": _cancel_start,
     "vm.migrate": _cancel_move,

@@ -73,6 +73,7 @@ class State:
         self.names: dict[str, dict[str, tuple[str, ...]]] = {table: {} for table in NAMED}
         self.vms_of_host: dict[str, set[str]] = {}
         self.children: dict[str, set[str]] = {}
+        self.copying: dict[str, Job] = {}  # operations on the store itself
         self.waiting: dict[str, None] = {}  # ids of VMs without a place
         self.freed = False  # capacity came back: the waiting may be tried again
         self.host_of_key: dict[str, str] = {}
@@ -265,6 +266,11 @@ class State:
 
     def _apply_job(self, key: str, old: Job | None, new: Job | None) -> None:
         record = new if new is not None else old
+        if record is not None and record.kind == "store":
+            if new is None:
+                self.copying.pop(key, None)
+            else:
+                self.copying[key] = new
         parent = record.parent if record is not None else ""
         if not parent:
             return

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tashi.core import create, drain, hosts, images, jobs, move, power, users
+from tashi.core import backups, create, drain, hosts, images, jobs, move, power, users
 from tashi.core.turn import Turn
 from tashi.wire import messages
 from tashi.wire.errors import Fault
@@ -44,6 +44,7 @@ VERBS: dict[str, Verb] = {
     "image.remove": Verb(messages.Named, "operator", images.remove),
     "user.add": Verb(messages.UserAdd, "admin", users.add),
     "user.remove": Verb(messages.Named, "admin", users.remove),
+    "backup": Verb(messages.Backup, "admin", backups.begin),
     "enroll": Verb(messages.Enroll, "enroll", hosts.enroll),
 }
 

@@ -18,7 +18,8 @@ class Job(Struct, frozen=True, omit_defaults=True, gc=False):
     """``target`` is the id of the object that it is about; ``parent`` the operation that it is a part of.
 
     ``budget_seconds`` runs anew after a controller's start. ``request`` is the key of the request that made it.
-    ``result``: a migration's from, to, total_seconds, downtime_seconds, bytes; an image's size_bytes.
+    ``result``: a migration's from, to, total_seconds, downtime_seconds, bytes; an image's size_bytes;
+    a backup's bytes, digest, lines, revision.
     """
 
     id: str

@@ -208,6 +208,13 @@ class Named(Strict, frozen=True):
     dry_run: bool = False
 
 
+class Backup(Strict, frozen=True):
+    """``path``: an absolute name on the controller's machine, of a file that is not there yet."""
+
+    path: Annotated[str, Meta(min_length=2, max_length=1000)]
+    dry_run: bool = False
+
+
 class VmMigrate(Strict, frozen=True):
     name: Ref
     to: Ref | None = None
