@@ -36,6 +36,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "image.remove": {"name": "nix"},
     "user.add": {"name": "u", "uid": 1},
     "user.remove": {"name": "u"},
+    "backup": {"path": "/var/backups/one"},
     "enroll": {"token": "t" * 32, "host": "h1", "key": "k" * 40},
 }
 

@@ -18,7 +18,7 @@ from tashi.core import contact as agents
 from tashi.core import drain, images, jobs, query, usage, verbs
 from tashi.core.budgets import Budgets
 from tashi.core.contact import Contact
-from tashi.core.decision import Decision, Entry, Found, Park, entry_of
+from tashi.core.decision import Decision, Entry, Found, Park, entry_of, found_of, problem, request_key
 from tashi.core.placement import retry_waiting
 from tashi.core.plainly import plainly
 from tashi.core.resend import Resend
@@ -37,7 +37,7 @@ from tashi.wire.agents import (
     Rejected,
     Tell,
 )
-from tashi.wire.errors import Code, Refused, TashiError, retry_helps
+from tashi.wire.errors import Code, Refused, TashiError
 from tashi.wire.messages import Accepted, ChangesBody, Problem, Reply, Request
 
 __all__ = [
@@ -57,17 +57,6 @@ __all__ = [
 
 PEOPLE = ("user", "operator", "admin")
 _encode = msgspec.json.Encoder().encode
-
-
-def request_key(who: str, request_id: str) -> str:
-    """Where the answer to a request is kept."""
-    return f"{who}\n{request_id}"
-
-
-def found_of(value: bytes) -> Found:
-    """A stored answer, decoded."""
-    answered = msgspec.json.decode(value, type=Answered)
-    return Found(answered.hash, bytes(answered.ok), answered.revision)
 
 
 class Mark(msgspec.Struct, frozen=True, gc=False):
@@ -179,10 +168,6 @@ class Cluster:
         except Exception:
             self._undo(mark)
             return Decision(fault=traceback.format_exc())
-
-    def agent_gone(self, host: str, conn: Any, now: Now) -> Decision:
-        """Its connection is known to be lost. Silence is judged by time alone, so nothing follows."""
-        return Decision()
 
     def tick(self, now: Now) -> Decision:
         """Time has passed: silence is judged, budgets end, orders are repeated, the waiting are tried."""
@@ -400,9 +385,3 @@ def _decode(raw: Request) -> Any:
 def _unsecret(accepted: Accepted) -> Accepted:
     """What is kept of an answer: not the token in it, which is told once and never again."""
     return replace(accepted, extra={}, note="the enrolment document was given once")
-
-
-def problem(request_id: str, error: TashiError, revision: int = 0) -> Reply:
-    """An error as the answer to a request."""
-    text = Problem(error.code, error.text, error.hint, retry_helps(error.code))
-    return Reply(request_id, error=text, revision=revision)

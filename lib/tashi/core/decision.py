@@ -8,12 +8,14 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
+from tashi.core.state import Answered
 from tashi.core.turn import KIND_OF_LETTER, Turn
 from tashi.model.host import Host
 from tashi.model.job import Job
 from tashi.model.vm import Vm, state_of
 from tashi.wire.agents import ControllerMessage
-from tashi.wire.messages import Change, Reply
+from tashi.wire.errors import TashiError, retry_helps
+from tashi.wire.messages import Change, Problem, Reply
 
 _encode = msgspec.json.Encoder().encode
 
@@ -27,6 +29,23 @@ class Found(NamedTuple):
     hash: str
     ok: bytes
     revision: int
+
+
+def found_of(value: bytes) -> Found:
+    """A stored answer, decoded."""
+    answered = msgspec.json.decode(value, type=Answered)
+    return Found(answered.hash, bytes(answered.ok), answered.revision)
+
+
+def request_key(who: str, request_id: str) -> str:
+    """Where the answer to a request is kept."""
+    return f"{who}\n{request_id}"
+
+
+def problem(request_id: str, error: TashiError, revision: int = 0) -> Reply:
+    """An error as the answer to a request."""
+    text = Problem(error.code, error.text, error.hint, retry_helps(error.code))
+    return Reply(request_id, error=text, revision=revision)
 
 
 class Entry(Struct, frozen=True, gc=False):
