@@ -37,9 +37,12 @@ from tashi.run.loop import Loop, Timer
 from tashi.run.notify import Notifier
 from tashi.run.outbox import Outbox
 from tashi.run.workers import Outcome, Pool
-from tashi.wire.agents import AgentMessage, Beat, ControllerMessage, Rejected, Welcome
-from tashi.wire.errors import Unavailable
+from tashi.wire.agents import AgentMessage, Beat, Certified, ControllerMessage, Pulse, Rejected, Welcome
+from tashi.wire.errors import Refused, Unavailable
 from tashid import start
+from tashid.credentials import Credentials, addresses_of
+from tashid.driver.interface import DriverError
+from tashid.driver.open import open_driver
 from tashid.driver.settings import DriverSettings, dump_settings
 from tashid.enroll import Enrolled, enroll, enrolled
 from tashid.identity import Machine, identity, lock_state
@@ -48,6 +51,7 @@ from tashid.link import Link
 NAME = "tashi-agent"
 FACTS_SECONDS = 100.0  # the accelerator's self-test is in it
 AGAIN_SECONDS = 5.0  # between two tries of what has to work before the agent can do anything
+USE_SECONDS = 30.0  # for certificates put in place, and libvirtd's reading of them
 CHECK_SECONDS = 0.5
 PATIENCE_SECONDS, PATIENCE_MAX_SECONDS = 2.0, 10.0  # without a welcome; then another socket
 HELLO_SECONDS = 3.0  # without a welcome on a line that is up; then another hello, for the first may be lost
@@ -75,7 +79,13 @@ def serve(config: Config, options: argparse.Namespace, log: Log) -> None:
     lock = lock_state(state)
     try:
         if options.enroll is not None:
-            sys.stdout.write(f"{enroll(state, options.enroll)}: enrolled\n")
+            name = enroll(state, options.enroll, addresses_of(config.agent))
+            sys.stdout.write(f"{name}: enrolled\n")
+            try:
+                # At once, for a libvirtd that is told to speak TLS does not start without.
+                open_driver(_driver_settings(config, name)).use_certificate()
+            except (DriverError, OSError) as error:
+                log.warning("the certificate is not in use; the agent tries again", why=error)
             return
         me, who = enrolled(state), identity(state)
         outbox = Outbox(os.path.join(state, "journal"))
@@ -107,6 +117,10 @@ class _Agent:
         self._events_argv = [sys.executable, "-m", "tashid.driver.events", settings]
         self._events: EventSource | None = None
         self._link = Link(self._loop, me.controller, me.server_key, me.pair, self._linked, self._hear)
+        self._credentials = Credentials(
+            self._loop, config.agent, log, self._send, partial(self._short.call, "use_certificate", {}, USE_SECONDS),
+            time.time,
+        )  # fmt: skip
         self._mind: Mind | None = None
         self._held: deque[Steps] = deque()  # what the mind decided and the journal has not taken yet
         self._journal_trouble = ""
@@ -149,6 +163,7 @@ class _Agent:
             journal_lines=self._outbox.lines,
         )  # fmt: skip
         self._events = EventSource(self._loop, self._events_argv, self._happened, self._events_up)
+        self._credentials.start()
         self._rebuild()
         self._check()
         self._step(TimePassed())
@@ -214,14 +229,18 @@ class _Agent:
     # -- the controller -----------------------------------------------------------------------------------------------
     def _send(self, message: AgentMessage) -> None:
         if isinstance(message, Beat):
-            message = msgspec.structs.replace(message, degraded=message.degraded or self._unwell())
+            mine = self._credentials
+            message = msgspec.structs.replace(
+                message, degraded=message.degraded or self._unwell(),
+                certificate=mine.certificate, revocation=mine.revocation,
+            )  # fmt: skip
         self._link.send(_encode(message))
 
     def _unwell(self) -> str:
         stuck = self._short.stuck + self._long.stuck
         if self._journal_trouble:
             return f"journal: {self._journal_trouble}"[:200]
-        return f"{stuck} workers hang and can't be killed" if stuck else ""
+        return f"{stuck} workers hang and can't be killed" if stuck else self._credentials.trouble
 
     def _hear(self, frame: bytes) -> None:
         try:
@@ -237,6 +256,18 @@ class _Agent:
             self._hello_at = min(self._hello_at, self._later())
             self._patient_until = self._hello_at + PATIENCE_MAX_SECONDS
         self._step(Heard(message))
+        newest = self._mind.memory.epoch if self._mind is not None else 0
+        if isinstance(message, Pulse | Certified) and message.epoch >= newest:
+            self._certificates(message)
+
+    def _certificates(self, message: Pulse | Certified) -> None:
+        try:
+            if isinstance(message, Pulse):
+                self._credentials.pulse(message)
+            else:
+                self._credentials.hear(message)
+        except (OSError, Refused) as error:
+            self._log.error("can't keep a certificate", error=error)
 
     def _linked(self, up: bool) -> None:
         self._patient_until = self._later()

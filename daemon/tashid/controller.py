@@ -16,6 +16,7 @@ from tashi.config import Controller as Own
 from tashi.core.cluster import Cluster, Now, done_key
 from tashi.core.settings import Settings
 from tashi.core.state import DONE_KEPT
+from tashi.run.authority import CertificateAuthority, read_or_make_authority
 from tashi.run.keys import KeyPair, read_or_make_pair
 from tashi.run.log import Log
 from tashi.run.loop import Loop, Source, Timer
@@ -50,7 +51,7 @@ def serve(config: Config, options: argparse.Namespace, log: Log) -> None:
     store = open_store(os.path.join(own.state, "store"), own.store_limit)
     try:
         began = time.monotonic()
-        cluster = _load(store, _settings(config, key))
+        cluster = _load(store, _settings(config, key), read_or_make_authority(own.state, time.time()))
         log.notice(
             "loaded", epoch=cluster.epoch, revision=cluster.revision, vms=len(cluster.state.vms),
             hosts=len(cluster.state.hosts), seconds=time.monotonic() - began, descriptors=descriptors,
@@ -66,12 +67,12 @@ def clock() -> Now:
     return Now(time.monotonic(), time.time())
 
 
-def _load(store: Store, settings: Settings) -> Cluster:
+def _load(store: Store, settings: Settings, authority: CertificateAuthority) -> Cluster:
     """The working set, from the store, under a new epoch."""
     epoch = store.acquire()
     if store.get("meta", "cluster") is None:
         store.commit([("meta", "cluster", f'"{os.urandom(CLUSTER_BYTES).hex()}"'.encode())], [], epoch=epoch)
-    cluster = Cluster(settings, lambda: os.urandom(SECRET_BYTES))
+    cluster = Cluster(settings, lambda: os.urandom(SECRET_BYTES), authority)
     gc.disable()  # nothing of what is loaded is garbage
     for table in WORKING_TABLES:
         cluster.load(table, store.load(table))
@@ -105,6 +106,7 @@ def _settings(config: Config, key: KeyPair) -> Settings:
         agent_addresses=(f"tcp://{host}:{own.agent_port}",) if own.listen else (),
         enroll_addresses=(f"tcp://{host}:{own.enroll_port}",) if own.listen else (),
         server_key=key.public,
+        certificate_seconds=own.certificate_days * 86400,
     )
 
 

@@ -1,7 +1,8 @@
 """How a host gets its place: a key pair made here, and a one-time token that buys its public half a record.
 
-No private key ever travels. What is left is ``agent.key`` and ``enrolled.toml`` in the agent's state; the token is
-worth nothing any more. Doing it again with the same document and key gets the same answer.
+No private key ever travels. What is left is ``agent.key``, ``enrolled.toml`` and the host's certificate (``tls.json``)
+in the agent's state; the token is worth nothing any more. Doing it again with the same document and keys gets the same
+answer.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import time
 import tomllib
 from typing import Any, NamedTuple
 
@@ -19,7 +21,8 @@ import zmq
 from tashi.run.files import write_durably
 from tashi.run.keys import KeyPair, read_or_make_pair, read_pair
 from tashi.wire.errors import Code, Refused, TashiError, Unavailable
-from tashi.wire.messages import Enroll, Problem, Request
+from tashi.wire.messages import Accepted, Credential, Enroll, Problem, Request
+from tashid.credential_files import asking, keep
 from tashid.link import connect, dealer
 
 ANSWER_SECONDS = 10.0
@@ -37,9 +40,10 @@ class Document(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What matters of a reply: whether it is an error."""
+    """What matters of a reply: whether it is an error, and the host's certificate."""
 
     error: Problem | None = None
+    ok: Accepted | None = None
 
 
 class Enrolled(NamedTuple):
@@ -51,17 +55,22 @@ class Enrolled(NamedTuple):
     pair: KeyPair
 
 
-def enroll(state: str, file: str) -> str:
+def enroll(state: str, file: str, addresses: tuple[str, ...]) -> str:
     """Use the enrolment document in ``file`` ("-": standard input); returns the host's name.
+
+    ``addresses`` are where the other hosts' hypervisors reach this one.
 
     Raises TashiError: no answer, wrong token, not a document.
     """
     document = _document(file)
     pair = read_or_make_pair(os.path.join(state, "agent.key"))
-    body = Enroll(document.token, document.host, pair.public)
-    # The same key with the same token is the same request: asking again after a lost answer is safe.
-    identity = hashlib.blake2b(f"{document.token}{pair.public}".encode(), digest_size=16).hexdigest()
-    _ask(document, pair, Request(identity, "enroll", msgspec.Raw(msgspec.json.encode(body))))
+    fresh = asking(state, addresses, answered_too=True)
+    body = msgspec.json.encode(Enroll(document.token, document.host, pair.public, fresh.request, list(addresses)))
+    # The same keys with the same token are the same request: asking again after a lost answer is safe.
+    identity = hashlib.blake2b(body, digest_size=16).hexdigest()
+    credential = _ask(document, pair, Request(identity, "enroll", msgspec.Raw(body)))
+    if credential is not None:
+        keep(state, credential, time.time())
     kept = {"host": document.host, "controller": document.controller, "server_key": document.server_key}
     write_durably(os.path.join(state, "enrolled.toml"), tomli_w.dumps(kept).encode(), 0o600)
     return document.host
@@ -101,7 +110,7 @@ def _document(file: str) -> Document:
     return document
 
 
-def _ask(document: Document, pair: KeyPair, request: Request) -> None:
+def _ask(document: Document, pair: KeyPair, request: Request) -> Credential | None:
     frame = msgspec.json.encode(request)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
@@ -117,6 +126,7 @@ def _ask(document: Document, pair: KeyPair, request: Request) -> None:
         context.term()
     if reply.error is not None:
         raise TashiError(_code(reply.error.code), reply.error.text, reply.error.hint)
+    return reply.ok.credential if reply.ok is not None else None
 
 
 def _ask_one(context: zmq.Context[Any], server_key: str, pair: KeyPair, address: str, frame: bytes) -> Answer | None:

@@ -42,6 +42,7 @@ class Controller(NamedTuple):
     log_days: float = 7.0
     log_entries: int = 1_000_000
     store_limit: int = 16 * 2**30
+    certificate_days: float = 90.0
 
 
 class Agent(NamedTuple):
@@ -110,6 +111,7 @@ RANGES: dict[tuple[str, str], tuple[float, float]] = {
     ("controller", "missed"): (2, 1000),
     ("controller", "log_days"): (0.001, 3650),
     ("controller", "log_entries"): (1000, 10**9),
+    ("controller", "certificate_days"): (0.0001, 3650),
     ("agent", "workers"): (1, 64),
     ("agent", "cores"): (0, 4096),
     ("fake", "seconds_start"): (0, 3600),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tashid.driver.interface import DriverError
-from tashid.driver.peer import Peer, check_peer
+from tashid.driver.peer import Peer, check_peer, explain
 
 GOOD = {
     "qemu+tls://h2/system": Peer("h2", True),
@@ -49,3 +49,11 @@ def test_plain_tcp_is_for_a_laboratory() -> None:
     assert check_peer("qemu+tcp://10.0.0.2/system", lab=True) == Peer("10.0.0.2", False)
     with pytest.raises(DriverError, match="laboratory"):
         check_peer("qemu+tcp://10.0.0.2/system", lab=False)
+
+
+def test_what_libvirt_says_of_certificates_is_said_plainly() -> None:
+    told = "Unable to read TLS confirmation: Input/output error"
+    assert explain(told) == (
+        f"the destination does not believe this host's certificate (ended, revoked, of another cluster): {told}"
+    )
+    assert explain("no route to host") == "no route to host"

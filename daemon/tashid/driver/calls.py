@@ -68,6 +68,7 @@ SHAPES: dict[str, type[Shape]] = {
     "migrate": Migrate,
     "moving": Vm,
     "abort_move": Vm,
+    "use_certificate": Shape,
     "inspect_image": Image,
 }
 

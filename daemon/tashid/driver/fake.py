@@ -99,6 +99,9 @@ class FakeDriver:
     def abort_move(self, vm: str) -> bool:
         return self._pass("abort_move", calls.Vm(vm), self._abort_move)
 
+    def use_certificate(self) -> str:
+        return self._pass("use_certificate", calls.Shape(), self._use_certificate)
+
     def inspect_image(self, path: str, format: str, kernel: str, initrd: str) -> dict[str, str]:
         return self._pass("inspect_image", calls.Image(path, format, kernel, initrd), self._inspect_image)
 
@@ -244,6 +247,10 @@ class FakeDriver:
         yield 0.0
         return self.world.abort_move(self.host, args.vm)
 
+    def _use_certificate(self, args: calls.Shape) -> Steps[str]:
+        yield 0.0
+        return ""
+
     def _inspect_image(self, args: calls.Image) -> Steps[dict[str, str]]:
         yield 0.0
         if not self._pool:
@@ -312,5 +319,6 @@ _BODIES: dict[str, Callable[[FakeDriver, Any], Steps[Any]]] = {
     "migrate": FakeDriver._migrate,
     "moving": FakeDriver._moving,
     "abort_move": FakeDriver._abort_move,
+    "use_certificate": FakeDriver._use_certificate,
     "inspect_image": FakeDriver._inspect_image,
 }

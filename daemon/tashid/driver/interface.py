@@ -100,6 +100,10 @@ class Driver(Protocol):
     def abort_move(self, vm: str) -> bool:
         """Call a migration from here back. Returns whether there was one to call back; none is no error."""
 
+    def use_certificate(self) -> str:
+        """Put the certificate that the agent keeps in its state where the hypervisor looks for it, and have it read.
+        Returns why nobody reads it now, empty when somebody does."""
+
     def inspect_image(self, path: str, format: str, kernel: str, initrd: str) -> dict[str, str]:
         """Check an image's header below the pool; returns size_bytes (virtual). Refuses links, devices, a backing
         or data file, a header of another format, sizes out of bounds. Opens once, by descriptor."""

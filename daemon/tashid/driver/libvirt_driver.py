@@ -17,7 +17,7 @@ from functools import partial
 from tashi.model.guest import Guest
 from tashi.model.host import Facts
 from tashi.wire.agents import GuestState, Seen
-from tashid.driver import accelerator, image_header
+from tashid.driver import accelerator, image_header, tls_files
 from tashid.driver.disks import delete_disk, make_disk
 from tashid.driver.domain_xml import (
     NAMESPACE,
@@ -34,11 +34,12 @@ from tashid.driver.domain_xml import (
 from tashid.driver.facts import host_facts
 from tashid.driver.interface import Capability, DriverError, MoveJob, MoveStats, is_ours, spares
 from tashid.driver.libvirt import Connection, Domain, Gone, Unclear
-from tashid.driver.peer import check_peer
+from tashid.driver.peer import check_peer, explain
 from tashid.driver.pool import absolute_path
 from tashid.driver.settings import DriverSettings
 
 CALLED_BACK_SECONDS = 5.0  # QEMU may take so long to give a migration up
+SYSTEM = "qemu:///system"  # the libvirtd that speaks TLS with other hosts
 
 
 class LibvirtDriver:
@@ -157,7 +158,7 @@ class LibvirtDriver:
             with _begun():
                 seen = self.look(guest.id)
             if seen.state == "running" and not seen.moving:
-                raise DriverError(f"{guest.name}: not migrated, it goes on here: {error}") from error
+                raise DriverError(f"{guest.name}: not migrated, it goes on here: {explain(str(error))}") from error
             raise
         took_ms = figures.get("time_elapsed", (time.monotonic() - began) * 1000)
         return MoveStats(took_ms / 1000, figures.get("downtime", 0) / 1000, figures.get("data_processed", 0))
@@ -177,6 +178,11 @@ class LibvirtDriver:
                 raise Unclear(f"{vm}: called back, but its migration goes on")
             time.sleep(0.02)
         return True
+
+    def use_certificate(self) -> str:
+        if self._settings.uri != SYSTEM:
+            return f"{self._settings.uri} is no place for it"
+        return tls_files.use_certificate(self._settings.state)
 
     # -- parts -------------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,15 @@ from urllib.parse import urlsplit
 
 from tashid.driver.interface import DriverError
 
+# What libvirt says when TLS did not come about: part of its words -> what it means.
+_WHY = "ended, revoked, of another cluster"
+_MEANINGS = {
+    "read TLS confirmation": f"the destination does not believe this host's certificate ({_WHY})",
+    "server verification": f"the destination does not believe this host's certificate ({_WHY})",
+    "verify peer's certificate": f"the destination's certificate is not to be believed ({_WHY}, for another address)",
+    "Our own certificate": "this host's certificate is not to be believed",
+}
+
 
 class Peer(NamedTuple):
     """``address`` is the host as it stands in a URI (IPv6 in brackets), where the memory goes too."""
@@ -34,3 +43,9 @@ def check_peer(uri: str, lab: bool) -> Peer:
         raise DriverError(f"migration address {uri[:200]!r} is not like qemu+tls://HOST/system")
     bare = parts.netloc.removesuffix(f":{port}") if port is not None else parts.netloc
     return Peer(bare, encrypted=parts.scheme == "qemu+tls")
+
+
+def explain(words: str) -> str:
+    """What libvirt says of a migration that did not begin, with the plain meaning first where we know it."""
+    meaning = next((meaning for part, meaning in _MEANINGS.items() if part in words), "")
+    return f"{meaning}: {words}" if meaning else words

@@ -30,6 +30,7 @@ CALLS: dict[str, Callable[[Driver, Any], object]] = {
     "migrate": lambda driver, a: driver.migrate(a.guest, a.peer, a.generation),
     "moving": lambda driver, a: driver.moving(a.vm),
     "abort_move": lambda driver, a: driver.abort_move(a.vm),
+    "use_certificate": lambda driver, _: driver.use_certificate(),
     "inspect_image": lambda driver, a: driver.inspect_image(a.path, a.format, a.kernel, a.initrd),
 }
 

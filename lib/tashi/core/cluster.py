@@ -14,9 +14,10 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from tashi.core import certificates, drain, images, jobs, query, usage, verbs
 from tashi.core import contact as agents
-from tashi.core import drain, images, jobs, query, usage, verbs
 from tashi.core.budgets import Budgets
+from tashi.core.certificates import Authority
 from tashi.core.contact import Contact
 from tashi.core.decision import Decision, Entry, Found, Park, entry_of, found_of, problem, request_key
 from tashi.core.placement import retry_waiting
@@ -31,6 +32,7 @@ from tashi.model.user import User
 from tashi.wire.agents import (
     AgentMessage,
     Beat,
+    Certify,
     ControllerMessage,
     Hello,
     Inventory,
@@ -66,11 +68,11 @@ class Mark(msgspec.Struct, frozen=True, gc=False):
 
 
 class Cluster:
-    """All records, all rules. ``chance`` gives 32 random bytes when a secret is needed."""
+    """All records, all rules. ``chance`` gives 32 random bytes when a secret is needed, ``authority`` signs."""
 
-    def __init__(self, settings: Settings, chance: Callable[[], bytes]) -> None:
+    def __init__(self, settings: Settings, chance: Callable[[], bytes], authority: Authority | None = None) -> None:
         verbs.check()
-        self.settings, self.chance = settings, chance
+        self.settings, self.chance, self.authority = settings, chance, authority
         self.state = State()
         self.state.pool.capacity_bytes = settings.pool_bytes
         self.epoch = self.revision = 0
@@ -228,6 +230,7 @@ class Cluster:
             return Decision(reply=Reply(raw.id, msgspec.Raw(found.ok), revision=found.revision))
         turn.request = request_key(turn.who.name, raw.id)
         turn.secret = self.chance() if raw.verb == "host.add" else b""
+        turn.authority = self.authority
         accepted = verb.act(turn, body)
         if getattr(body, "dry_run", False):
             self._undo(mark)
@@ -290,9 +293,10 @@ class Cluster:
         if known is None or known.conn != conn:
             return [Rejected("say hello first")]
         if isinstance(message, Beat):
-            for move in message.moves:
-                self.state.progress[move.vm] = move
             return agents.beat(turn, host, known, message, self.epoch)
+        if isinstance(message, Certify):
+            turn.authority = self.authority
+            return [certificates.answer(turn, host, message, self.epoch)]
         if isinstance(message, Inventory):
             back = agents.inventory(turn, host, known, message)
             self._reported.add(host_id)

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from tashi.core import move
+from tashi.core import certificates, move
 from tashi.core.observe import Order, observe
 from tashi.core.turn import Turn
 from tashi.model.host import Facts, Health, Host
@@ -21,7 +21,6 @@ from tashi.wire.agents import (
     ControllerMessage,
     Hello,
     Inventory,
-    Pulse,
     Seen,
     Tell,
     Welcome,
@@ -83,9 +82,10 @@ def _see_pool(turn: Turn, facts: Facts) -> None:
 def beat(turn: Turn, host: Host, contact: Contact, message: Beat, epoch: int) -> list[ControllerMessage]:
     """It is alive. Touches no record unless it became well or unwell."""
     contact.heard = turn.now.monotonic
+    turn.state.progress.update({moving.vm: moving for moving in message.moves})
     if contact.ready:
         _set_health(turn, host, message.degraded)
-    return [Pulse(epoch)]
+    return [certificates.pulse(turn, turn.state.hosts[host.id], message, epoch)]
 
 
 def _set_health(turn: Turn, host: Host, degraded: str) -> None:

@@ -6,7 +6,7 @@ import hashlib
 
 from msgspec.structs import replace
 
-from tashi.core import life
+from tashi.core import certificates, life
 from tashi.core.turn import Turn
 from tashi.model.host import Host, HostState
 from tashi.model.job import JobState
@@ -70,10 +70,12 @@ def enroll(turn: Turn, body: Enroll) -> Accepted:
     if body.key in turn.state.host_of_key or body.key in turn.state.user_of_key:
         raise Refused(Code.CONFLICT, f"{body.host}: this key is in use already")
     turn.put(replace(host, key=body.key, token="", token_until_wall=0.0))
+    wanted = bool(body.request) and turn.authority is not None
+    credential = certificates.issue(turn, turn.state.hosts[host.id], body.request, body.addresses) if wanted else None
     turn.state.set_reachable(host.id, "its agent has not reported yet")
     job = turn.begin("host.enroll", "host", host.id, host.name)
     turn.end(job.id, JobState.DONE)
-    return Accepted(job=job.id, kind="host", objects={host.id: host.name}, done=True)
+    return Accepted(job=job.id, kind="host", objects={host.id: host.name}, done=True, credential=credential)
 
 
 def resume(turn: Turn, body: Named) -> Accepted:
@@ -90,7 +92,10 @@ def resume(turn: Turn, body: Named) -> Accepted:
 
 
 def remove(turn: Turn, body: Named) -> Accepted:
-    """Forget a host that has nothing of ours. Its key is worth nothing from the next message on."""
+    """Forget a host that has nothing of ours. Its key is worth nothing from the next message on, its certificates
+
+    as soon as the other hosts' agents have heard it.
+    """
     host: Host = turn.find("host", body.name)
     if host.job:
         raise Refused(Code.LOCKED, f"{host.name}: locked by {host.job}", f"tjob-wait {host.job}")
@@ -105,6 +110,7 @@ def remove(turn: Turn, body: Named) -> Accepted:
         )
     life.step("host", host.state, "remove", host.name)
     job = turn.begin("host.remove", "host", host.id, host.name)
+    certificates.removed(turn, host)
     turn.remove(host)
     turn.end(job.id, JobState.DONE)
     return Accepted(job=job.id, kind="host", objects={host.id: host.name}, done=True, dry_run=body.dry_run)

@@ -24,6 +24,7 @@ class Settings(NamedTuple):
     move_seconds: float = 600.0
     image_seconds: float = 60.0
     token_seconds: float = 3600.0
+    certificate_seconds: float = 90 * 86_400.0
     resend_max_seconds: float = 30.0
 
     @property

@@ -26,12 +26,12 @@ from tashi.wire.agents import MoveProgress
 Record = Vm | Host | Image | User | Job
 TYPES: dict[str, type[Any]] = {"vm": Vm, "host": Host, "image": Image, "user": User, "job": Job}
 NAMED = ("vm", "host", "image", "user")
-META = ("cluster",)  # what "meta" holds beside the counters
+META = ("cluster", "certificate", "revocation", "revoked")  # what "meta" holds beside the counters of ids
 UNTOLD = ("meta", "request", "usage", "clock")  # tables whose changes are nobody's news
 UNSTORED = ("clock",)
 NOWHERE: list[str] = []
 DONE_KEPT = 1000  # ended operations that stay in memory for tjob-list
-_STORED = TYPES | {"done": Job, "usage": Tally, "meta": int | str}
+_STORED = TYPES | {"done": Job, "usage": Tally, "meta": int | str | dict[str, float]}
 _DECODERS = {table: msgspec.json.Decoder(kind) for table, kind in _STORED.items()}
 _encode = msgspec.json.Encoder().encode
 
@@ -167,6 +167,11 @@ class State:
             derive(key, None, record)
 
     # -- looking ----------------------------------------------------------------------------------------------------
+    @property
+    def revoked(self) -> dict[str, float]:
+        """Certificates that are not to be believed: number -> wall-clock instant at which they end by themselves."""
+        return self.meta.get("revoked") or {}
+
     def set_reachable(self, host: str, why_not: str) -> None:
         """What the contact with a host says of it now: empty when it may be given work."""
         self.reachable[host] = why_not

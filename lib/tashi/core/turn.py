@@ -6,7 +6,7 @@ and say by `send` what an agent should hear. Operations begin and end here too, 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,6 +20,9 @@ from tashi.model.units import stamp
 from tashi.model.vm import Vm
 from tashi.wire.agents import ControllerMessage
 from tashi.wire.errors import Code, NotFound, Refused
+
+if TYPE_CHECKING:
+    from tashi.core.certificates import Authority
 
 
 class Principal(Struct, frozen=True, gc=False):
@@ -57,6 +60,7 @@ class Turn:
         self.mentions: list[str] = []  # ids of VMs whose shown state changed with their host's
         self._at = ""
         self.secret = b""  # chance of the shell's, for one-time tokens
+        self.authority: Authority | None = None  # who signs certificates
 
     # -- looking ----------------------------------------------------------------------------------------------------
     def sees_all(self) -> bool:

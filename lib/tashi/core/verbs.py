@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tashi.core import backups, create, drain, hosts, images, jobs, move, power, users
+from tashi.core import backups, certificates, create, drain, hosts, images, jobs, move, power, users
 from tashi.core.turn import Turn
 from tashi.wire import messages
 from tashi.wire.errors import Fault
@@ -39,6 +39,7 @@ VERBS: dict[str, Verb] = {
     "host.add": Verb(messages.HostAdd, "admin", hosts.add),
     "host.drain": Verb(messages.Named, "operator", drain.drain),
     "host.resume": Verb(messages.Named, "operator", hosts.resume),
+    "host.certify": Verb(messages.Named, "admin", certificates.renew),
     "host.remove": Verb(messages.Named, "admin", hosts.remove),
     "image.add": Verb(messages.ImageAdd, "operator", images.add),
     "image.remove": Verb(messages.Named, "operator", images.remove),

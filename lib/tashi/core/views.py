@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tashi.core.certificates import near_end
 from tashi.core.turn import Turn
 from tashi.model.host import Health, Host
 from tashi.model.job import Job, JobState
+from tashi.model.units import stamp
 from tashi.model.vm import Vm, state_of
 
 Getter = Callable[[Turn, Any], Any]
@@ -33,14 +35,17 @@ def _image_name(turn: Turn, vm: Vm) -> str:
 
 
 def _health(turn: Turn, host: Host) -> str:
-    return Health.UNKNOWN.value if turn.host_unknown(host.id) else host.health.value
+    if turn.host_unknown(host.id):
+        return Health.UNKNOWN.value
+    odd = host.health is Health.UP and near_end(turn, host)
+    return Health.DEGRADED.value if odd else host.health.value
 
 
 def _host_reason(turn: Turn, host: Host) -> str:
     unknown = turn.host_unknown(host.id)
     if unknown:
         return unknown.removeprefix(f"{host.name} is ").removeprefix(f"{host.name} ")
-    return host.reason or (f"strays: {', '.join(host.strays)}" if host.strays else "")
+    return host.reason or near_end(turn, host) or (f"strays: {', '.join(host.strays)}" if host.strays else "")
 
 
 def _used(turn: Turn, host: Host) -> tuple[int, int]:
@@ -95,6 +100,7 @@ _DERIVED: dict[str, dict[str, Getter]] = {
         "migrate_uri": _fact("migrate_uri"),
         "cores_used": lambda turn, host: _used(turn, host)[0],
         "memory_used_bytes": lambda turn, host: _used(turn, host)[1],
+        "certificate_until": lambda turn, host: stamp(host.certificates[-1].until_wall) if host.certificates else "",
         "enrolled": lambda turn, host: "yes" if host.key else "no",
     },
     "image": {

@@ -65,6 +65,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field("migrate_uri", "MIGRATE", "where other hypervisors reach it"),
         Field("uuid", "UUID", "machine id"),
         Field("boot_id", "BOOT", "changes with each boot"),
+        Field("certificate_until", "CERTIFICATE", "end of its certificate for TLS between hosts"),
         Field("enrolled", "ENROLLED", "yes, or no while its token is unused"),
         Field("job", "JOB", "operation that is at work on it"),
         Field("seen_at", "SEEN", "last hello of its agent"),

@@ -43,10 +43,26 @@ class Facts(Struct, frozen=True, omit_defaults=True):
     versions: dict[str, str] = {}
 
 
+class Certificate(Struct, frozen=True):
+    """One given to a host, by its number; ``addresses`` are where the host may be believed to be."""
+
+    number: int
+    until_wall: float
+    addresses: tuple[str, ...]
+
+
+class Renewal(Struct, frozen=True):
+    """An operation that waits until the host uses a certificate newer than the one with number ``after``."""
+
+    job: str
+    after: int
+
+
 class Host(Struct, frozen=True, omit_defaults=True):
     """``key`` is the agent's CURVE public key; ``token`` the hash of an unused enrolment token.
 
-    ``foreign_*``: what guests that are not ours use there.
+    ``foreign_*``: what guests that are not ours use there. ``certificates``: those that the other hosts believe, the
+    newest last.
     """
 
     id: str
@@ -66,3 +82,5 @@ class Host(Struct, frozen=True, omit_defaults=True):
     foreign_memory_bytes: int = 0
     strays: tuple[str, ...] = ()
     seen_at: str = ""
+    certificates: tuple[Certificate, ...] = ()
+    renewal: Renewal | None = None

@@ -1,8 +1,8 @@
 """What agents and the controller say to each other: every message, its fields, its bounds.
 
 An agent tells (`AgentMessage`: hello, beat, inventory, tell), and every `tell` is answered by an `acked`; the
-controller orders (`ControllerMessage`: welcome, rows, shot), fenced by epoch and generation. One JSON object in one
-frame.
+controller orders (`ControllerMessage`: welcome, rows, shot), fenced by epoch and generation. `certify` is the one
+question that an agent asks. One JSON object in one frame.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from tashi.model.guest import Guest
 from tashi.model.host import Bytes, Count, Facts, Text
-from tashi.wire.messages import Open
+from tashi.wire.messages import Credential, Long, Open
 
 Generation = Annotated[int, Meta(ge=0, le=2**53)]
 
@@ -101,10 +101,15 @@ class Hello(Open, frozen=True, tag="hello", tag_field="say"):
 
 
 class Beat(Open, frozen=True, tag="beat", tag_field="say"):
-    """I am alive. ``degraded`` says why I am not well, empty when I am."""
+    """I am alive. ``degraded`` says why I am not well, empty when I am.
+
+    ``certificate`` and ``revocation``: the numbers of the certificate and of the list of revocations in use.
+    """
 
     degraded: Text = ""
     moves: list[MoveProgress] = []
+    certificate: Count = 0
+    revocation: Count = 0
 
 
 class Inventory(Open, frozen=True, tag="inventory", tag_field="say"):
@@ -127,7 +132,14 @@ class Tell(Open, frozen=True, tag="tell", tag_field="say"):
     shot: ShotDone | None = None
 
 
-AgentMessage = Hello | Beat | Inventory | Tell
+class Certify(Open, frozen=True, tag="certify", tag_field="say"):
+    """Give me a certificate for the key in ``request`` (PKCS #10 as PEM); without one, only the newest revocations."""
+
+    request: Long = ""
+    addresses: Annotated[list[Text], Meta(max_length=8)] = []
+
+
+AgentMessage = Hello | Beat | Inventory | Tell | Certify
 
 
 # -- controller to agents --------------------------------------------------------------------------------------------
@@ -142,9 +154,14 @@ class Welcome(Open, frozen=True, tag="welcome", tag_field="say"):
 
 
 class Pulse(Open, frozen=True, tag="pulse", tag_field="say"):
-    """The answer to a beat; its absence tells the agent to rebuild its socket."""
+    """The answer to a beat; its absence tells the agent to rebuild its socket.
+
+    ``revocation`` is the number of the newest list of revocations; ``renew``: ask for a new certificate.
+    """
 
     epoch: Count
+    revocation: Count = 0
+    renew: bool = False
 
 
 class Rows(Open, frozen=True, tag="rows", tag_field="say"):
@@ -167,6 +184,14 @@ class Shot(Open, frozen=True, tag="shot", tag_field="say"):
     seconds: float = 30.0  # left for it
 
 
+class Certified(Open, frozen=True, tag="certified", tag_field="say"):
+    """The answer to ``certify``: a credential, or the reason why there is none."""
+
+    epoch: Count
+    credential: Credential | None = None
+    reason: Text = ""
+
+
 class Acked(Open, frozen=True, tag="acked", tag_field="say"):
     """Tells and inventories with these numbers are durable here; drop them."""
 
@@ -180,4 +205,4 @@ class Rejected(Open, frozen=True, tag="rejected", tag_field="say"):
     reason: str
 
 
-ControllerMessage = Welcome | Pulse | Rows | Shot | Acked | Rejected
+ControllerMessage = Welcome | Pulse | Rows | Shot | Certified | Acked | Rejected

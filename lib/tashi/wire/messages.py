@@ -250,11 +250,30 @@ class UserAdd(Strict, frozen=True):
 
 
 class Enroll(Strict, frozen=True):
-    """The only verb of the enrolment port: a token buys one host's key its place."""
+    """The only verb of the enrolment port: a token buys one host's key its place.
+
+    ``request`` asks for a certificate (PKCS #10 as PEM), ``addresses`` are those where the other hosts reach it.
+    """
 
     token: Annotated[str, Meta(min_length=16, max_length=64)]
     host: Text
     key: Key
+    request: Long = ""
+    addresses: Annotated[list[Text], Meta(max_length=8)] = []
+
+
+class Credential(Open, frozen=True):
+    """What a host needs for TLS, as PEM: the authority's certificate, the list of those that are ``revoked`` (number
+
+    ``revocation``), and, when it asked for one, its own ``certificate`` (``number``, valid to ``until_wall``).
+    """
+
+    authority: str
+    revocation: int
+    revoked: str
+    certificate: str = ""
+    number: int = 0
+    until_wall: float = 0.0
 
 
 class Accepted(Open, frozen=True):
@@ -272,3 +291,4 @@ class Accepted(Open, frozen=True):
     done: bool = False  # nothing to wait for
     note: str = ""
     extra: dict[str, str] = {}  # host.add: the enrolment document
+    credential: Credential | None = None  # enroll
