@@ -74,7 +74,10 @@ say 'A Linux guest'
 timed create_seconds tvm-create web --image linux --cores 1 --memory 96M --nic default --host h1
 run tvm-list
 
-say 'It moves to another host while it runs; its own heart, a beat each 10 ms, tells how long it was still'
+say 'Hosts believe one another by certificates of the cluster'"'"'s own authority, and nobody else'
+run thost-list -o name,migrate_uri,certificate_until
+
+say 'It moves to another host while it runs, over TLS; its own heart, a beat each 10 ms, tells how long it was still'
 run tashi-lab beats --vm web --output "$work/beats" tvm-migrate -j --to h2 web | tee "$work/shown"
 grep '^{' "$work/shown" >"$work/migration"
 cat "$work/beats"

@@ -53,7 +53,7 @@ def boot_id(lab: Lab, host: str) -> str:
 
 def reaches(lab: Lab, host: str) -> bool:
     """Whether the host's libvirtd takes a connection from the lab's side."""
-    address = (lab.plan.machine(lab.record.hosts[host].number), libvirtd.PORT)
+    address = (lab.plan.machine(lab.record.hosts[host].number), libvirtd.TCP_PORT)
     try:
         socket.create_connection(address, timeout=1.0).close()
     except TimeoutError:

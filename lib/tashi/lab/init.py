@@ -89,12 +89,16 @@ def furnish(plan: Plan) -> None:
         if version == 2:
             leave_root(target)
     mount("tmpfs", "/run", "tmpfs", options="mode=755")
-    for folder in ("/run/libvirt", "/run/lock"):
+    for folder in ("/run/libvirt", "/run/lock", "/run/etc", "/run/etc/own", "/run/etc/work"):
         os.mkdir(folder)
+    # An /etc of its own, in which folders can be made that the machine does not have.
+    mount("overlay", "/etc", "overlay", options="lowerdir=/etc,upperdir=/run/etc/own,workdir=/run/etc/work")
     # The kernel's own boot id is the same in all namespaces; each start of a host is a boot.
     boot_id = Path("/proc/sys/kernel/random/uuid").read_text()
     Path(plan["boot_id"]).write_text(boot_id)
     for source, target_path in [*plan["binds"], (plan["boot_id"], "/proc/sys/kernel/random/boot_id")]:
+        if target_path.startswith("/etc/") and Path(source).is_dir():
+            Path(target_path).mkdir(exist_ok=True)
         mount(source, target_path, flags=namespaces.BIND)
 
 

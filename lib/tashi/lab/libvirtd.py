@@ -1,13 +1,14 @@
-"""What a lab host's libvirtd is told: no systemd, no security driver, plain TCP between the lab's hosts.
+"""What a lab host's libvirtd is told: no systemd, no security driver; TLS between the hosts, as anywhere else.
 
-Plain TCP has no authentication: whoever reaches the port is root on the host. The lab's network leads nowhere.
+Hosts of a lab that has no controller have nobody who certifies them, so theirs is plain TCP. That has no
+authentication: whoever reaches the port is root on the host. The lab's network leads nowhere.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-PORT = 16509
+TCP_PORT, TLS_PORT = 16509, 16514
 
 # Where libvirtd keeps things: the host's own folder -> what is mounted over it.
 FOLDERS = {
@@ -15,11 +16,10 @@ FOLDERS = {
     "lib-libvirt": "/var/lib/libvirt",
     "log-libvirt": "/var/log/libvirt",
     "cache-libvirt": "/var/cache/libvirt",
+    "pki": "/etc/pki",
 }
 
 _LIBVIRTD = {
-    "listen_tls": 0,
-    "listen_tcp": 1,
     "listen_addr": "0.0.0.0",
     "auth_tcp": "none",
     "auth_unix_rw": "none",
@@ -60,13 +60,17 @@ def argv() -> list[str]:
     return ["/usr/sbin/libvirtd", "--listen", "--pid-file", "/run/libvirtd.pid"]
 
 
-def configure(host: Path, uuid: str, address: str) -> list[tuple[str, str]]:
-    """Write the files of a host; return what is to be bound over what. ``uuid``: libvirt refuses twins to migrate."""
+def configure(host: Path, uuid: str, address: str, certified: bool) -> list[tuple[str, str]]:
+    """Write the files of a host; return what is to be bound over what. ``uuid``: libvirt refuses twins to migrate.
+
+    ``certified``: its certificate comes from a controller.
+    """
     for name in FOLDERS:
         (host / name).mkdir(parents=True, exist_ok=True)
     etc = host / "etc-libvirt"
     (etc / "qemu").mkdir(exist_ok=True)
-    (etc / "libvirtd.conf").write_text(_lines(_LIBVIRTD | {"host_uuid": uuid}))
+    doors = {"listen_tls": int(certified), "listen_tcp": int(not certified)}
+    (etc / "libvirtd.conf").write_text(_lines(_LIBVIRTD | doors | {"host_uuid": uuid}))
     (etc / "qemu.conf").write_text(_lines(_QEMU | {"migration_host": address}))
     return [(str(host / name), target) for name, target in FOLDERS.items()]
 

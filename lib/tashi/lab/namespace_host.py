@@ -55,7 +55,12 @@ class NamespaceHost:
             network.cut(self.plan, self.record.number, True)
         if self.record.rate_bits:
             network.slow(self.plan, self.record.number, self.record.process.pid, self.record.rate_bits)
-        self.start("libvirtd")
+        if self._ready():
+            self.start("libvirtd")
+
+    def _ready(self) -> bool:
+        """Whether libvirtd can start: where it speaks TLS it needs a certificate, which comes with enrolment."""
+        return self.lab.bare or (self.folder / "pki/libvirt/servercert.pem").exists()
 
     def power_off(self) -> None:
         process, self.record.process = self.record.process, None
@@ -96,7 +101,7 @@ class NamespaceHost:
     def _init_plan(self) -> InitPlan:
         machine = uuid.uuid5(uuid.UUID(self.lab.mark), self.name)
         (self.folder / "machine-id").write_text(machine.hex + "\n")
-        binds = libvirtd.configure(self.folder, str(machine), self.address)
+        binds = libvirtd.configure(self.folder, str(machine), self.address, certified=not self.lab.bare)
         binds += [(str(self.folder / "machine-id"), "/etc/machine-id"), (str(self._hosts_file()), "/etc/hosts")]
         services = {"libvirtd": self._service("libvirtd", libvirtd.argv())}
         if not self.lab.bare:
@@ -106,7 +111,7 @@ class NamespaceHost:
             "control": str(self.folder / "init.sock"),
             "doors": [str(door) for door in self.group.make()],
             "hierarchies": [(each.name, each.options, each.version) for each in self.group.hierarchies],
-            "binds": [(source, target) for source, target in binds if Path(target).exists()],
+            "binds": [(source, target) for source, target in binds if Path(target).exists() or source.endswith("/pki")],
             "boot_id": str(self.folder / "boot-id"),
             "services": services,
         }
@@ -130,7 +135,6 @@ class NamespaceHost:
             "state": str(self.folder / "agent"),
             "driver": "libvirt",
             "uri": "qemu:///system",
-            "migrate_uri": f"qemu+tcp://{self.address}/system",
             "address": self.address,
             "lab": True,
         } | SIZE
@@ -142,6 +146,7 @@ class NamespaceHost:
         self.config.write_text(tomli_w.dumps(sections | networks))
         argv = self.command([*program("tashi-agent"), "--config", str(self.config), "--enroll", "-"])
         call(argv, text=tomli_w.dumps(document), environment=self._service("agent", [])["environment"])
+        self.start("libvirtd")
 
     def start(self, service: Service) -> None:
         self._check(service)
@@ -166,9 +171,10 @@ class NamespaceHost:
         pid = self._ask({"do": "status"}).get("libvirtd")
         if not pid:
             raise Unavailable(f"{self.name}: libvirtd ended at once", tail(self.folder / "libvirtd.log"))
+        port = libvirtd.TCP_PORT if self.lab.bare else libvirtd.TLS_PORT
         # Linux lists every TCP socket of the process's network namespace; state 0A is LISTEN.
         listening = Path(f"/proc/{self._pid()}/net/tcp").read_text()
-        return any(f":{libvirtd.PORT:04X} " in line and " 0A " in line for line in listening.splitlines())
+        return any(f":{port:04X} " in line and " 0A " in line for line in listening.splitlines())
 
     def _ask(self, request: dict[str, str]) -> dict[str, int]:
         if not self._pid():
