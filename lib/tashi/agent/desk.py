@@ -12,6 +12,7 @@ import msgspec
 from tashi.agent.events import Call, Called, Identity, Steps
 from tashi.agent.journal import Memory
 from tashi.wire.agents import (
+    Acked,
     AgentMessage,
     Inventory,
     Row,
@@ -19,6 +20,8 @@ from tashi.wire.agents import (
     ShotDone,
     Tell,
 )
+
+ALL_AGAIN_SECONDS = 15.0  # until another inventory is made, when one was told and not heard
 
 
 class Doing(NamedTuple):
@@ -41,7 +44,7 @@ class Desk:
         self.memory, self.identity = memory, identity
         self.listening = False  # the controller has greeted us
         self.doing: dict[int, Doing] = {}
-        self._seq = self._call = 0
+        self._seq = self._call = self._inventory = 0
         self._out = Steps([], [], [])
 
     def clear(self) -> Steps:
@@ -83,8 +86,13 @@ class Desk:
         for kept in self.memory.outbox.values():
             self.send(msgspec.convert(kept, Tell))
 
+    def has_told_all(self, heard: Acked) -> bool:
+        """Whether it is the last inventory that was heard."""
+        return heard.incarnation == self.identity.incarnation and self._inventory in heard.seqs
+
     def tell_all(self, guests: list[Seen], wall_seconds: float) -> None:
-        """The whole inventory. A lost one is not repeated: the next is newer."""
+        """The whole inventory. A lost one is not repeated: the next is newer, and made the sooner."""
         self._seq += 1
+        self._inventory = self._seq
         who = self.identity
         self.send(Inventory(who.incarnation, self._seq, who.boot_id, guests, wall_seconds))

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from tashi.agent.desk import Desk, Doing, seen_by
+from tashi.agent.desk import ALL_AGAIN_SECONDS, Desk, Doing, seen_by
 from tashi.agent.events import (
     Called,
     Connected,
@@ -134,6 +134,8 @@ class Mind:
             self._desk.listening = False
             return
         if isinstance(message, Acked):
+            if self._desk.has_told_all(message):
+                self._inventory_due = now.monotonic + INVENTORY_SECONDS
             seqs = [seq for seq in message.seqs if (message.incarnation, seq) in self.memory.outbox]
             if seqs:
                 self._desk.note({"is": "acked", "incarnation": message.incarnation, "seqs": seqs})
@@ -319,6 +321,7 @@ class Mind:
         if self._desk.listening:
             dressed = [self._dressed(self._states.get(vm, seen)) for vm, seen in ours.items()]
             whole = [msgspec.structs.replace(seen, guest=made_of.get(seen.vm)) for seen in dressed]
+            self._inventory_due = now.monotonic + ALL_AGAIN_SECONDS
             self._desk.tell_all(whole + [seen for seen in guests if seen.foreign], now.wall)
 
     # -- telling ----------------------------------------------------------------------------------------------------

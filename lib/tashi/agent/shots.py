@@ -8,6 +8,7 @@ import msgspec
 
 from tashi.agent.desk import Desk, Doing
 from tashi.agent.events import Called
+from tashi.agent.journal import Told, outcome_record
 from tashi.agent.plan import LOOK_SECONDS
 from tashi.wire.agents import Shot, ShotDone
 
@@ -40,6 +41,13 @@ class Shots:
             self._over(ShotDone(shot.job, "failed", f"generation {shot.generation} is older than {told.generation}"))
             return
         self._desk.note({"is": "shot", "job": shot.job})
+        if shot.action == "abort-move" and (told is None or told.generation < shot.generation):
+            # The order to migrate has not come yet. When it does, it is over before it begins.
+            self._desk.note({"is": "row", "vm": shot.vm, "generation": shot.generation, "role": "source"})
+            over = Told(shot.generation, "source", "failed", "called back before it began")
+            self._desk.note(outcome_record(shot.vm, over))
+            self._over(ShotDone(shot.job, "done"))
+            return
         args = {"vm": shot.vm} if shot.vm else dict(shot.args)
         verb = CALLS[shot.action]
         self._desk.call(verb, args, max(1.0, shot.seconds), Doing(verb, shot.vm, job=shot.job))

@@ -107,6 +107,7 @@ class Cluster:
     def rollback(self, mark: Mark) -> None:
         """Be as at ``mark``: nothing of what was decided since is stored. Agents will say again what they said."""
         self._undo(mark)
+        self.resend.rollback()
         for contact in self.contacts.values():
             contact.order.clear()
         for host in self._reported:
@@ -122,6 +123,7 @@ class Cluster:
         """All that was decided is stored."""
         self.state.forget_undo()
         self._budgets.durable()
+        self.resend.durable()
         self._reported.clear()
 
     # -- who --------------------------------------------------------------------------------------------------------

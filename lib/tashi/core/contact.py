@@ -6,6 +6,7 @@ inventory is in, what runs on the host is not known.
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 from msgspec.structs import replace
@@ -27,18 +28,20 @@ from tashi.wire.agents import (
 )
 from tashi.wire.messages import OLDEST, PROTOCOL
 
+RIVAL_SECONDS = 60.0  # a host is unwell so long after another machine came with its key
 DISK_STEP = 2**30  # a host's used disk is stored anew when it moved by so much
 
 
 class Contact:
     """One agent's newest connection. ``heard`` is monotonic seconds."""
 
-    __slots__ = ("boot_id", "conn", "heard", "incarnation", "order", "ready")
+    __slots__ = ("boot_id", "conn", "heard", "incarnation", "order", "ready", "rival")
 
     def __init__(self, conn: Any, hello: Hello, heard: float) -> None:
         self.conn, self.heard, self.ready = conn, heard, False
         self.incarnation, self.boot_id = hello.incarnation, hello.boot_id
         self.order: dict[str, tuple[int, int]] = {}  # vm -> (incarnation, seq) of the newest word on it
+        self.rival = -inf  # when another machine said hello with the same key
 
 
 def why_rejected(turn: Turn, host: Host, hello: Hello, epoch: int, known: Contact | None) -> str:
@@ -55,6 +58,11 @@ def why_rejected(turn: Turn, host: Host, hello: Hello, epoch: int, known: Contac
         return f"the agent has obeyed epoch {hello.epoch}, this controller is at {epoch}: its store is older"
     if known is not None and known.boot_id == hello.boot_id and hello.incarnation < known.incarnation:
         return f"a newer agent ({known.incarnation}) of this host is there already"
+    # A new boot proves that the old one's guests are dead, but not while the old one is heard: a cloned disk.
+    heard = known is not None and turn.now.monotonic - known.heard <= turn.settings.silence_seconds
+    if known is not None and heard and known.boot_id != hello.boot_id:
+        known.rival = turn.now.monotonic
+        return f"another boot of {host.name} is heard; if both go on, two machines have one key"
     return ""
 
 
@@ -84,7 +92,8 @@ def beat(turn: Turn, host: Host, contact: Contact, message: Beat, epoch: int) ->
     contact.heard = turn.now.monotonic
     turn.state.progress.update({moving.vm: moving for moving in message.moves})
     if contact.ready:
-        _set_health(turn, host, message.degraded)
+        rival = "" if turn.now.monotonic - contact.rival > RIVAL_SECONDS else "another machine comes with its key"
+        _set_health(turn, host, message.degraded or rival)
     return [certificates.pulse(turn, turn.state.hosts[host.id], message, epoch)]
 
 
@@ -123,6 +132,7 @@ def inventory(turn: Turn, host: Host, contact: Contact, message: Inventory) -> l
         turn.wake |= turn.state.vms_of_host.get(host.id, set()) | {host.id}
         if host.health is Health.UNKNOWN:
             turn.mentions += sorted(turn.state.vms_of_host.get(host.id, ()))
+        turn.mentions += sorted(turn.state.told_unknown.pop(host.id, ()))
     return [Acked(message.incarnation, [message.seq])]
 
 

@@ -130,7 +130,10 @@ def _ids(kind: str, record: Any, job: str) -> frozenset[str]:
 
 
 def _vm(turn: Turn, revision: int, vm: Vm, job: str, gone: bool) -> Change:
-    state, reason = ("gone", "") if gone else state_of(vm, turn.host_unknown(vm.host))
+    unknown = turn.host_unknown(vm.host)
+    state, reason = ("gone", "") if gone else state_of(vm, unknown)
+    if unknown:
+        turn.state.told_unknown.setdefault(vm.host, set()).add(vm.id)
     return Change(
         revision=revision,
         at=turn.at(),

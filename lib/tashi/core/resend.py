@@ -30,12 +30,26 @@ class Resend:
         self._open: dict[Key, tuple[object, float, float]] = {}  # key -> (what was sent, delay, when it is due again)
         self._heap: list[tuple[float, Key]] = []
         self._back: set[str] = set()
+        self._fresh: list[tuple[Key, tuple[object, float, float] | None]] = []  # opened since a commit; what was before
 
     def host_is_back(self, turn: Turn, host: str) -> None:
         """All that this host was told may have been lost: tell it again at the end of this turn."""
         for key in [key for key in self._open if key[0] == host]:
             del self._open[key]
         self._back.add(host)
+
+    def durable(self) -> None:
+        """All that was opened has been sent, or is about to be."""
+        self._fresh.clear()
+
+    def rollback(self) -> None:
+        """Nothing that was opened since the last commit has left."""
+        while self._fresh:
+            key, before = self._fresh.pop()
+            if before is None:
+                self._open.pop(key, None)
+            else:
+                self._open[key] = before
 
     def after(
         self, turn: Turn, touched: dict[tuple[str, str], Any], epoch: int, contacts: dict[str, Contact]
@@ -98,6 +112,7 @@ class Resend:
         if contact is None or not contact.ready or (known is not None and known[0] == mark):
             return
         due = turn.now.monotonic + FIRST_DELAY_SECONDS
+        self._fresh.append((key, known))
         self._open[key] = (mark, FIRST_DELAY_SECONDS, due)
         heappush(self._heap, (due, key))
         orders.setdefault(key[0], []).append(order)

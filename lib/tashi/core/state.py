@@ -83,6 +83,7 @@ class State:
         self.index = Index()
         self.reachable: dict[str, str] = {}  # host id -> why it may not be given work now; not stored
         self.unknown_hosts: dict[str, str] = {}  # host id -> why what runs there is not known now; not stored
+        self.told_unknown: dict[str, set[str]] = {}  # host id -> VMs whose last entry in the log has that for a reason
         self.progress: dict[str, MoveProgress] = {}  # vm -> how far its migration is; never stored
         self.deadlines: dict[str, float] = {}  # operation id -> monotonic end of its budget
         self.grace_until = 0.0  # monotonic: until then hosts may still be reporting in
