@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/cmd:$(PATH):/usr/sbin:/sbin
 SEEDS ?= 20000
 KILLS ?= 200
 
-.PHONY: help setup demo check lint soak bench completions bless install deb try-deb clean
+.PHONY: help setup demo check lint soak bench completions bless faults install deb try-deb clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]*:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,9 @@ completions: setup ## the shells' completion scripts, anew from the commands
 
 bless: setup ## the logs of tests/sim/scenes, as they are now
 	@tashi-sim --bless tests/sim/scenes/*.scene
+
+faults: setup ## tashi-faults(7), anew from the tests
+	@python3 -m tests.house.faults
 
 install: setup ## an installed copy: PREFIX=/usr/local DESTDIR=
 	@packaging/install

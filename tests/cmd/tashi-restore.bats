@@ -26,6 +26,7 @@ setup() {
   [ "$first" = "$(sha256sum < "${lines[0]#kept: }")" ]
 }
 
+# attack 36
 @test "a file that was changed, cut short, or is no backup is refused, and nothing is made" {
   file=$BATS_TEST_TMPDIR/backup
   tashi-backup -q "$file"

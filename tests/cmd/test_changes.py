@@ -136,6 +136,7 @@ def test_the_time_is_over_but_not_the_operation(fake: FakeController, tmp_path: 
     assert done.stderr == "tvm-start: time is over, still waiting for j-1\nhint: tjob-wait j-1\n"
 
 
+@pytest.mark.fault(22)
 def test_a_reader_that_the_log_has_left_behind_looks_at_the_records(fake: FakeController, tmp_path: Path) -> None:
     fake.scripts["vm.start"] = lambda body: accepted("j-1", "web")
     fake.scripts["changes"] = lambda body: {"entries": [], "revision": 99, "snapshot": True}

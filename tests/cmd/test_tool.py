@@ -136,6 +136,7 @@ def test_an_error_has_the_status_of_its_code(fake: FakeController, tmp_path: Pat
     assert (done.returncode, done.stderr) == (status, f"tvm-start: web: it is so{suffix}\nhint: do that\n")
 
 
+@pytest.mark.attack(34)
 def test_an_error_is_one_line_whatever_the_name_is(fake: FakeController, tmp_path: Path) -> None:
     fake.scripts["vm.start"] = lambda body: error("not-found", f"{body['name']}: no such vm", "look\nthere")
     done = run(tmp_path, "tvm-start", "a\nb\x1b[31m\x9b\x7f")

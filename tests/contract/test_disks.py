@@ -68,6 +68,7 @@ def test_a_disk_without_an_image_needs_a_size(pool: Path) -> None:
         make_disk(str(pool), Disk("disks/v-2.raw", "raw"))
 
 
+@pytest.mark.attack(18)
 @pytest.mark.parametrize(
     ("disk", "why"),
     [

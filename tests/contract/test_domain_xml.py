@@ -99,6 +99,7 @@ def test_a_vm_is_the_same_domain_everywhere() -> None:
     assert domain_uuid("v-1") != domain_uuid("v-2")
 
 
+@pytest.mark.attack(21)
 def test_formats_are_stated_down_to_the_end_of_the_chain() -> None:
     disk = etree.fromstring(domain_xml(GUESTS["overlay"], 1, place())).find("devices/disk")
     assert disk is not None
@@ -126,6 +127,7 @@ def test_what_decides_the_machine_is_one_table() -> None:
     assert kinds["kvm"].find("features/tcg") is None
 
 
+@pytest.mark.attack(25)
 @given(st.text(max_size=40), st.text(max_size=40), st.text(max_size=40))
 def test_text_stays_in_its_place(name: str, args: str, path: str) -> None:
     guest = Guest("v-1", name, 1, 2**24, [Disk(path, "raw")], kernel="k", kernel_args=args)

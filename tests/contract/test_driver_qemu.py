@@ -22,6 +22,7 @@ def test_a_disk_in_use_elsewhere_is_not_started_nor_deleted(qemu: QemuRig) -> No
     assert qemu.here.look("v-1").state == "running"
 
 
+@pytest.mark.fault(29)
 def test_a_guest_goes_on_when_its_destination_crashes(qemu: QemuRig) -> None:
     qemu.here.start(qemu.guest(), 1)
     qemu.hold_moves("v-1")

@@ -68,6 +68,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.attack(18, 19, 22)
 @pytest.mark.parametrize(("first", "why"), REFUSED.values(), ids=REFUSED)
 def test_a_qcow2_header_is_refused(first: bytes, why: str) -> None:
     with pytest.raises(BadImage, match=why):
@@ -81,6 +82,7 @@ def test_a_plain_qcow2_header_is_taken() -> None:
     assert parse_header(qcow2(version=2), FILE_BYTES, "qcow2").version == 2
 
 
+@pytest.mark.attack(20, 21)
 @pytest.mark.parametrize(
     ("first", "name"),
     [
@@ -145,6 +147,7 @@ def test_a_plain_file_is_taken(pool: Path) -> None:
     assert inspect(str(pool), "images/good.raw", "raw").size_bytes == 4096
 
 
+@pytest.mark.attack(23)
 def test_what_is_no_plain_file_is_refused_and_named(pool: Path) -> None:
     images = pool / "images"
     (images / "link").symlink_to("good.raw")

@@ -260,6 +260,7 @@ def fill(store: Store, epoch: int) -> int:
     raise AssertionError("it never got full")
 
 
+@pytest.mark.fault(12)
 def test_a_full_store_takes_only_what_makes_room(store: Store) -> None:
     epoch = store.acquire()
     count = fill(store, epoch)

@@ -30,6 +30,7 @@ def overwrite(folder: str, offset: int, data: bytes) -> None:
         file.write(data)
 
 
+@pytest.mark.fault(14)
 @pytest.mark.parametrize("left", [0, 1, 100, PAGE, 2 * PAGE - 1, 2 * PAGE, -1])
 def test_a_file_cut_short_is_damaged_and_left_as_it_is(folder: str, left: int) -> None:
     some_rows(folder)
@@ -50,6 +51,7 @@ def test_a_file_that_lost_only_its_unused_tail_is_whole(folder: str) -> None:
         assert Path(folder, "data.mdb").stat().st_size == FIRST_MAP, "a map longer than its file can fault"
 
 
+@pytest.mark.fault(14)
 def test_a_store_without_its_data_file_is_never_taken_for_a_new_one(folder: str) -> None:
     some_rows(folder)
     Path(folder, "data.mdb").unlink()
@@ -130,6 +132,7 @@ def flipped_bits(folder: str, tmp_path: Path, count: int) -> None:
         shutil.rmtree(path)
 
 
+@pytest.mark.fault(14)
 def test_flipped_bits_are_told_or_harmless(folder: str, tmp_path: Path) -> None:
     flipped_bits(folder, tmp_path, 60)
 
@@ -140,6 +143,7 @@ def test_many_flipped_bits_are_told_or_harmless(folder: str, tmp_path: Path) -> 
     flipped_bits(folder, tmp_path, 3000)
 
 
+@pytest.mark.attack(36)
 def test_a_newer_schema_is_refused_and_left_alone(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     some_rows(folder)
     with monkeypatch.context() as newer:
@@ -178,6 +182,7 @@ def kill_while_committing(folder: str, rounds: int) -> None:
             assert store.verify() == []
 
 
+@pytest.mark.fault(1, 2, 5)
 def test_kill_9_loses_nothing_that_was_acknowledged(folder: str) -> None:
     kill_while_committing(folder, 5)
 

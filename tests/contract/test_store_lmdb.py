@@ -26,6 +26,7 @@ def folder(tmp_path: Path) -> str:
 
 
 # -- one controller, one local disk ----------------------------------------------------------------------------------
+@pytest.mark.fault(9)
 def test_a_second_controller_is_told_who_has_the_store(folder: str) -> None:
     process = child("hold", folder)
     assert next(lines(process)) == "open"
@@ -54,6 +55,7 @@ def test_a_refused_open_leaves_no_lock(folder: str) -> None:
         pass
 
 
+@pytest.mark.fault(11)
 @pytest.mark.parametrize("kind", ["nfs4", "fuse.sshfs"])
 def test_a_network_file_system_is_refused(
     folder: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -93,6 +95,7 @@ def test_a_path_that_can_not_be_a_store_is_told(tmp_path: Path) -> None:
         open_store(str(tmp_path / "file" / "store"), LIMIT)
 
 
+@pytest.mark.fault(8)
 def test_another_process_that_raised_the_epoch_fences_this_one(folder: str) -> None:
     with opened(folder) as (store, epoch):
         assert child("raise-epoch", folder).wait(timeout=20) == 0
@@ -102,6 +105,7 @@ def test_another_process_that_raised_the_epoch_fences_this_one(folder: str) -> N
 
 
 # -- growth and room -------------------------------------------------------------------------------------------------
+@pytest.mark.fault(12)
 def test_the_map_grows_by_itself(folder: str) -> None:
     with opened(folder) as (store, epoch):
         for number in range(10):
@@ -113,6 +117,7 @@ def test_the_map_grows_by_itself(folder: str) -> None:
         assert store.verify() == []
 
 
+@pytest.mark.fault(12)
 def test_growth_ends_at_the_soft_limit_and_then_at_the_reserve(folder: str) -> None:
     with opened(folder, 24 * MIB) as (store, epoch):
         numbers = iter(range(100))
@@ -135,6 +140,7 @@ def test_growth_ends_at_the_soft_limit_and_then_at_the_reserve(folder: str) -> N
         assert store.verify() == []
 
 
+@pytest.mark.fault(13)
 def test_a_file_that_may_not_grow_is_no_commit(folder: str) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     with opened(folder) as (store, epoch):
@@ -148,6 +154,7 @@ def test_a_file_that_may_not_grow_is_no_commit(folder: str) -> None:
         store.commit([Put("vm", "v-1", b"x" * 20 * MIB)], [], epoch=epoch)
 
 
+@pytest.mark.fault(15)
 def test_a_reader_that_never_finishes_holds_no_pages(folder: str) -> None:
     some_rows(folder)
     with opened(folder) as (store, epoch):
@@ -181,6 +188,7 @@ FAILURES: dict[str, Callable[[str], None]] = {
 }
 
 
+@pytest.mark.fault(13)
 @pytest.mark.parametrize("reason", FAILURES)
 def test_a_commit_that_fails_writes_nothing_and_the_next_one_works(folder: str, reason: str) -> None:
     before = some_rows(folder)
@@ -233,6 +241,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(disk)], check=True, timeout=20)
 
 
+@pytest.mark.fault(13)
 def test_a_full_disk_refuses_until_it_has_room(small_disk: Path) -> None:
     folder = str(small_disk / "store")
     filler = small_disk / "filler"

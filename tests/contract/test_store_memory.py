@@ -26,6 +26,7 @@ def crash_at(moment: str) -> MemoryStore:
     return store
 
 
+@pytest.mark.fault(5)
 @pytest.mark.parametrize(("moment", "left"), [("before-write", None), ("after-write", b"1")])
 def test_a_crash_leaves_a_batch_whole_or_not_at_all(moment: str, left: bytes | None) -> None:
     store = crash_at(moment)

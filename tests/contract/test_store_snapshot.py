@@ -45,6 +45,7 @@ def test_a_snapshot_and_its_copy_hold_all_that_is_in_the_store(folder: str, tmp_
     assert everything(str(tmp_path / "copy"), False) == (tables, entries, header)
 
 
+@pytest.mark.fault(7)
 def test_a_copy_is_of_one_moment_while_commits_go_on(folder: str, tmp_path: Path) -> None:
     """The map grows meanwhile; each batch is in a copy whole or not at all."""
     with opened(folder) as (store, epoch):
@@ -66,6 +67,7 @@ def test_a_copy_is_of_one_moment_while_commits_go_on(folder: str, tmp_path: Path
         assert len(tables["job"]) == min(8, len(entries))
 
 
+@pytest.mark.fault(7)
 def test_a_killed_snapshot_keeps_nothing_from_being_used_again(folder: str) -> None:
     some_rows(folder)
     with opened(folder) as (store, epoch):
@@ -78,6 +80,7 @@ def test_a_killed_snapshot_keeps_nothing_from_being_used_again(folder: str) -> N
         assert used_bytes(folder) < 2 * MIB, "pages freed since its snapshot were not used again"
 
 
+@pytest.mark.attack(36)
 @pytest.mark.parametrize("at", [0, 1, 8192, -5000, -1])
 def test_a_copy_that_is_no_store_is_damaged(folder: str, tmp_path: Path, at: int) -> None:
     some_rows(folder)

@@ -60,6 +60,7 @@ def test_steps_follow_one_another(folder: str) -> None:
     assert values(folder, "vm", AFTER) == {b"%d!" % n for n in range(COUNT) if n % 2}
 
 
+@pytest.mark.fault(6)
 @pytest.mark.parametrize("batches", range(13))
 def test_an_upgrade_that_was_cut_short_goes_on_where_it_stopped(
     folder: str, batches: int, monkeypatch: pytest.MonkeyPatch
@@ -97,6 +98,7 @@ def test_a_table_that_is_new_is_made(folder: str, monkeypatch: pytest.MonkeyPatc
         assert store.scan("shelf") == []
 
 
+@pytest.mark.fault(6)
 def test_an_older_version_refuses_and_changes_nothing(folder: str) -> None:
     LmdbStore(folder, LIMIT, NEXT).close()
     written = Path(folder, "data.mdb").read_bytes()

@@ -217,6 +217,7 @@ def test_a_lost_migration_is_aborted(agent: Parent, qemu: QemuRig) -> None:
     qemu.until(lambda: qemu.there.look("v-1").state == "absent")
 
 
+@pytest.mark.fault(28)
 @pytest.mark.lab
 def test_a_killed_libvirtd_is_found_again_and_guests_live_on(agent: Parent, qemu: QemuRig) -> None:
     guest = msgspec.to_builtins(qemu.guest())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tashi.agent import events
 from tashi.agent.mind import Mind
 from tashi.model.guest import Guest
@@ -69,6 +71,8 @@ def test_a_row_is_written_down_before_it_is_carried_out_and_told_after() -> None
     assert (tell.seen.state, tell.seen.row_generation, tell.seen.outcome) == ("running", 1, "done")
 
 
+@pytest.mark.fault(44)
+@pytest.mark.attack(17)
 def test_an_older_generation_is_refused_and_said_so() -> None:
     agent = welcomed()
     done(agent, rows(agent, Row("v-1", "stop", 2)), "stopped", 2)
@@ -87,6 +91,7 @@ def test_the_fence_outlives_the_agent() -> None:
     assert steps.journal
 
 
+@pytest.mark.attack(16)
 def test_an_older_epoch_changes_nothing_and_the_newest_is_kept() -> None:
     agent = welcomed(epoch=9)
     steps = rows(agent, run(1), epoch=8)
@@ -196,6 +201,29 @@ def test_a_one_shot_is_done_at_most_once_across_restarts() -> None:
     (tell,) = [message for message in tells(after) if message.shot is not None][:1]
     assert tell.shot is not None and tell.shot.outcome == "unknown"
     assert not again.step(events.Heard(shot), NOW).calls
+
+
+@pytest.mark.fault(44, 57)
+def test_what_is_called_back_before_its_order_comes_is_not_begun() -> None:
+    agent = welcomed()
+    done(agent, rows(agent, run(1)), "running", 1)
+    steps = agent.step(events.Heard(Shot(5, "j-1", "abort-move", "v-1", 2)), NOW)
+    (tell,) = tells(steps)
+    assert not steps.calls and tell.shot is not None and tell.shot.outcome == "done"
+    for each in (agent, welcomed(agent.memory.snapshot(), incarnation=2)):
+        looks = rows(each, Row("v-1", "source", 2, GUEST, peer="h2"))
+        assert [call.verb for call in looks.calls] == ["look"]
+        (tell,) = tells(done(each, looks, "running", 1))
+        assert tell.seen is not None and (tell.seen.outcome, tell.seen.row_generation) == ("failed", 2)
+
+
+@pytest.mark.fault(45)
+def test_an_inventory_that_was_not_heard_is_made_again_soon() -> None:
+    agent = welcomed()
+    assert agent.next_tick() <= NOW.monotonic + 15.0
+    agent.step(events.Heard(Acked(1, [1])), NOW)
+    steps = [agent.step(events.Tick(), events.Now(NOW.monotonic + after, 1e9)) for after in (16.0, 61.0)]
+    assert [[call.verb for call in each.calls] for each in steps] == [[], ["inventory"]]
 
 
 def test_a_stale_one_shot_is_not_done() -> None:

@@ -38,6 +38,7 @@ def alive(world: World, vm: str) -> list[str]:
     return [each.name for each in world.hosts.values() if each.guests.get(vm, ("",))[0] == "running"]
 
 
+@pytest.mark.fault(29, 30)
 @pytest.mark.parametrize(("source", "destination"), list(itertools.product(Evidence, Evidence)))
 def test_no_verdict_gives_the_guest_to_two(source: Evidence, destination: Evidence) -> None:
     verdict = VERDICTS.get((source, destination), Verdict.WAIT)
@@ -164,6 +165,7 @@ def test_the_agent_restarted_in_mid_migration_follows_it(world: World) -> None:
     assert alive(world, vm) == ["h1"] and world.vm("web")["state"] == "running"
 
 
+@pytest.mark.fault(59)
 def test_destroy_in_mid_migration_ends_both_copies(world: World) -> None:
     job, vm, source, call = start_and_hold(world)
     world.host("h2").guests[vm] = ("paused", world.vm("web")["generation"])
@@ -323,6 +325,7 @@ def test_a_dry_drain_tells_of_every_vm_where_it_goes_or_why_it_stays(world: Worl
     assert world.rows("host", names=["h1"])[0]["state"] == "normal"
 
 
+@pytest.mark.fault(33)
 def test_a_guest_that_ended_where_it_arrived_is_not_resumed_where_it_was(world: World) -> None:
     job, vm, source, call = start_and_hold(world)
     source.guests[vm] = ("paused", 1)

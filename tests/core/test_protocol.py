@@ -58,6 +58,7 @@ def world() -> World:
     return world
 
 
+@pytest.mark.fault(49)
 def test_an_agent_of_the_former_version_works_beside_one_of_this(world: World) -> None:
     new, old = world.host("h1"), world.host("h3")
     assert (new.mind.memory.cluster, old.mind.memory.cluster) == ("c1", "")
@@ -79,6 +80,7 @@ def test_an_agent_of_the_former_version_starts_again_and_is_known(world: World) 
     assert world.vm("a")["state"] == "running"
 
 
+@pytest.mark.fault(49)
 @pytest.mark.parametrize(
     ("protocol", "oldest", "word"),
     [(0, 0, "upgrade the agent"), (PROTOCOL + 2, PROTOCOL + 1, "upgrade the controller"), (PROTOCOL + 1, PROTOCOL, "")],
@@ -92,6 +94,7 @@ def test_what_is_further_away_is_refused_by_the_controller(world: World, protoco
         assert isinstance(back, Welcome) and back.protocol == PROTOCOL
 
 
+@pytest.mark.fault(49)
 def test_what_is_further_away_is_refused_by_the_agent() -> None:
     def welcome(protocol: int, cluster: str = "") -> Welcome:
         return Welcome(1, 1.0, 5, protocol, cluster)

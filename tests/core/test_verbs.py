@@ -56,6 +56,7 @@ def test_every_verb_is_walked() -> None:
     assert set(BODIES) == set(verbs.VERBS)
 
 
+@pytest.mark.attack(7)
 @pytest.mark.parametrize(("verb", "role"), list(itertools.product(BODIES, ["", "agent", "enroll", *RANKS])))
 def test_role(verb: str, role: str) -> None:
     world = World(2)
@@ -71,6 +72,7 @@ def test_role(verb: str, role: str) -> None:
         assert world.everything() == before
 
 
+@pytest.mark.attack(8)
 @pytest.mark.parametrize("verb", ["vm.start", "vm.shutdown", "vm.destroy", "vm.migrate"])
 @pytest.mark.parametrize("whose", ["own", "foreign", "absent"])
 @pytest.mark.parametrize("role", RANKS)
@@ -85,6 +87,7 @@ def test_object(verb: str, whose: str, role: str) -> None:
     assert (answer == "not-found") is hidden
 
 
+@pytest.mark.attack(8)
 def test_the_text_for_a_foreign_vm_is_that_for_none() -> None:
     world = World(1)
     world.create("web", who=Principal("other", "user"))
@@ -120,6 +123,7 @@ def test_a_request_without_a_verb_keeps_the_controller_from_starting(monkeypatch
         verbs.check()
 
 
+@pytest.mark.attack(32)
 def test_a_token_is_good_for_one_host_once_and_not_for_ever() -> None:
     world = World(0)
     world.ok("host.add", name="h1")

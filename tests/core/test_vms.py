@@ -217,6 +217,7 @@ def test_after_a_power_cut_its_vms_are_stopped_and_can_be_started(world: World) 
     assert world.vm("web")["state"] == "running"
 
 
+@pytest.mark.fault(60)
 def test_requests_in_the_grace_after_a_start_wait_for_hosts() -> None:
     world = World(0)
     world.cluster.loaded(world.now(), 2, world.cluster.revision)
@@ -256,6 +257,7 @@ def test_a_dry_run_takes_the_same_path_and_changes_nothing(world: World) -> None
     assert world.refused("vm.create", name="web", image="tiny", cores=99, memory_bytes=GIB, dry_run=True)
 
 
+@pytest.mark.attack(12, 13)
 @pytest.mark.parametrize(
     ("body", "said"),
     [

@@ -169,6 +169,7 @@ def test_a_controller_killed_in_the_middle_goes_on_where_it_was(cluster: Cluster
     assert len(guests) == len(set(guests)) == 6
 
 
+@pytest.mark.fault(46)
 def test_agents_find_a_controller_that_was_deaf(cluster: Cluster) -> None:
     """Stopped, it keeps its connections and answers nothing; agents build new ones, and are told from the old."""
     cluster.up("h1")
@@ -181,6 +182,7 @@ def test_agents_find_a_controller_that_was_deaf(cluster: Cluster) -> None:
     until(lambda: cluster.health("h1") == "up" and cluster.vm("web")["state"] == "running", "all is well again", 40)
 
 
+@pytest.mark.fault(35)
 def test_after_a_power_cut_guests_are_stopped_and_may_be_started(cluster: Cluster) -> None:
     cluster.up("h1", "h2")
     cluster.create("web", host="h1")
@@ -198,6 +200,7 @@ def test_after_a_power_cut_guests_are_stopped_and_may_be_started(cluster: Cluste
     assert cluster.vm("web")["state"] == "running"
 
 
+@pytest.mark.fault(26)
 def test_an_agent_killed_in_a_migration_does_not_lose_the_guest(cluster: Cluster) -> None:
     cluster.up("h1", "h2")
     cluster.create("web", host="h1")
@@ -227,6 +230,7 @@ def test_what_ended_while_nobody_listened_is_told_later(cluster: Cluster) -> Non
     until(lambda: cluster.vm("web")["state"] == "stopped", "it is told")
 
 
+@pytest.mark.fault(50)
 def test_without_room_for_its_journal_an_agent_does_nothing_and_says_why(cluster: Cluster) -> None:
     cluster.up("h1")
     cluster.create("web")
@@ -257,6 +261,7 @@ def test_a_driver_that_fails_is_told_and_tried_again(cluster: Cluster) -> None:
     cluster.create("web")
 
 
+@pytest.mark.attack(5)
 def test_removed_hosts_are_strangers_at_once(cluster: Cluster) -> None:
     cluster.up("h1")
     cluster.ask.ok("host.remove", name="h1")

@@ -121,6 +121,7 @@ def test_backed_up_under_load_and_restored_all_that_was_acknowledged_is_there(co
     assert [job(again, each)["state"] for each in made] == ["done", "done", "cancelled"], "the last is made again"
 
 
+@pytest.mark.fault(7)
 def test_killed_in_mid_backup_leaves_nothing_that_is_one(heavy: Controller) -> None:
     file = heavy.folder / "backup"
     before = names(run(heavy, "tashi-export"))

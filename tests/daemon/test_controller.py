@@ -27,6 +27,8 @@ def test_a_list_comes_with_its_rows_ready_to_print(admin: Asker) -> None:
     assert json.loads(answer["rows"])["name"] == "ada"
 
 
+@pytest.mark.fault(43)
+@pytest.mark.attack(14)
 def test_the_same_request_twice_is_done_once(controller: Controller, admin: Asker) -> None:
     first = admin.ask("user.add", "request-one", name="ada", uid=70001)
     assert admin.ask("user.add", "request-one", name="ada", uid=70001) == first
@@ -36,6 +38,8 @@ def test_the_same_request_twice_is_done_once(controller: Controller, admin: Aske
     assert admin.ask("list", noun="user")["ok"]["rows"] == 1
 
 
+@pytest.mark.fault(43)
+@pytest.mark.attack(14)
 def test_the_same_request_twice_in_one_batch_is_done_once(admin: Asker) -> None:
     for _ in range(20):
         admin.send("user.add", "request-one", name="ada", uid=70001)
@@ -43,12 +47,14 @@ def test_the_same_request_twice_in_one_batch_is_done_once(admin: Asker) -> None:
     assert all(reply == replies[0] for reply in replies) and "ok" in replies[0]
 
 
+@pytest.mark.attack(15)
 def test_a_request_id_is_not_used_for_something_else(admin: Asker) -> None:
     admin.ask("user.add", "request-one", name="ada", uid=70001)
     assert admin.code("user.add", "request-one", name="bob", uid=70002) == "conflict"
     assert admin.ask("list", noun="user")["ok"]["rows"] == 1
 
 
+@pytest.mark.attack(9)
 @pytest.mark.parametrize("verb", ["vm.explode", "__class__", "request", "", "_read"])
 def test_an_unknown_verb_is_told(admin: Asker, verb: str) -> None:
     assert admin.code(verb) == "unknown-verb"
@@ -63,6 +69,7 @@ def create(cores: str = "1", memory: str = "4194304") -> bytes:
     return b'{"id": "abcdefgh", "verb": "vm.create", "body": %s}' % body.encode()
 
 
+@pytest.mark.attack(9, 11, 12, 13)
 @pytest.mark.parametrize(
     "frame",
     [
@@ -171,6 +178,7 @@ def refused(controller: Controller) -> tuple[int, str]:
     return status, line
 
 
+@pytest.mark.fault(9)
 def test_two_controllers_on_one_store(controller: Controller, admin: Asker) -> None:
     status, line = refused(controller)
     assert status == 75
@@ -178,6 +186,7 @@ def test_two_controllers_on_one_store(controller: Controller, admin: Asker) -> N
     assert admin.ok("status")["epoch"] == 1
 
 
+@pytest.mark.attack(35)
 @pytest.mark.parametrize(
     ("path", "mode", "words"),
     [

@@ -29,6 +29,7 @@ def closed_by_peer(plain: socket.socket) -> bool:
     return True
 
 
+@pytest.mark.attack(1)
 @pytest.mark.parametrize("port", PORTS)
 def test_random_bytes_close_the_connection_and_nothing_else(controller: Controller, admin: Asker, port: str) -> None:
     noise = [
@@ -50,6 +51,7 @@ def test_random_bytes_close_the_connection_and_nothing_else(controller: Controll
     assert admin.ok("status")
 
 
+@pytest.mark.attack(1)
 def test_random_bytes_on_local_sockets(controller: Controller, admin: Asker) -> None:
     for name in ("admin.sock", "user.sock"):
         with socket.socket(socket.AF_UNIX) as plain:
@@ -60,6 +62,7 @@ def test_random_bytes_on_local_sockets(controller: Controller, admin: Asker) -> 
     assert admin.ok("status")
 
 
+@pytest.mark.attack(2)
 def test_thousands_of_silent_connections_are_cut_and_keep_nobody_waiting(controller: Controller, admin: Asker) -> None:
     """Half of the descriptors that we may have, at most 5,000, spread over the ports."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -85,6 +88,7 @@ def test_thousands_of_silent_connections_are_cut_and_keep_nobody_waiting(control
     assert admin.ok("status")
 
 
+@pytest.mark.attack(10)
 @pytest.mark.parametrize("name", ["admin.sock", "user.sock"])
 def test_a_message_of_a_gibibyte_is_cut_off_on_a_local_socket(controller: Controller, admin: Asker, name: str) -> None:
     with socket.socket(socket.AF_UNIX) as plain:
@@ -132,6 +136,7 @@ def test_a_message_too_large_is_cut_off_on_a_tcp_port(controller: Controller, po
     send_too_much(controller, port, 2 * LIMITS[port])
 
 
+@pytest.mark.attack(10)
 @pytest.mark.soak
 @pytest.mark.parametrize("port", PORTS)
 def test_a_message_of_a_gibibyte_is_cut_off_on_a_tcp_port(controller: Controller, port: str) -> None:

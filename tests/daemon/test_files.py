@@ -24,6 +24,7 @@ def test_a_key_is_made_once_and_read_again(tmp_path: Path) -> None:
         keys.write_pair(path, keys.new_pair())
 
 
+@pytest.mark.attack(35)
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
 def test_a_key_that_others_may_touch_is_refused(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "server.key"
@@ -50,6 +51,7 @@ def test_halves_of_two_keys_are_no_key(tmp_path: Path) -> None:
         keys.read_pair(path)
 
 
+@pytest.mark.attack(34)
 @pytest.mark.parametrize(
     ("value", "written"),
     [

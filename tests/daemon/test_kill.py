@@ -72,6 +72,7 @@ def kill_under_load(controller: Controller, kills: int) -> None:
     assert sorted(names) == sorted(name for load in loads for name in load.acknowledged)
 
 
+@pytest.mark.fault(1, 2, 3, 4, 5)
 def test_killed_under_load_nothing_acknowledged_is_lost(controller: Controller) -> None:
     kill_under_load(controller, 10)
 

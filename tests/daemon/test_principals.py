@@ -24,6 +24,7 @@ NOBODY = 65534
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another uid")
 
 
+@pytest.mark.attack(4)
 @pytest.mark.parametrize("port", ["user", "admin", "agent"])
 def test_a_key_that_nobody_registered_gets_no_answer(controller: Controller, port: str) -> None:
     stranger = controller.remote(port)
@@ -33,6 +34,7 @@ def test_a_key_that_nobody_registered_gets_no_answer(controller: Controller, por
     stranger.close()
 
 
+@pytest.mark.attack(3)
 def test_without_encryption_there_is_no_answer(controller: Controller) -> None:
     for port in PORTS:
         plain = Asker(controller.context, f"tcp://127.0.0.1:{controller.ports[port]}")
@@ -49,6 +51,7 @@ def test_a_user_by_key_is_an_operator_at_most_on_the_user_port(controller: Contr
     assert controller.remote("admin", pair).ok("status")["role"] == "admin"
 
 
+@pytest.mark.attack(5)
 def test_a_right_that_is_taken_away_ends_at_once_on_a_live_connection(controller: Controller, admin: Asker) -> None:
     pair = new_pair()
     admin.ok("user.add", name="ada", key=pair.public)
@@ -58,6 +61,7 @@ def test_a_right_that_is_taken_away_ends_at_once_on_a_live_connection(controller
     assert ada.code("status") == "denied"
 
 
+@pytest.mark.attack(32)
 def test_the_enrolment_port_knows_one_verb_and_a_token_buys_one_place(controller: Controller, admin: Asker) -> None:
     token = admin.ok("host.add", name="h1")["extra"]["token"]
     stranger, pair, other = controller.remote("enroll"), new_pair(), new_pair()
@@ -83,6 +87,7 @@ def test_enrolments_come_a_few_at_a_time(controller: Controller) -> None:
     assert codes.count("busy") > 20 and codes.count("denied") >= 50
 
 
+@pytest.mark.attack(6, 7)
 def test_an_agent_speaks_for_its_own_host_only(controller: Controller, admin: Asker) -> None:
     pair = new_pair()
     enrolled(controller, "h1", pair)

@@ -21,6 +21,7 @@ def cluster() -> Iterator[Cluster]:
         made.close()
 
 
+@pytest.mark.fault(58)
 def test_ten_get_a_place_and_ninety_are_told_why_not(cluster: Cluster) -> None:
     clients: list[Asker] = [cluster.controller.local() for _ in range(100)]
     for number, client in enumerate(clients):

@@ -184,6 +184,7 @@ def test_nothing_leaves_before_it_is_durable() -> None:
 
 
 # -- a store that fails -----------------------------------------------------------------------------------------------
+@pytest.mark.fault(13)
 def test_after_a_failed_commit_nothing_was_done_and_everybody_is_told() -> None:
     bench = Bench()
     bench.image()
@@ -216,6 +217,7 @@ def test_the_same_request_after_a_failed_commit_is_a_new_one() -> None:
     assert first["error"]["code"] == "unavailable" and second["error"] is None
 
 
+@pytest.mark.fault(12)
 def test_above_its_limit_a_store_takes_what_makes_room_even_in_one_batch() -> None:
     bench = Bench()
     bench.image()
@@ -301,6 +303,7 @@ def test_a_user_sees_its_own_machines_changes_and_nobody_elses() -> None:
     assert ended["ok"]["entries"] == []
 
 
+@pytest.mark.fault(22)
 def test_a_reader_behind_the_tail_is_told_to_list_again() -> None:
     bench = Bench()
     bench.serve(*users(range(20), bench))

@@ -78,6 +78,7 @@ def test_failed_means_that_nothing_happened_and_unknown_that_nobody_knows(loop: 
     assert ask(loop, pool, "__class__").outcome == "failed"
 
 
+@pytest.mark.fault(54)
 def test_a_call_is_killed_at_its_deadline_with_all_that_it_started(loop: Loop, pool: Pool, tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     outcomes: list[Outcome] = []
@@ -120,6 +121,7 @@ def test_calls_wait_for_a_free_child_no_longer_than_their_time(loop: Loop, pools
     assert outcomes["patient"].outcome == "ok"
 
 
+@pytest.mark.fault(54)
 def test_a_child_that_survives_sigkill_keeps_its_place(
     loop: Loop, pools: list[Pool], monkeypatch: pytest.MonkeyPatch
 ) -> None:

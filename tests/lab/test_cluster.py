@@ -76,6 +76,7 @@ def test_a_guest_outlives_the_controller(shell: Shell) -> None:
     assert process_of(shell, "h1", "still") == before
 
 
+@pytest.mark.fault(36)
 def test_a_guest_outlives_a_cut_cable(shell: Shell) -> None:
     before = process_of(shell, "h1", "still")
     shell.run("tashi-lab", "cut", "h1")
@@ -109,6 +110,7 @@ def test_beats_has_the_status_of_what_it_ran(shell: Shell) -> None:
     assert shell.run("tashi-lab", "beats", "--seconds", "0.1", "false", check=False).returncode == 1
 
 
+@pytest.mark.fault(35)
 def test_a_power_cut_and_a_new_boot(shell: Shell) -> None:
     shell.run("tashi-lab", "crash", "h1")
     shell.wait("still", "unknown")

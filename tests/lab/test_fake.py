@@ -98,6 +98,7 @@ def test_a_power_cut_ends_guests_and_a_start_is_a_new_boot(shell: Shell) -> None
     shell.wait("dies", "running")
 
 
+@pytest.mark.fault(36)
 def test_a_cut_host_is_unknown_and_comes_back_as_it_was(shell: Shell) -> None:
     create(shell, "lonely", "h1")
     shell.run("tashi-lab", "cut", "h1")

@@ -86,9 +86,12 @@ class Desk:
         for kept in self.memory.outbox.values():
             self.send(msgspec.convert(kept, Tell))
 
-    def has_told_all(self, heard: Acked) -> bool:
-        """Whether it is the last inventory that was heard."""
-        return heard.incarnation == self.identity.incarnation and self._inventory in heard.seqs
+    def is_heard(self, acked: Acked) -> bool:
+        """Drop what was heard from the outbox; whether the last inventory was."""
+        seqs = [seq for seq in acked.seqs if (acked.incarnation, seq) in self.memory.outbox]
+        if seqs:
+            self.note({"is": "acked", "incarnation": acked.incarnation, "seqs": seqs})
+        return acked.incarnation == self.identity.incarnation and self._inventory in acked.seqs
 
     def tell_all(self, guests: list[Seen], wall_seconds: float) -> None:
         """The whole inventory. A lost one is not repeated: the next is newer, and made the sooner."""

@@ -134,11 +134,8 @@ class Mind:
             self._desk.listening = False
             return
         if isinstance(message, Acked):
-            if self._desk.has_told_all(message):
+            if self._desk.is_heard(message):
                 self._inventory_due = now.monotonic + INVENTORY_SECONDS
-            seqs = [seq for seq in message.seqs if (message.incarnation, seq) in self.memory.outbox]
-            if seqs:
-                self._desk.note({"is": "acked", "incarnation": message.incarnation, "seqs": seqs})
             return
         if message.epoch < self.memory.epoch:
             return  # a controller that another has replaced: it changes nothing here

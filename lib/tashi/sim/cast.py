@@ -13,7 +13,7 @@ from tashi.sim.domain import GIB
 from tashi.sim.history import History
 from tashi.sim.hypervisor import Hypervisor, Site
 from tashi.sim.invariants import Invariants
-from tashi.sim.machine import Machine
+from tashi.sim.machine import CLONED_CONNECTIONS, Machine
 from tashi.sim.network import Network
 from tashi.sim.rest import why_not_at_rest
 from tashi.sim.world import Violation, World
@@ -49,6 +49,7 @@ class Cast:
         self.controller.on_hang_up = self._hang_up
         self.after_event: Callable[[], None] = self.invariants.check
         self.machines: dict[str, Machine] = {}  # by key
+        self.clones: dict[str, Machine] = {}  # by the same key
         for size in hosts:
             hypervisor = Hypervisor(self.site, size.name, size.cores, size.memory_bytes)
             key = f"{size.name:a<40}"
@@ -64,6 +65,14 @@ class Cast:
     def machine(self, name: str) -> Machine:
         """The host of that name."""
         return next(machine for machine in self.machines.values() if machine.name == name)
+
+    def clone(self, name: str) -> None:
+        """A second machine with the disk of this host, beside it."""
+        machine = self.machine(name)
+        like = machine.hypervisor
+        hypervisor = Hypervisor(self.site, f"{name}-clone", like.cores, like.memory_bytes)
+        self.clones[machine.key] = machine.clone(hypervisor)
+        self.clones[machine.key].start_agent()
 
     def set_up(self) -> None:
         """A cluster as an administrator makes it: people, hosts enrolled, one image."""
@@ -94,7 +103,7 @@ class Cast:
             raise Violation(f"I4 no rest after {seconds:.0f} s of peace: {why}")
 
     def _to_agent(self, line: AgentLine, message: ControllerMessage) -> None:
-        machine = self.machines[line.key]
+        machine = (self.clones if line.conn > CLONED_CONNECTIONS else self.machines)[line.key]
         kind = type(message).__name__.lower()
         self.network.send("controller", machine.name, lambda: machine.hear(line.conn, message), kind)
 

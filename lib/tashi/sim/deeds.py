@@ -253,6 +253,16 @@ DEEDS: tuple[Deed, ...] = (
     _deed("cut all power", "The whole room loses power, the controller too.", cut_all_power),
     _deed("restore all power", "Everything boots.", restore_all_power),
     _deed(
+        "reinstall HOST",
+        "Another machine takes its place, with its name and key and nothing else; it is up at once.",
+        lambda cast, log, host: cast.machine(host).reinstall(),
+    ),
+    _deed(
+        "clone HOST",
+        "A copy of its disk boots on another machine: a second agent with its key. It is called HOST-clone.",
+        lambda cast, log, host: cast.clone(host),
+    ),
+    _deed(
         "stop hypervisor HOST",
         "The hypervisor's daemon goes away; guests live on.",
         lambda cast, log, host: cast.machine(host).set_hypervisor(False),

@@ -29,6 +29,7 @@ COMPACT_RECORDS = 100  # of the journal; then it is written anew
 TICK_SECONDS = 0.001
 LATE = 0.3  # probability that a message outlives its connection
 EVENT_SECONDS = 0.005
+CLONED_CONNECTIONS = 1_000_000  # numbers of connections that are a clone's
 
 
 class Listener(Protocol):
@@ -53,6 +54,7 @@ class Machine:
     ) -> None:
         self.world, self.network, self.listener, self.hypervisor = world, network, listener, hypervisor
         self.name, self.key, self.uuid = hypervisor.name, key, f"uuid-{hypervisor.name}"
+        self.host = self.name  # the host that it says it is
         self.boots = 1
         self.starts = 0
         self.journal: list[dict[str, Any]] = []
@@ -65,6 +67,7 @@ class Machine:
         self._calls: dict[int, WorkerCall] = {}
         self._tick: Timer | None = None
         self._patient_until = 0.0
+        self._rejected = ""
         self._haste = Haste(f"the agent of {self.name}")
         hypervisor.tell = self._hypervisor_says
 
@@ -78,7 +81,7 @@ class Machine:
         if self.mind is not None or not self.hypervisor.power:
             return
         self.starts += 1
-        identity = events.Identity(self.name, self.uuid, self.boot_id, self.starts)
+        identity = events.Identity(self.host, self.uuid, self.boot_id, self.starts)
         self.mind = Mind(list(self.journal), identity, self.hypervisor.what_it_has())
         self.world.tell(self.name, f"agent {self.starts} starts")
         self._connect()
@@ -110,6 +113,23 @@ class Machine:
         self.hypervisor.power, self.hypervisor.serves = True, True
         self.boots += 1
         self.world.after(POWER_ON_SECONDS, self.start_agent)
+
+    def reinstall(self) -> None:
+        """Another machine under the same name, with the same key: nothing of the old one is on it."""
+        self.cut_power()
+        self.hypervisor.domains.clear()
+        self.journal.clear()
+        self.uuid += "-anew"
+        self.starts = 0
+        self.restore_power()
+
+    def clone(self, hypervisor: Hypervisor) -> Machine:
+        """A machine whose disk was copied from this one: the same key, machine id and journal, another boot."""
+        other = Machine(self.world, self.network, self.listener, hypervisor, self.key, self.invariants)
+        other.host, other.uuid, other.starts = self.host, self.uuid, self.starts
+        other.journal, other.crash_at = list(self.journal), ""
+        other._connections = CLONED_CONNECTIONS
+        return other
 
     def set_hypervisor(self, serves: bool) -> None:
         """Stop or start the hypervisor's daemon; guests live on."""
@@ -155,7 +175,9 @@ class Machine:
         if steps is not None:
             self.invariants.obeyed(self.name, message, stale, steps)
         if isinstance(message, Rejected):
-            self.world.tell(self.name, f"is not accepted: {message.reason}")
+            say = self.world.say if message.reason == self._rejected else self.world.tell
+            say(self.name, f"is not accepted: {message.reason}")
+            self._rejected = message.reason
             self.world.after(REJECTED_SECONDS, lambda: self._say_hello() if conn == self.conn else None)
 
     # -- the mind's surroundings ---------------------------------------------------------------------------------------

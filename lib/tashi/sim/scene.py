@@ -63,6 +63,7 @@ class Scene(NamedTuple):
     settings: Settings
     acts: list[Act]
     seconds: float
+    unmended: bool  # at its end, so that it need not come to rest
     log: list[str] | None  # as accepted; None when there is none yet
     faults: list[int]
     attacks: list[int]
@@ -86,7 +87,7 @@ def read(name: str, text: str) -> Scene:
     seconds = reader.end if reader.end is not None else reader.at + AFTERWARDS_SECONDS
     accepted = log.partition("\n")[2].splitlines() if rule else None
     there = reader.hosts, reader.people, reader.settings
-    return Scene(name, *there, reader.acts, seconds, accepted, reader.faults, reader.attacks)
+    return Scene(name, *there, reader.acts, seconds, reader.unmended, accepted, reader.faults, reader.attacks)
 
 
 def script_of(text: str) -> str:
@@ -104,6 +105,7 @@ class _Reader:
         self.acts: list[Act] = []
         self.at = 0.0
         self.end: float | None = None
+        self.unmended = False
         self.faults: list[int] = []
         self.attacks: list[int] = []
 
@@ -150,8 +152,8 @@ class _Reader:
         else:
             self.settings = self.settings._replace(**{key: parse_seconds(value)})  # type: ignore[arg-type]
 
-    def _end(self, at: float) -> None:
-        self.end = at
+    def _end(self, at: float, unmended: bool | None) -> None:
+        self.end, self.unmended = at, bool(unmended)
 
     def _fault(self, number: int) -> None:
         self.faults.append(number)
@@ -203,7 +205,11 @@ STATEMENTS = (
     Statement(Usage("set KEY VALUE"), "A setting of the controller other than its default."),
     Statement(Usage("fault COUNT"), "The scene is a test of that row of tashi-faults(7)."),
     Statement(Usage("attack COUNT"), "The same, for an attack."),
-    Statement(Usage("end SPAN"), "The scene goes on until then; else 30 seconds after its last line.", first=False),
+    Statement(
+        Usage("end SPAN [unmended]"),
+        "The scene goes on until then; else 30 seconds after its last line. Unmended: what is broken stays so.",
+        first=False,
+    ),
 )
 SETTINGS = (
     "policy", "heartbeat_seconds", "missed", "moves_per_host", "start_seconds", "stop_seconds", "move_seconds",

@@ -62,8 +62,9 @@ class _Stage:
         self.cast.until(self.world.seconds + self.scene.seconds)
         self.unmet += [f"{self._where(act)}: no line of the log says that" for act in self._cues]
         self.chronicle.end()
-        heal(self.cast)
-        self.cast.come_to_rest(PEACE_SECONDS)
+        if not self.scene.unmended:
+            heal(self.cast)
+            self.cast.come_to_rest(PEACE_SECONDS)
 
     def _after_event(self) -> None:
         self.chronicle.look()
