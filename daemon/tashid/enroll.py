@@ -103,7 +103,7 @@ def _document(file: str) -> Document:
             data = stream.read(DOCUMENT_MAX)
     try:
         document = msgspec.convert(tomllib.loads(data.decode()), Document)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Refused(Code.BAD_REQUEST, f"{file}: not what thost-add prints: {error}") from error
     if not document.enroll or not document.controller:
         raise Refused(Code.BAD_REQUEST, f"{file}: names no controller", "set [controller] listen and address there")

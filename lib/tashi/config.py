@@ -172,7 +172,7 @@ def _read(file: str) -> dict[str, Any]:
             return tomllib.load(stream)
     except OSError as error:
         raise _wrong(file, error.strerror or str(error)) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _wrong(file, f"not TOML: {error}") from error
 
 

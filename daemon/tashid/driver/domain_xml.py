@@ -180,7 +180,7 @@ def read_guest(mark: Metadata) -> Guest | None:
     """What a domain was made of; None when its mark does not say, or not in a way that we know."""
     try:
         return msgspec.json.decode(mark.made_of, type=Guest)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
 
 

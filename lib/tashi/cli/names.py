@@ -73,7 +73,7 @@ def _standard_input(noun: str, null: bool) -> list[str]:
 def _of_record(line: str, number: int, noun: str) -> list[str]:
     try:
         record = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise click.UsageError(f"standard input, line {number}: not JSON: {error}") from error
     if "error" in record:
         return []

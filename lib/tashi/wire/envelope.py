@@ -50,13 +50,20 @@ def request(identity: str, verb: str, body: dict[str, Any], why: str = "") -> by
 
 def reply(frames: list[bytes]) -> tuple[str, Answer | TashiError]:
     """(request id, answer or error) of one reply; raises ValueError when it is none."""
-    message = json.loads(frames[0])
+    try:
+        message = json.loads(frames[0])
+    except RecursionError as wrong:
+        raise ValueError(str(wrong)) from wrong
     if not isinstance(message, dict) or not isinstance(message.get("id"), str):
         raise ValueError("a reply without an id")
-    if message.get("error") is not None:
-        return message["id"], error(message["error"])
-    rows = frames[1] if len(frames) > 1 else b""
-    return message["id"], Answer(message.get("ok") or {}, int(message.get("revision") or 0), rows)
+    problem, ok, revision = message.get("error"), message.get("ok"), message.get("revision", 0)
+    if problem is not None:
+        if not isinstance(problem, dict):
+            raise ValueError("a reply whose error is no object")
+        return message["id"], error(problem)
+    if not isinstance(ok, dict | None) or type(revision) is not int:
+        raise ValueError("a reply with neither an answer nor an error")
+    return message["id"], Answer(ok or {}, revision, frames[1] if len(frames) > 1 else b"")
 
 
 def error(problem: dict[str, Any]) -> TashiError:
