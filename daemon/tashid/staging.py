@@ -3,6 +3,7 @@
 A store that comes back, from a backup or an export, is older than the agents' memory of it. So its epoch and all
 counters are raised by MARGIN, that no lease and no id is given a second time; and it is marked (``restored`` in the
 table meta) with the counters as they were, so that the controller compares first what it knows with what hosts report.
+Certificates that may have been given since are revoked: a host of the list is given another when its agent reports.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from tashid.store.snapshot import Snapshot
 
 MARGIN = 1000  # epochs, and ids of each kind, that may have been given since
 MARK = "restored"
+CERTIFICATES = ("certificate", "revocation")  # counters, as those of ids are
 STORE = ("data.mdb", "data.mdb-lock", "ballast")  # where one of these is, there is a store, or was one
 
 
@@ -61,6 +63,7 @@ class Staging:
 
     def __init__(self, own: Controller, replace: bool, wall: float, keys: dict[str, str]) -> None:
         self._state, self._limit, self._wall, self._keys = own.state, own.store_limit, wall, keys
+        self._life = own.certificate_days * 86400
         self._store = os.path.join(own.state, "store")
         self._place = os.path.join(self._store, "data.mdb")
         self.folder = os.path.join(self._store, "staged")
@@ -116,7 +119,7 @@ class Staging:
         """Raise, mark, look through once more, and give it its name."""
         with closing(LmdbStore(self.folder, self._limit)) as store:  # of an older schema: it is upgraded here
             epoch = store.acquire(MARGIN)
-            store.commit(list(raised(store, self._wall)), [], epoch=epoch, reserve=True)
+            store.commit(list(raised(store, self._wall, self._wall + self._life)), [], epoch=epoch, reserve=True)
         with closing(Snapshot(self.data, beside=False)) as snapshot:
             wrong = contents.wrong(snapshot)
         if wrong:
@@ -149,11 +152,18 @@ class Staging:
                 os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
-def raised(store: LmdbStore, wall: float) -> Iterator[Put]:
-    """Counters out of the reach of what may have been given since, no copy under way, and the mark."""
-    before = {key: msgspec.json.decode(value) for key, value in store.load("meta") if key in ID_LETTER}
-    for key, number in before.items():
-        yield Put("meta", key, msgspec.json.encode(number + MARGIN))
+def raised(store: LmdbStore, wall: float, certified: float) -> Iterator[Put]:
+    """Counters out of the reach of what may have been given since, no copy under way, and the mark.
+
+    Certificates given since end at the instant ``certified`` at the latest.
+    """
+    meta = {key: msgspec.json.decode(value) for key, value in store.load("meta")}
+    before = {key: number for key, number in meta.items() if key in (*ID_LETTER, *CERTIFICATES)}
+    for key in (*before, *(key for key in CERTIFICATES if key not in before)):
+        yield Put("meta", key, msgspec.json.encode(before.get(key, 0) + MARGIN))
+    last = before.get("certificate", 0)
+    unknown = {str(number): certified for number in range(last + 1, last + MARGIN + 1)}
+    yield Put("meta", "revoked", msgspec.json.encode(meta.get("revoked", {}) | unknown))
     for key, value in store.load("job"):
         job = msgspec.json.decode(value, type=Job)
         if job.kind == KIND:  # the backup that is being restored: it has not to be made again

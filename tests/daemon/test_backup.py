@@ -12,10 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tashi.core.turn import done_key
+from tashid.staging import raised
 from tashid.store.interface import Put
+from tashid.store.lmdb import LmdbStore
 from tashid.store.open import open_store
 from tests.daemon.processes import ROOT, Asker, Controller, environment, until
 from tests.daemon.test_kill import Load, has_grown
@@ -182,3 +185,13 @@ def test_a_backup_goes_neither_over_a_file_nor_into_the_store(controller: Contro
         failed = ended(admin, backup(controller, path))
         assert (failed["state"], reason in failed["reason"]) == ("failed", True), failed["reason"]
     assert file.read_text() == "precious"
+
+
+def test_certificates_given_since_are_revoked(tmp_path: Path) -> None:
+    store = LmdbStore(str(tmp_path), 2**30)
+    rows = {"vm": 7, "certificate": 2, "revocation": 1, "revoked": {"1": 50.0}}
+    store.commit([("meta", key, msgspec.json.encode(value)) for key, value in rows.items()], [], epoch=store.acquire())
+    after = {put.key: msgspec.json.decode(put.value or b"null") for put in raised(store, 100.0, 200.0)}
+    store.close()
+    assert [after[key] for key in ("vm", "certificate", "revocation")] == [1007, 1002, 1001]
+    assert after["revoked"] == {"1": 50.0} | {str(number): 200.0 for number in range(3, 1003)}
