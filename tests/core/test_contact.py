@@ -105,3 +105,16 @@ def test_who_is_alive_is_answered(world: World) -> None:
     host = world.host("h1")
     (back,) = world.cluster.agent_said(host.id, (host.id, host.incarnation), Beat(), world.now()).back
     assert isinstance(back, Pulse)
+
+
+@pytest.mark.attack(38)
+def test_after_a_start_another_boot_waits_until_the_known_one_could_have_been_heard(world: World) -> None:
+    host = world.host("h1")
+    again = Cluster(Settings(pool_bytes=100 * GIB), lambda: b"")
+    for (table, key), value in world.everything().items():
+        again.load(table, [(key, value)])
+    again.loaded(world.now(), 2, 0)
+    (back,) = again.agent_said(host.id, "a clone", hello(host, "boot-2"), world.now()).back
+    assert isinstance(back, Rejected) and "about to be heard" in back.reason
+    (back,) = again.agent_said(host.id, "itself", hello(host, "boot-1"), world.now()).back
+    assert isinstance(back, Welcome)

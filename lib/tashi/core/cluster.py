@@ -287,7 +287,8 @@ class Cluster:
             return [Rejected("no such host")]
         known = self.contacts.get(host_id)
         if isinstance(message, Hello):
-            why_not = agents.why_rejected(turn, host, message, self.epoch, known)
+            heard = known.heard if known is not None else self._started_at
+            why_not = agents.why_rejected(turn, host, message, self.epoch, known, heard)
             if why_not:
                 return [Rejected(why_not)]
             self.contacts[host_id] = Contact(conn, message, turn.now.monotonic)

@@ -44,8 +44,8 @@ class Contact:
         self.rival = -inf  # when another machine said hello with the same key
 
 
-def why_rejected(turn: Turn, host: Host, hello: Hello, epoch: int, known: Contact | None) -> str:
-    """Why this hello is not accepted; empty when it is."""
+def why_rejected(turn: Turn, host: Host, hello: Hello, epoch: int, known: Contact | None, heard: float) -> str:
+    """Why this hello is not accepted; empty when it is. ``heard``: when the host was, or could have been, last."""
     if hello.protocol < OLDEST:
         return f"it speaks protocol {hello.protocol}, this controller {OLDEST} to {PROTOCOL}: upgrade the agent"
     if hello.oldest > PROTOCOL:
@@ -59,8 +59,10 @@ def why_rejected(turn: Turn, host: Host, hello: Hello, epoch: int, known: Contac
     if known is not None and known.boot_id == hello.boot_id and hello.incarnation < known.incarnation:
         return f"a newer agent ({known.incarnation}) of this host is there already"
     # A new boot proves that the old one's guests are dead, but not while the old one is heard: a cloned disk.
-    heard = known is not None and turn.now.monotonic - known.heard <= turn.settings.silence_seconds
-    if known is not None and heard and known.boot_id != hello.boot_id:
+    boot_id = known.boot_id if known is not None else host.boot_id
+    if boot_id and boot_id != hello.boot_id and turn.now.monotonic - heard <= turn.settings.silence_seconds:
+        if known is None:
+            return f"it may be that another boot of {host.name} is about to be heard"
         known.rival = turn.now.monotonic
         return f"another boot of {host.name} is heard; if both go on, two machines have one key"
     return ""
