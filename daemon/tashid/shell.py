@@ -26,11 +26,12 @@ from tashi.core.verbs import VERBS
 from tashi.run.log import Log
 from tashi.wire.agents import AgentMessage, ControllerMessage, Rows
 from tashi.wire.errors import Code, Refused, TashiError, Unavailable
-from tashi.wire.messages import Reply, Request
+from tashi.wire.messages import Metrics, Reply, Request, Sample
 from tashid.copies import Copies
 from tashid.principal import Directory, Peer
 from tashid.rate import Rate
 from tashid.store.interface import Full, LogEntry, Store
+from tashid.vitals import Vitals
 from tashid.watch import Watchers
 
 BATCH_MESSAGES, BATCH_BYTES, BATCH_SECONDS = 512, 2**20, 0.005
@@ -68,8 +69,8 @@ Send = Callable[[Any, list[bytes]], object]
 class _Batch:
     """What one commit will make durable, and what leaves after it."""
 
-    def __init__(self, mark: Mark) -> None:
-        self.mark = mark
+    def __init__(self, mark: Mark, began: float) -> None:
+        self.mark, self.began = mark, began
         self.events: list[Incoming | None] = []  # None: time passed
         self.log: list[Entry] = []
         self.bytes = 0
@@ -94,7 +95,7 @@ class Shell:
         self._watchers = Watchers(store, store.head())
         self._enrolments = Rate(ENROLMENTS_PER_SECOND, ENROLMENTS_AT_ONCE)
         self._prune_at = 0.0
-        self.batches = self.messages = 0
+        self._vitals = Vitals(clock().monotonic)
 
     def serve(self, incoming: Iterable[Incoming]) -> None:
         """Handle messages, as many as one batch takes, and what time has brought due. Never raises for a message."""
@@ -122,7 +123,7 @@ class Shell:
 
     # -- one event --------------------------------------------------------------------------------------------------
     def _begin(self) -> _Batch:
-        return _Batch(self._cluster.mark())
+        return _Batch(self._cluster.mark(), self._clock().monotonic)
 
     def _handle(self, batch: _Batch, message: Incoming | None, now: Now) -> None:
         batch.events.append(message)
@@ -132,7 +133,7 @@ class Shell:
                 self._note(batch, self._cluster.happened(over, now), None)
             self._note(batch, self._cluster.tick(now), None)
             return
-        self.messages += 1
+        self._vitals.messages += 1
         who = self._directory.who(message.peer)
         if message.peer.role == "agent":
             if who is None:
@@ -156,15 +157,27 @@ class Shell:
         try:
             request = _request(_payload(message))
         except (ValueError, RecursionError, TashiError) as error:
-            return Decision(reply=problem(_id_of(message), Refused(Code.BAD_REQUEST, str(error)[:400])))
+            refusal = problem(_id_of(message), Refused(Code.BAD_REQUEST, str(error)[:400]))
+            return self._vitals.decided("", Decision(reply=refusal))
+        return self._vitals.decided(request.verb, self._decide(request, message.peer, who, now))
+
+    def _decide(self, request: Request, peer: Peer, who: Principal | None, now: Now) -> Decision:
         if who is None:
-            self._log.warning("not served", uid=message.peer.uid, key=message.peer.key, verb=request.verb)
+            self._log.warning("not served", uid=peer.uid, key=peer.key, verb=request.verb)
             return Decision(reply=problem(request.id, Refused(Code.DENIED, "you are not served here")))
         if who.role == "enroll" and not self._enrolments.take(now.monotonic):
             return Decision(reply=problem(request.id, Refused(Code.BUSY, "too many enrolments at a time")))
         if request.verb in NAMING_JOBS:
             self._recall(request)
-        return self._cluster.request(who, request, self._found(who, request), now)
+        decision = self._cluster.request(who, request, self._found(who, request), now)
+        if request.verb == "metrics" and decision.reply is not None and decision.reply.error is None:
+            return msgspec.structs.replace(decision, rows=_encode(Metrics(self._measure(now.monotonic))))
+        return decision
+
+    def _measure(self, now: float) -> list[Sample]:
+        used, limit = self._store.usage()
+        store = [Sample("tashi_store_used_bytes", used), Sample("tashi_store_limit_bytes", limit)]
+        return [*self._vitals.samples(now), Sample("tashi_readers", self._watchers.count()), *store]
 
     def _recall(self, request: Request) -> None:
         """Give the core the ended operations that a request names: it remembers the latest, the store all."""
@@ -223,8 +236,8 @@ class Shell:
             self._cluster.rollback(batch.mark)
             self._tell_unavailable(batch, error)
             return
-        self.batches += 1
         now = self._clock().monotonic
+        self._vitals.stored(now - batch.began)
         for connection, reply, rows in batch.replies:
             self._send(connection, [_encode(reply)] if rows is None else [_encode(reply), rows])
         for connection, frames in batch.sending:
@@ -256,6 +269,7 @@ class Shell:
 
     def _tell_unavailable(self, batch: _Batch, error: TashiError) -> None:
         """Nothing was stored. Who asked is told so; agents and orders are not, they will be heard and sent again."""
+        self._vitals.failed += 1
         self._log.error("commit failed", error=error.text, events=len(batch.events))
         for connection, reply, _ in batch.replies:
             self._send(connection, [_encode(problem(reply.id, error, self._cluster.revision))])

@@ -78,6 +78,10 @@ class Watchers:
         """Whether this principal has as many readers parked as one may have."""
         return self._count.get(principal, 0) >= READERS_PER_PRINCIPAL
 
+    def count(self) -> int:
+        """How many readers are parked."""
+        return sum(self._count.values())
+
     def add(self, to: Callable[[Reply], None], park: Park, now: float) -> None:
         """Answer from the log, or park. ``to`` is called once. ``now`` in monotonic seconds."""
         if self._answered_now(to, park, now):

@@ -22,6 +22,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "list": {"noun": "vm"},
     "changes": {},
     "usage": {},
+    "metrics": {},
     "vm.create": {"name": "n", "image": "tiny", "cores": 1, "memory_bytes": GIB},
     "vm.start": {"name": "web"},
     "vm.shutdown": {"name": "web"},

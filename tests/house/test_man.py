@@ -19,6 +19,7 @@ from tashi.config import CHOICES, RANGES, Config, parse
 from tashi.core import life
 from tashi.core.verbs import VERBS
 from tashi.model.fields import FIELDS, Field
+from tashi.model.metrics import METRICS
 from tashi.sim import deeds, scene, sentence
 from tashi.wire import agents, errors, messages
 from tashid.driver.interface import Capability, Driver
@@ -172,6 +173,12 @@ def test_a_list_shows_what_its_page_says(noun: str) -> None:
     heads = [head for head, _ in items(section(page(name), ".Sh OUTPUT FIELDS"))]
     written = [key for head in heads for key in head.removeprefix("Va ").split(" , ")]
     assert written == [each.key for each in FIELDS[noun] if each.shown]
+
+
+def test_every_metric_is_written_about() -> None:
+    written = items(section(page("tashi-metrics"), ".Sh OUTPUT FIELDS"))
+    labels = {each.name: f" Pq {', '.join(each.labels)}" if each.labels else "" for each in METRICS}
+    assert written == [(f"Va {each.name}{labels[each.name]}", each.doc) for each in METRICS]
 
 
 def test_every_error_is_written_about() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from tashi.core.metrics import measure
 from tashi.core.turn import Turn
 from tashi.core.usage import usage
 from tashi.core.views import value_of
@@ -32,6 +33,8 @@ def answer(turn: Turn, verb: str, body: Any, cluster: Cluster) -> tuple[Any, byt
         return _status(turn, cluster), None
     if verb == "usage":
         return usage(turn, body), None
+    if verb == "metrics":
+        return measure(turn, cluster), None
     return _list(turn, body)
 
 

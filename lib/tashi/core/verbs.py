@@ -30,6 +30,7 @@ VERBS: dict[str, Verb] = {
     "list": Verb(messages.ListBody, "user", None),
     "changes": Verb(messages.ChangesBody, "user", None),
     "usage": Verb(messages.UsageBody, "user", None),
+    "metrics": Verb(messages.Nothing, "operator", None),
     "vm.create": Verb(messages.VmCreate, "user", create.create),
     "vm.start": Verb(messages.VmVerb, "user", power.start),
     "vm.shutdown": Verb(messages.VmVerb, "user", power.shutdown),

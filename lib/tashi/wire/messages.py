@@ -173,6 +173,20 @@ class Usage(Open, frozen=True):
     rows: list[Used]
 
 
+class Sample(Open, frozen=True):
+    """One value of a metric of `tashi.model.metrics`; ``labels`` are values in the order of the table."""
+
+    name: str
+    value: float | int
+    labels: list[str] = []
+
+
+class Metrics(Open, frozen=True):
+    """What metrics is answered with: in the first frame of the records, in the second of the controller's process."""
+
+    samples: list[Sample]
+
+
 class VmCreate(Strict, frozen=True):
     """One VM per name; with ``count`` NAME-00, NAME-01... as children of one operation, all placed or none."""
 
