@@ -34,6 +34,7 @@ def inputs(name: str) -> st.SearchStrategy[bytes]:
     return words | changed | other | other
 
 
+@pytest.mark.attack(11, 13, 22)
 @pytest.mark.parametrize("name", TARGETS)
 def test_what_is_kept(name: str) -> None:
     assert kept(name)
@@ -45,6 +46,7 @@ def test_what_is_kept_is_a_target_s() -> None:
     assert {each.stem for each in FOLDER.iterdir()} == set(TARGETS)
 
 
+@pytest.mark.attack(11, 13, 22)
 @pytest.mark.parametrize("name", TARGETS)
 def test_made_up(name: str) -> None:
     @settings(max_examples=EXAMPLES, deadline=None)

@@ -120,6 +120,7 @@ def listener(lab: Lab) -> Iterator[Listener]:
         yield listener
 
 
+@pytest.mark.fault(26, 27, 28, 29)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.happens.__name__)
 def test_the_guest_is_alive_once_and_told_truly(shell: Shell, listener: Listener, fault: Fault) -> None:
     vm = shell.row("vm", "web")
