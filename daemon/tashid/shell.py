@@ -36,6 +36,8 @@ from tashid.watch import Watchers
 
 BATCH_MESSAGES, BATCH_BYTES, BATCH_SECONDS = 512, 2**20, 0.005
 PRUNE_AT_ONCE = 1000
+DAMAGED_SECONDS = 60.0  # until a log that can't be pruned for damage is looked at again
+NEARLY_FULL = 0.8  # of the store's limit
 PRUNE_SECONDS = 1.0  # between two looks at the log's tail
 ENROLMENTS_PER_SECOND, ENROLMENTS_AT_ONCE = 5.0, 50
 
@@ -96,6 +98,7 @@ class Shell:
         self._enrolments = Rate(ENROLMENTS_PER_SECOND, ENROLMENTS_AT_ONCE)
         self._prune_at = 0.0
         self._vitals = Vitals(clock().monotonic)
+        self._nearly_full = False
 
     def serve(self, incoming: Iterable[Incoming]) -> None:
         """Handle messages, as many as one batch takes, and what time has brought due. Never raises for a message."""
@@ -167,12 +170,20 @@ class Shell:
             return Decision(reply=problem(request.id, Refused(Code.DENIED, "you are not served here")))
         if who.role == "enroll" and not self._enrolments.take(now.monotonic):
             return Decision(reply=problem(request.id, Refused(Code.BUSY, "too many enrolments at a time")))
-        if request.verb in NAMING_JOBS:
-            self._recall(request)
-        decision = self._cluster.request(who, request, self._found(who, request), now)
+        try:
+            if request.verb in NAMING_JOBS:
+                self._recall(request)
+            found = self._found(who, request)
+        except TashiError as error:  # what is on the disk can't be read; who asks for something else is served
+            return Decision(reply=problem(request.id, self._unreadable(error)))
+        decision = self._cluster.request(who, request, found, now)
         if request.verb == "metrics" and decision.reply is not None and decision.reply.error is None:
             return msgspec.structs.replace(decision, rows=_encode(Metrics(self._measure(now.monotonic))))
         return decision
+
+    def _unreadable(self, error: TashiError) -> TashiError:
+        self._log.error("the store can't be read", error=error.text, hint=error.hint)
+        return error
 
     def _measure(self, now: float) -> list[Sample]:
         used, limit = self._store.usage()
@@ -280,8 +291,11 @@ class Shell:
             if self._watchers.full(park.principal):
                 busy = Refused(Code.BUSY, f"{park.principal} watches too often at a time")
                 self._reply_to(connection, problem(park.request, busy))
-            else:
+                continue
+            try:
                 self._watchers.add(partial(self._reply_to, connection), park, now)
+            except TashiError as error:
+                self._reply_to(connection, problem(park.request, self._unreadable(error)))
 
     def _reply_to(self, connection: Hashable, reply: Reply) -> None:
         self._send(connection, [_encode(reply)])
@@ -293,10 +307,20 @@ class Shell:
             return
         try:
             gone = self._store.prune(self._retention.entries, now.wall - self._retention.seconds, PRUNE_AT_ONCE)
-        except Unavailable as error:
-            self._log.error("can't prune the change log", error=error.text)
-            gone = 0
-        self._prune_at = now.monotonic + (BATCH_SECONDS if gone == PRUNE_AT_ONCE else PRUNE_SECONDS)
+            self._look_at_size()
+            again = BATCH_SECONDS if gone == PRUNE_AT_ONCE else PRUNE_SECONDS
+        except TashiError as error:
+            self._log.error("can't prune the change log", error=error.text, hint=error.hint)
+            again = PRUNE_SECONDS if isinstance(error, Unavailable) else DAMAGED_SECONDS
+        self._prune_at = now.monotonic + again
+
+    def _look_at_size(self) -> None:
+        """Say it once when the store comes near its limit, while there is time to do something about it."""
+        used, limit = self._store.usage()
+        nearly_full = used >= NEARLY_FULL * limit
+        if nearly_full and not self._nearly_full:
+            self._log.warning("the store is nearly full", bytes=used, store_limit=limit)
+        self._nearly_full = nearly_full
 
 
 def _append(orders: list[ControllerMessage], message: ControllerMessage) -> None:

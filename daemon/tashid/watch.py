@@ -19,6 +19,7 @@ from typing import Protocol
 import msgspec
 
 from tashi.core.decision import Entry, Park
+from tashi.wire.errors import TashiError
 from tashi.wire.messages import Changes, Reply
 from tashid.store.interface import LogPage
 
@@ -83,7 +84,10 @@ class Watchers:
         return sum(self._count.values())
 
     def add(self, to: Callable[[Reply], None], park: Park, now: float) -> None:
-        """Answer from the log, or park. ``to`` is called once. ``now`` in monotonic seconds."""
+        """Answer from the log, or park. ``to`` is called once. ``now`` in monotonic seconds.
+
+        Raises Damaged or Unavailable when the log can't be read.
+        """
         if self._answered_now(to, park, now):
             return
         reader = _Reader(to, park, now + park.wait_seconds)
@@ -116,7 +120,7 @@ class Watchers:
         while self._ends and (self._ends[0][2].answered or self._ends[0][0] <= now):
             reader = heappop(self._ends)[2]
             if not reader.answered:
-                self._answer(reader, self._behind(reader.park))
+                self._answer(reader, self._parked_behind(reader.park))
 
     def next_tick(self) -> float | None:
         """When `tick` has something to do, in monotonic seconds."""
@@ -155,6 +159,13 @@ class Watchers:
             return Changes([], page.head, snapshot=True, tail=page.tail)
         return Changes([msgspec.Raw(value) for _, value in page.entries], page.upto)
 
+    def _parked_behind(self, park: Park) -> Changes:
+        """The same, where nobody can be told that the log can't be read: who asks again is."""
+        try:
+            return self._behind(park)
+        except TashiError:
+            return Changes([], park.after)
+
     def _page(self, park: Park, wanted: list[Entry]) -> Changes:
         shown = wanted[: park.limit]
         revision = shown[-1].revision if len(shown) < len(wanted) else self.head
@@ -179,7 +190,7 @@ class Watchers:
             park = reader.park
             group = (park.owner, park.kinds, park.about, park.limit, park.after)
             if group not in found:
-                changes = self._behind(park)
+                changes = self._parked_behind(park)
                 found[group] = (changes, _encode(changes))
             changes, encoded = found[group]
             if _tells(changes, self.head):

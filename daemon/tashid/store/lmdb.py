@@ -272,7 +272,7 @@ class LmdbStore:
     def _full(self) -> Full:
         return Full(
             f"store {self._path} holds {self._read(used)} bytes, its limit is {self._limit}",
-            hint="destroy what is not needed, or raise [controller] store_limit in tashi.toml",
+            hint="raise [controller] store_limit in tashi.toml, or keep less of the change log: log_days, log_entries",
         )
 
     # -- files -------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ def begin(turn: Turn, body: Backup) -> Accepted:
     if turn.state.copying:
         other = next(iter(turn.state.copying.values()))
         raise Refused(Code.LOCKED, f"{other.id} is writing {other.name}: one backup at a time", f"tjob-wait {other.id}")
+    turn.urgent = True  # a store at its limit can be backed up, too
     job = turn.begin(VERB, KIND, "", path, budget_seconds=SECONDS, phase="copying")
     return Accepted(job=job.id, kind="job", objects={job.id: path}, dry_run=body.dry_run)
 
