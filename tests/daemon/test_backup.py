@@ -140,6 +140,7 @@ def test_killed_in_mid_backup_leaves_nothing_that_is_one(heavy: Controller) -> N
     assert names(run(heavy, "tashi-export", file)) == before
 
 
+@pytest.mark.fault(15)
 def test_a_backup_that_hangs_stops_nobody_and_can_be_cancelled(heavy: Controller) -> None:
     file, asker = heavy.folder / "backup", heavy.local()
     ident, child = held(heavy, file)

@@ -51,6 +51,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
 }
 
 
+@pytest.mark.fault(14)
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_a_damaged_store_is_refused_and_a_backup_brings_it_back(controller: Controller, kind: str) -> None:
     damage, reason = DAMAGE[kind]
@@ -77,6 +78,7 @@ def test_a_damaged_store_is_refused_and_a_backup_brings_it_back(controller: Cont
     assert controller.local().ask("list", noun="user", format="name")["rows"].split() == ["ann"]
 
 
+@pytest.mark.fault(14)
 def test_a_record_that_is_found_damaged_later_is_told_and_the_rest_is_served(controller: Controller) -> None:
     """The ended operations are read only when somebody asks for them."""
     asker = controller.local()

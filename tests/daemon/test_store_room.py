@@ -177,12 +177,14 @@ def on_a_full_disk(site: Site) -> None:
 WAYS: dict[str, Callable[[Site], None]] = {"limit": at_the_limit, "disk": on_a_full_disk}
 
 
+@pytest.mark.fault(12, 13)
 @pytest.mark.parametrize("site", [60], indirect=True)
 @pytest.mark.parametrize("way", WAYS)
 def test_without_room_nothing_new_is_taken_and_all_can_be_destroyed(site: Site, way: str) -> None:
     WAYS[way](site)
 
 
+@pytest.mark.fault(12, 13)
 @pytest.mark.soak
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("site", [1000], indirect=True)
