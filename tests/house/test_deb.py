@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tashid.driver.tls_files import OURS, PLACES
 from tests.house.tree import ROOT
 
 CONTROL = (ROOT / "packaging/debian/control").read_text()
@@ -51,6 +52,12 @@ def test_what_they_are_built_with_is_set_up() -> None:
     needed = {item.split()[0] for item in field("Source: tashi", "Build-Depends")}
     assert needed - {"debhelper-compat", "dh-sequence-installsysusers"} <= listed
     assert {"debhelper", "lintian"} <= listed
+
+
+def test_a_purge_takes_every_certificate_that_the_agent_places() -> None:
+    script = (ROOT / "packaging/debian/tashi-agent.postrm").read_text()
+    assert {each.path for each in PLACES} == set(re.findall(r"[\w/-]+\.pem", script))
+    assert f"/var/lib/tashi-agent/{OURS} " in script
 
 
 @pytest.mark.soak
