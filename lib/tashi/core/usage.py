@@ -18,7 +18,7 @@ wrote begins to count there.
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -124,20 +124,25 @@ def _set_clock(turn: Turn, clock: Clock) -> Clock:
 
 def noted(state: State) -> dict[tuple[str, str], Levels]:
     """The levels now, as the ledger has them."""
-    found: dict[tuple[str, str], Levels] = {}
-    for tally in state.usage.values():
-        who = (tally.kind, tally.name)
-        found[who] = _sum(found.get(who, NOTHING), tally.level)
-    return {who: level for who, level in found.items() if level != NOTHING}
+    return _total(((tally.kind, tally.name), tally.level) for tally in state.usage.values())
 
 
 def claimed(state: State) -> dict[tuple[str, str], Levels]:
     """The levels now, as the records have them: always the same."""
-    found: dict[tuple[str, str], Levels] = {}
-    for vm in state.vms.values():
-        for who, level in levels(vm).items():
-            found[who] = _sum(found.get(who, NOTHING), level)
-    return {who: level for who, level in found.items() if level != NOTHING}
+    return _total(each for vm in state.vms.values() for each in levels(vm).items())
+
+
+def _total(each: Iterable[tuple[tuple[str, str], Levels]]) -> dict[tuple[str, str], Levels]:
+    found: dict[tuple[str, str], list[int]] = {}
+    for who, (cores, memory, disk) in each:
+        total = found.get(who)
+        if total is None:
+            found[who] = [cores, memory, disk]
+        else:
+            total[0] += cores
+            total[1] += memory
+            total[2] += disk
+    return {who: (total[0], total[1], total[2]) for who, total in found.items() if any(total)}
 
 
 def _fold(state: State, clock: Clock, today: int) -> None:
@@ -160,16 +165,17 @@ def usage(turn: Turn, body: UsageBody) -> Usage:
     if body.by == "host" and not turn.sees_all():
         raise Refused(Code.DENIED, "usage by host: needs the role operator", "--by user")
     begin, end = _span(turn, body)
-    found: dict[str, Amounts] = {}
-    since = min((tally.begin for tally in turn.state.usage.values()), default=end)
+    found: dict[str, list[float]] = {}
     for tally in _tallies(turn, body.by):
-        amounts = _less(_by(end, tally), _by(begin, tally))
-        found[tally.name] = _sum(found.get(tally.name, (0.0, 0.0, 0.0)), amounts)
+        amounts = found.setdefault(tally.name, [0.0, 0.0, 0.0])
+        for at, made in enumerate(_between(tally, begin, end)):
+            amounts[at] += made
+    since = min((tally.begin for tally in turn.state.usage.values()), default=end)
     rows = [_used(turn, body.by, name, found[name]) for name in sorted(found)]
     return Usage(stamp(begin), stamp(end), day_of(since), [row for row in rows if row is not None])
 
 
-def _used(turn: Turn, by: str, name: str, amounts: Amounts) -> Used | None:
+def _used(turn: Turn, by: str, name: str, amounts: Sequence[float]) -> Used | None:
     """An answer's row, to thousandths: what is below them is the rounding of large numbers. None for nothing."""
     cores, memory, disk = (max(0.0, round(each, 3)) for each in (amounts[0], amounts[1] / GIB, amounts[2] / GIB))
     if not (cores or memory or disk):
@@ -202,12 +208,15 @@ def _tallies(turn: Turn, kind: str) -> Iterator[Tally]:
     return (tally for tally in turn.state.usage.values() if tally.kind == kind and own in ("", tally.name))
 
 
-def _by(end: float, tally: Tally) -> Amounts:
-    """What the changes of a tally's period made by an instant that is not within it."""
+def _between(tally: Tally, begin: float, end: float) -> Amounts:
+    """What the changes of a tally's period made from one instant to another. Neither is within it, so those of before
+    are in force all the while."""
     if tally.begin >= end:
         return (0.0, 0.0, 0.0)
-    made: Amounts = _less(_times(tally.level, end - tally.begin), tally.late)
-    return made
+    if tally.begin < begin:
+        return _times(tally.level, end - begin)
+    cores, memory, disk = _times(tally.level, end - tally.begin)
+    return (cores - tally.late[0], memory - tally.late[1], disk - tally.late[2])
 
 
 def _sum(one: Any, other: Any) -> Any:
