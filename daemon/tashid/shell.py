@@ -82,6 +82,7 @@ class _Batch:
         self.replies: list[tuple[Any, Reply, bytes | None]] = []
         self.parks: list[tuple[Any, Park]] = []
         self.wake: set[str] = set()
+        self.epoch_above = 0
 
 
 class Shell:
@@ -230,6 +231,7 @@ class Shell:
             _append(batch.orders.setdefault(host, []), order)
         if decision.wake:
             batch.wake |= decision.wake
+        batch.epoch_above = max(batch.epoch_above, decision.epoch_above)
 
     # -- the end of a batch -----------------------------------------------------------------------------------------
     def _finish(self, batch: _Batch) -> None:
@@ -247,6 +249,8 @@ class Shell:
             self._cluster.rollback(batch.mark)
             self._tell_unavailable(batch, error)
             return
+        if batch.epoch_above >= self._cluster.epoch:
+            self._take_epoch(batch.epoch_above)
         now = self._clock().monotonic
         self._vitals.stored(now - batch.began)
         for connection, reply, rows in batch.replies:
@@ -257,6 +261,14 @@ class Shell:
         self._watchers.committed(batch.log)
         self._watchers.wake(batch.wake)
         self._park(batch, now)
+
+    def _take_epoch(self, above: int) -> None:
+        """An administrator says that this store is the one, though agents have obeyed a higher epoch."""
+        try:
+            self._cluster.take_epoch(self._store.acquire(above + 1 - self._cluster.epoch))
+            self._log.notice("a higher epoch is taken", epoch=self._cluster.epoch)
+        except Unavailable as error:
+            self._log.error("can't take a higher epoch: adopt the host once more", error=error.text)
 
     def _send_orders(self, batch: _Batch) -> None:
         for host, orders in batch.orders.items():

@@ -15,6 +15,8 @@ from tashi.wire.agents import AgentMessage, ControllerMessage, Hello, Rejected, 
 from tashi.wire.messages import OLDEST, PROTOCOL
 from tests.core.world import Hypervisor, World
 
+pytestmark = pytest.mark.fault(49)
+
 # What version 1 did not know, by message; `guests` are those of an inventory.
 NEWER = {
     "hello": ("protocol", "oldest"),

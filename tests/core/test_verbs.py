@@ -39,6 +39,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "user.add": {"name": "u", "uid": 1},
     "user.remove": {"name": "u"},
     "backup": {"path": "/var/backups/one"},
+    "adopt": {"name": "v-99"},
+    "forget": {"name": "v-99"},
     "enroll": {"token": "t" * 32, "host": "h1", "key": "k" * 40},
 }
 

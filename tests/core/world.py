@@ -82,6 +82,8 @@ class Hypervisor:
             "state": state,
             "generation": generation,
             "never_ran": state == "paused" and vm in self.incoming,
+            "cores": (self.made_of.get(vm) or {}).get("cores", 0),
+            "memory_bytes": (self.made_of.get(vm) or {}).get("memory_bytes", 0),
             "moving": any(call.verb == "migrate" and call.args["guest"]["id"] == vm for call in self.held),
             "reason": self.why_off.get(vm, "") if state == "stopped" else "",
         }
@@ -134,6 +136,14 @@ class Hypervisor:
                 return True
         return self.seen(vm)
 
+    def gets_stray(self, vm: str, of: str) -> None:
+        """A guest of ours that no record knows runs here, and the agent tells; it is made as the VM ``of``."""
+        other = self.world.vm(of)["id"]
+        self.guests[vm] = ("running", 1)
+        self.made_of[vm] = self.made_of[other] | {"id": vm, "name": f"stray-{vm}"}
+        self.start()
+        self.world.settle()
+
     def ends(self, vm: str, why: str = "") -> None:
         """The guest stops by itself, or because of ``why``."""
         self.why_off[vm] = why
@@ -150,6 +160,7 @@ class World:
         self.log: list[dict[str, Any]] = []
         self.shown: dict[str, str] = {}  # vm -> state in its newest entry
         self.said: list[tuple[str, Any]] = []
+        self.orders: list[tuple[str, Any]] = []
         self.hosts: dict[str, Hypervisor] = {}
         self.cluster = Cluster(settings or Settings(pool_bytes=100 * GIB), lambda: SECRET)
         if cluster:
@@ -178,9 +189,12 @@ class World:
 
     def take(self, decision: Decision) -> None:
         assert not decision.fault, decision.fault
+        if decision.epoch_above:
+            self.cluster.take_epoch(decision.epoch_above + 1)
         for entry in decision.log:
             self.note(json.loads(entry.value))
         for host, message in decision.effects:
+            self.orders.append((self.hosts[host].name, message))
             if self.hosts[host].up:
                 self.hosts[host].queue.append(events.Heard(message))
 

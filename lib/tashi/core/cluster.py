@@ -14,12 +14,12 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from tashi.core import certificates, drain, images, jobs, query, usage, verbs
+from tashi.core import certificates, divergence, drain, images, jobs, query, usage, verbs
 from tashi.core import contact as agents
 from tashi.core.budgets import Budgets
 from tashi.core.certificates import Authority
 from tashi.core.contact import Contact
-from tashi.core.decision import Decision, Entry, Found, Park, entry_of, found_of, problem, request_key
+from tashi.core.decision import Decision, Entry, Found, Park, entries_of, found_of, problem, request_key
 from tashi.core.placement import retry_waiting
 from tashi.core.plainly import plainly
 from tashi.core.resend import Resend
@@ -96,6 +96,7 @@ class Cluster:
         for host in list(self.state.hosts.values()):
             self.state.unknown_hosts[host.id] = f"{host.name} has not reported since the controller started"
             self.state.set_reachable(host.id, "its agent has not reported yet" if host.key else "not enrolled yet")
+        divergence.await_hosts(self.state)
         for job in self.state.jobs.values():
             self._budgets.begin(job, now)
         self._next_judgement = now.monotonic + self.settings.heartbeat_seconds
@@ -114,6 +115,14 @@ class Cluster:
             self.contacts.pop(host, None)  # it is told to say hello, and all of it, again
         self._reported.clear()
         self._silent.clear()  # judged again
+        divergence.await_hosts(self.state)
+
+    def take_epoch(self, epoch: int) -> None:
+        """From now on orders have this epoch. Every agent is to say hello, and what it has, once more."""
+        self.epoch = epoch
+        self.contacts.clear()
+        self.state.doubts.ahead.clear()
+        divergence.await_hosts(self.state)
 
     def puts_since(self, mark: Mark) -> list[tuple[str, str, bytes | None]]:
         """(table, key, encoded value or None for removed) of everything changed since ``mark``."""
@@ -290,7 +299,9 @@ class Cluster:
             heard = known.heard if known is not None else self._started_at
             why_not = agents.why_rejected(turn, host, message, self.epoch, known, heard)
             if why_not:
+                agents.rejected(turn, host, message, self.epoch)
                 return [Rejected(why_not)]
+            self.state.doubts.ahead.pop(host_id, None)
             self.contacts[host_id] = Contact(conn, message, turn.now.monotonic)
             return agents.hello(turn, host, message, self.epoch)
         if known is None or known.conn != conn:
@@ -345,12 +356,18 @@ class Cluster:
                 drain.part_ended(turn, part)
         if self.state.freed and self.state.waiting:
             retry_waiting(turn)
+        divergence.settle(turn)
+        if self.state.doubts.released:
+            self.state.doubts.released = False
+            for host in self.contacts:
+                self.resend.host_is_back(turn, host)
         for job in turn.started:
             self._budgets.begin(job, turn.now)
         touched = self.state.touched(mark.undo)
         usage.account(turn, touched)
         effects = turn.effects + self.resend.after(turn, touched, self.epoch, self.contacts)
-        log = self._log(turn, touched)
+        log = entries_of(turn, touched, self.revision)
+        self.revision += len(log)
         return Decision(
             reply=reply,
             log=log,
@@ -358,23 +375,8 @@ class Cluster:
             back=back or [],
             wake=frozenset(turn.wake),
             urgent=turn.urgent or turn.who.role == "agent" or turn.who is CONTROLLER,
+            epoch_above=turn.epoch_above,
         )
-
-    def _log(self, turn: Turn, touched: dict[tuple[str, str], Any]) -> list[Entry]:
-        """An entry for each record that changed. A new operation on a VM is told by the VM's own entry."""
-        keys = touched
-        if turn.mentions:
-            keys = touched | {("vm", vm): None for vm in turn.mentions if ("vm", vm) not in touched}
-        told = {self.state.vms[key].job for table, key in keys if table == "vm" and key in self.state.vms}
-        entries = []
-        for (table, key), before in keys.items():
-            if table == "job" and (key not in self.state.jobs or (before is None and key in told)):
-                continue
-            entry = entry_of(turn, table, key, before, self.revision + 1)
-            if entry is not None:
-                entries.append(entry)
-                self.revision += 1
-        return entries
 
     def _undo(self, mark: Mark) -> None:
         self.state.rollback(mark.undo)

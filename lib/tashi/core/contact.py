@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from tashi.core import certificates, move
+from tashi.core import certificates, divergence, doubts, move
 from tashi.core.observe import Order, observe
 from tashi.core.turn import Turn
 from tashi.model.host import Facts, Health, Host
@@ -35,11 +35,16 @@ DISK_STEP = 2**30  # a host's used disk is stored anew when it moved by so much
 class Contact:
     """One agent's newest connection. ``heard`` is monotonic seconds."""
 
-    __slots__ = ("boot_id", "conn", "heard", "incarnation", "order", "ready", "rival")
+    __slots__ = (
+        "boot_id", "clock_ahead", "conn", "foreign", "heard", "incarnation", "order", "protocol", "ready", "rival",
+    )  # fmt: skip
 
     def __init__(self, conn: Any, hello: Hello, heard: float) -> None:
         self.conn, self.heard, self.ready = conn, heard, False
         self.incarnation, self.boot_id = hello.incarnation, hello.boot_id
+        self.protocol = hello.protocol
+        self.clock_ahead = 0.0  # seconds that the host's clock is before ours; behind it when negative
+        self.foreign: list[Seen] = []  # guests that are not ours, as of the last inventory
         self.order: dict[str, tuple[int, int]] = {}  # vm -> (incarnation, seq) of the newest word on it
         self.rival = -inf  # when another machine said hello with the same key
 
@@ -111,18 +116,21 @@ def inventory(turn: Turn, host: Host, contact: Contact, message: Inventory) -> l
     rebooted = bool(host.boot_id) and host.boot_id != message.boot_id
     order = Order(message.incarnation, message.seq, message.boot_id, rebooted)
     was_unknown = turn.state.unknown_hosts.pop(host.id, "")
+    contact.clock_ahead = message.wall_seconds - turn.now.wall if message.wall_seconds else 0.0
+    contact.foreign = [seen for seen in message.guests if seen.foreign]
     there = {seen.vm: seen for seen in message.guests if not seen.foreign}
-    strays = [vm for vm, seen in there.items() if not _observe(turn, host.id, contact, seen, order)]
+    turn.mentions += sorted(doubts.compare(turn.state, host.id, there))
+    for vm in [vm for vm in turn.state.doubts.strays if vm not in there]:
+        doubts.no_stray(turn.state, host.id, vm)
+    for seen in there.values():
+        _observe(turn, host.id, contact, seen, order)
     for vm in sorted(turn.state.vms_of_host.get(host.id, set()) - there.keys()):
         _observe(turn, host.id, contact, Seen(vm, "absent"), order)
-    foreign = [seen for seen in message.guests if seen.foreign and seen.state in ("running", "paused")]
+    doubts.compared(turn.state, host.id)
     host = turn.state.hosts[host.id]
     after = replace(
-        host,
+        _count_strays(turn, host, contact),
         boot_id=message.boot_id,
-        strays=tuple(sorted(strays)),
-        foreign_cores=sum(seen.cores for seen in foreign),
-        foreign_memory_bytes=sum(seen.memory_bytes for seen in foreign),
         health=Health.UP if host.health is Health.UNKNOWN else host.health,
         reason="" if host.health is Health.UNKNOWN else host.reason,
     )
@@ -143,24 +151,52 @@ def tell(turn: Turn, host: Host, contact: Contact, message: Tell) -> list[Contro
     contact.heard = turn.now.monotonic
     if message.seen is not None and not message.seen.foreign:
         order = Order(message.incarnation, message.seq, message.boot_id)
-        known = _observe(turn, host.id, contact, message.seen, order)
-        strays = set(host.strays)
-        if known and message.seen.state == "absent":
-            strays.discard(message.seen.vm)
-        elif not known:
-            strays.add(message.seen.vm)
-        if strays != set(host.strays):
-            turn.put(replace(turn.state.hosts[host.id], strays=tuple(sorted(strays))))
+        _observe(turn, host.id, contact, message.seen, order)
+        record = turn.state.hosts[host.id]
+        counted = _count_strays(turn, record, contact)
+        if contact.ready and counted != record:
+            turn.put(counted)
     return [Acked(message.incarnation, [message.seq])]
 
 
-def _observe(turn: Turn, host: str, contact: Contact, seen: Seen, order: Order) -> bool:
+def _count_strays(turn: Turn, host: Host, contact: Contact) -> Host:
+    """Its record with the strays that it has now, and with what they and foreign guests use."""
+    strays = {vm: hosts[host.id] for vm, hosts in turn.state.doubts.strays.items() if host.id in hosts}
+    using = [seen for seen in (*contact.foreign, *strays.values()) if seen.state in ("running", "paused")]
+    return replace(
+        host,
+        strays=tuple(sorted(strays)),
+        left=tuple(vm for vm in host.left if vm in strays),
+        foreign_cores=sum(seen.cores for seen in using),
+        foreign_memory_bytes=sum(seen.memory_bytes for seen in using),
+    )
+
+
+def _observe(turn: Turn, host: str, contact: Contact, seen: Seen, order: Order) -> None:
     """Take it in unless something newer was said of this guest already."""
     stands = (order.incarnation, order.seq)
     if contact.order.get(seen.vm, (-1, -1)) >= stands:
-        return True
+        return
     contact.order[seen.vm] = stands
-    return observe(turn, host, seen, order)
+    before = _differs(turn, seen.vm)
+    if observe(turn, host, seen, order):
+        doubts.no_stray(turn.state, host, seen.vm)
+    else:
+        doubts.stray(turn.state, host, seen)
+        divergence.see_number(turn, seen.vm)
+    if _differs(turn, seen.vm) != before:
+        turn.mentions.append(seen.vm)
+
+
+def _differs(turn: Turn, vm_id: str) -> bool:
+    vm = turn.state.vms.get(vm_id)
+    return vm is not None and bool(doubts.differs(turn.state, vm))
+
+
+def rejected(turn: Turn, host: Host, hello: Hello, epoch: int) -> None:
+    """Its agent was not accepted. One that has obeyed more than this store knows is somebody's to decide about."""
+    if hello.epoch > epoch:
+        turn.state.doubts.ahead[host.id] = hello.epoch
 
 
 def silent(turn: Turn, host: Host, seconds: float, was_heard: bool) -> None:

@@ -12,7 +12,7 @@ from tashi.core.state import Answered
 from tashi.core.turn import KIND_OF_LETTER, Turn
 from tashi.model.host import Host
 from tashi.model.job import Job
-from tashi.model.vm import Vm, state_of
+from tashi.model.vm import Vm
 from tashi.wire.agents import ControllerMessage
 from tashi.wire.errors import TashiError, retry_helps
 from tashi.wire.messages import Change, Problem, Reply
@@ -86,7 +86,8 @@ class Decision(Struct, frozen=True, gc=False):
 
     ``effects`` to the newest connection of the named hosts, all of it after the commit. ``wake``: ids whose waiting
     readers should look again although nothing was logged. ``urgent`` may use the store's reserve. ``fault`` is for the
-    log: the traceback of a bug; nothing was changed.
+    log: the traceback of a bug; nothing was changed. ``epoch_above``: once this is durable, a higher epoch is to be
+    taken from the store, and given to `take_epoch`.
     """
 
     reply: Reply | None = None
@@ -98,6 +99,26 @@ class Decision(Struct, frozen=True, gc=False):
     urgent: bool = False
     park: Park | None = None
     fault: str = ""
+    epoch_above: int = 0
+
+
+def entries_of(turn: Turn, touched: dict[tuple[str, str], Any], revision: int) -> list[Entry]:
+    """An entry for each record that changed, numbered after ``revision``.
+
+    A new operation on a VM is told by the VM's own entry.
+    """
+    state, keys = turn.state, touched
+    if turn.mentions:
+        keys = touched | {("vm", vm): None for vm in turn.mentions if ("vm", vm) not in touched}
+    told = {state.vms[key].job for table, key in keys if table == "vm" and key in state.vms}
+    entries: list[Entry] = []
+    for (table, key), before in keys.items():
+        if table == "job" and (key not in state.jobs or (before is None and key in told)):
+            continue
+        entry = entry_of(turn, table, key, before, revision + len(entries) + 1)
+        if entry is not None:
+            entries.append(entry)
+    return entries
 
 
 def entry_of(turn: Turn, table: str, key: str, before: Any, revision: int) -> Entry | None:
@@ -130,9 +151,8 @@ def _ids(kind: str, record: Any, job: str) -> frozenset[str]:
 
 
 def _vm(turn: Turn, revision: int, vm: Vm, job: str, gone: bool) -> Change:
-    unknown = turn.host_unknown(vm.host)
-    state, reason = ("gone", "") if gone else state_of(vm, unknown)
-    if unknown:
+    state, reason = ("gone", "") if gone else turn.shown(vm)
+    if turn.host_unknown(vm.host):
         turn.state.told_unknown.setdefault(vm.host, set()).add(vm.id)
     return Change(
         revision=revision,

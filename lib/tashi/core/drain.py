@@ -8,10 +8,11 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from tashi.core import life, move
+from tashi.core.doubts import why_held
 from tashi.core.turn import Principal, Turn
 from tashi.model.host import Host, HostState
 from tashi.model.job import Job, JobState
-from tashi.model.vm import Leftover, Vm, VmState, at_rest, state_of
+from tashi.model.vm import Leftover, Vm, VmState, at_rest
 from tashi.wire.errors import Code, Refused
 from tashi.wire.messages import Accepted, Named
 
@@ -60,7 +61,10 @@ def advance(turn: Turn, job_id: str, at_once: int) -> None:
         vm = turn.state.vms[vm_id]
         if vm.host != host.id:
             continue
-        if at_rest(vm) or vm.waiting:
+        if why := why_held(turn.state, vm):
+            turn.phase(job.id, "moving", f"waits for {vm.name}: {why}"[:200])
+            job = turn.state.jobs[job.id]
+        elif at_rest(vm) or vm.waiting:
             _detach(turn, vm)
         elif vm.id not in job.result and not vm.job and len(_parts(turn, job)) < at_once:
             job = _move_away(turn, job, vm)
@@ -90,7 +94,7 @@ def _detach(turn: Turn, vm: Vm) -> None:
 
 def _move_away(turn: Turn, job: Job, vm: Vm) -> Job:
     """Start one part; a refusal is noted under the VM's name. Returns the drain as it is now."""
-    state, reason = state_of(vm, turn.host_unknown(vm.host))
+    state, reason = turn.shown(vm)
     if state in (VmState.STARTING, VmState.UNKNOWN):
         turn.phase(job.id, "moving", f"waits for {vm.name}: {state}: {reason}".removesuffix(": "))
         return turn.state.jobs[job.id]

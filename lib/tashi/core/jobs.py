@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from tashi.core import images, move
+from tashi.core.doubts import why_held
 from tashi.core.observe import gone
 from tashi.core.turn import Turn
 from tashi.model.job import Job, JobState
@@ -111,7 +112,7 @@ def shot_owed(turn: Turn, job: Job) -> tuple[str, Shot] | None:
         args = {"path": image.path, "format": image.format, "kernel": image.kernel, "initrd": image.initrd}
         return str(job.result["host"]), Shot(0, job.id, "inspect-image", args=args, seconds=left)
     vm = turn.state.vms.get(job.target)
-    if vm is None:
+    if vm is None or why_held(turn.state, vm):
         return None
     if job.verb == "vm.shutdown" and job.phase == "button":
         return vm.host, Shot(0, job.id, "power-button", vm.id, vm.generation, seconds=left)

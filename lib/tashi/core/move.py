@@ -18,7 +18,7 @@ from tashi.core.placement import choose
 from tashi.core.turn import Turn
 from tashi.model.host import Host
 from tashi.model.job import Job, JobState
-from tashi.model.vm import Desired, Evidence, Leftover, Move, Observed, Vm, VmState, state_of
+from tashi.model.vm import Desired, Evidence, Leftover, Move, Observed, Vm, VmState
 from tashi.wire.agents import Seen
 from tashi.wire.errors import Code, Refused
 from tashi.wire.messages import Accepted, VmMigrate
@@ -67,7 +67,7 @@ def migrate(turn: Turn, body: VmMigrate) -> Accepted:
 def _there_already(turn: Turn, vm: Vm, host: Host, dry_run: bool) -> Accepted:
     """To be where it is wanted is success."""
     turn.lock(vm)
-    state, _ = state_of(vm, turn.host_unknown(vm.host))
+    state, _ = turn.shown(vm)
     life.step("vm", state, "migrate", vm.name)
     job = turn.begin("vm.migrate", "vm", vm.id, vm.name, owner=vm.owner)
     turn.end(job.id, JobState.DONE, "it is there already", {"from": host.name, "to": host.name})
@@ -78,7 +78,7 @@ def _there_already(turn: Turn, vm: Vm, host: Host, dry_run: bool) -> Accepted:
 def begin(turn: Turn, vm: Vm, to: str | None, parent: str = "") -> Job:
     """Start a migration; ``to`` None: wherever it fits. Raises Refused with the reason for each host."""
     turn.lock(vm)
-    state, reason = state_of(vm, turn.host_unknown(vm.host))
+    state, reason = turn.shown(vm)
     if state is VmState.UNKNOWN:
         raise Refused(Code.WRONG_STATE, f"can't migrate {vm.name}: it is unknown: {reason}")
     life.step("vm", state, "migrate", vm.name)

@@ -11,9 +11,10 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from tashi.core import move
+from tashi.core.doubts import heed
 from tashi.core.turn import Turn
 from tashi.model.job import JobState
-from tashi.model.vm import Desired, Observed, Vm, at_rest
+from tashi.model.vm import Desired, Observed, Vm, at_rest, hosts_of
 from tashi.wire.agents import Seen
 
 STARTING = ("vm.create", "vm.start")
@@ -31,16 +32,16 @@ class Order(NamedTuple):
 def observe(turn: Turn, host: str, seen: Seen, order: Order) -> bool:
     """Take one observation in. False when no record knows the guest on this host: it is a stray."""
     vm = turn.state.vms.get(seen.vm)
-    if vm is None:
+    if vm is None or host not in hosts_of(vm):
         return seen.state == "absent"
+    if heed(turn.state, vm, host, seen):
+        return True
     if host in vm.leftovers:
         _leftover(turn, vm, host, seen, order)
     elif vm.move is not None and host in (vm.move.source, vm.move.destination):
         move.evidence(turn, vm, host, seen, order.rebooted, _observed(host, seen, order))
-    elif vm.host == host:
-        _at_home(turn, vm, host, seen, order)
     else:
-        return seen.state == "absent"
+        _at_home(turn, vm, host, seen, order)
     return True
 
 

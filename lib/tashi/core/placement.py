@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
+from tashi.core.doubts import why_held
 from tashi.core.turn import Turn
 from tashi.model.job import JobState
 from tashi.model.units import format_size
@@ -171,6 +172,8 @@ def _groups(turn: Turn) -> Iterator[list[Vm]]:
         ids = [turn.state.jobs[part].target for part in parts] or [vm_id]
         group = [turn.state.vms[i] for i in ids if i in turn.state.waiting]
         seen.update(ids)
+        if any(why_held(turn.state, each) for each in group):
+            continue  # it may have been placed since
         yield sorted(group, key=lambda each: int(each.id[2:]))
 
 

@@ -8,7 +8,7 @@ from tashi.core import life
 from tashi.core.observe import gone
 from tashi.core.placement import place_or_wait
 from tashi.core.turn import Turn
-from tashi.model.vm import Desired, Leftover, Vm, VmState, Waiting, state_of
+from tashi.model.vm import Desired, Leftover, Vm, VmState, Waiting
 from tashi.wire.errors import Code, Refused
 from tashi.wire.messages import Accepted, VmVerb
 
@@ -109,7 +109,7 @@ def _deleter(turn: Turn) -> str:
 
 
 def _legal(turn: Turn, vm: Vm, event: str) -> None:
-    state, reason = state_of(vm, turn.host_unknown(vm.host))
+    state, reason = turn.shown(vm)
     if state is VmState.UNKNOWN:
         raise Refused(
             Code.WRONG_STATE,

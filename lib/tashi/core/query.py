@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from tashi.core import divergence
+from tashi.core.doubts import Restored
 from tashi.core.metrics import measure
 from tashi.core.turn import Turn
 from tashi.core.usage import usage
@@ -21,6 +23,9 @@ from tashi.wire.messages import ListBody, ListDone, Problem
 if TYPE_CHECKING:
     from tashi.core.cluster import Cluster
 
+COMPUTED: dict[str, Callable[[Turn, Cluster], list[Any]]] = {
+    "difference": lambda turn, cluster: divergence.differences(turn),
+}
 _encode = msgspec.json.Encoder().encode
 _FILTER = re.compile(r"([a-z_]+)(!=|=~|>=|<=|=|>|<)(.*)", re.DOTALL)
 _CONTROL = {number: f"\\x{number:02x}" for number in (*range(32), 127)}
@@ -35,7 +40,7 @@ def answer(turn: Turn, verb: str, body: Any, cluster: Cluster) -> tuple[Any, byt
         return usage(turn, body), None
     if verb == "metrics":
         return measure(turn, cluster), None
-    return _list(turn, body)
+    return _list(turn, body, cluster)
 
 
 def ids_for(turn: Turn, refs: Iterable[str]) -> list[str]:
@@ -55,6 +60,7 @@ def ids_for(turn: Turn, refs: Iterable[str]) -> list[str]:
 
 def _status(turn: Turn, cluster: Cluster) -> dict[str, Any]:
     state = turn.state
+    restored: Restored | None = state.meta.get("restored")
     vms: dict[str, int] = {}
     for vm in state.vms.values():
         if turn.visible("vm", vm):
@@ -75,6 +81,9 @@ def _status(turn: Turn, cluster: Cluster) -> dict[str, Any]:
         "pool_bytes": state.pool.capacity_bytes,
         "pool_used_bytes": state.pool.used_bytes,
         "grace": state.gathering(turn.now.monotonic),
+        "differences": len(divergence.differences(turn)),
+        "restored_at": restored.at if restored is not None else None,
+        "uncompared": sorted(turn.host_name(host) for host in state.doubts.uncompared),
         "you": turn.who.name,
         "role": turn.who.role,
     }
@@ -85,7 +94,7 @@ class _Cursor(NamedTuple):
     widths: list[int]
 
 
-def _list(turn: Turn, body: ListBody) -> tuple[ListDone, bytes]:
+def _list(turn: Turn, body: ListBody, cluster: Cluster) -> tuple[ListDone, bytes]:
     """One page. Columns keep the widths of the first page, or grow."""
     noun = body.noun
     fields = _fields(noun, body)
@@ -94,7 +103,8 @@ def _list(turn: Turn, body: ListBody) -> tuple[ListDone, bytes]:
     missing: dict[str, Problem] = {}
     records: list[Any] = []
     more = False
-    for record in _candidates(turn, body, cursor.number, missing):
+    found = _computed if body.noun in COMPUTED else _candidates
+    for record in found(turn, body, cursor.number, missing, cluster):
         if all(test(record) for test in tests):
             if len(records) == body.limit:
                 more = True
@@ -104,7 +114,7 @@ def _list(turn: Turn, body: ListBody) -> tuple[ListDone, bytes]:
         rows, header, widths = _table(turn, noun, fields, records, cursor.widths)
     else:
         rows, header, widths = b"".join(_FORMATS[body.format](turn, noun, fields, each) for each in records), "", []
-    after = f"{records[-1].id}:{','.join(map(str, widths))}" if more else ""
+    after = f"{_number_of(records[-1])}:{','.join(map(str, widths))}" if more else ""
     return ListDone(rows=len(records), header=header, cursor=after, missing=missing), rows
 
 
@@ -113,12 +123,27 @@ def _read_cursor(text: str) -> _Cursor:
         return _Cursor(0, [])
     ident, _, widths = text.partition(":")
     try:
-        return _Cursor(int(ident[2:]), [int(width) for width in widths.split(",") if width])
+        return _Cursor(int(ident), [int(width) for width in widths.split(",") if width])
     except ValueError:
         raise Refused(Code.BAD_REQUEST, "the cursor is not one that this controller gave") from None
 
 
-def _candidates(turn: Turn, body: ListBody, after: int, missing: dict[str, Problem]) -> Iterable[Any]:
+def _computed(turn: Turn, body: ListBody, after: int, missing: dict[str, Problem], cluster: Cluster) -> Iterable[Any]:
+    """What is no record but follows from them, in the order that it has; for operators."""
+    if not turn.sees_all():
+        raise Refused(
+            Code.DENIED, f"list {body.noun}: needs the role operator; {turn.who.name} has {turn.who.role} here"
+        )
+    every = COMPUTED[body.noun](turn, cluster)
+    for ref in body.names:
+        if not any(ref in (each.id, each.name) for each in every):
+            missing[ref] = Problem(Code.NOT_FOUND, f"{ref}: no such {body.noun}")
+    return [
+        each for each in every if each.number > after and (not body.names or {each.id, each.name} & set(body.names))
+    ]
+
+
+def _candidates(turn: Turn, body: ListBody, after: int, missing: dict[str, Problem], cluster: Cluster) -> Iterable[Any]:
     """Records in the order asked for, or of their ids; only those that the caller may see."""
     if body.names:
         for ref in body.names:
@@ -139,7 +164,7 @@ def _candidates(turn: Turn, body: ListBody, after: int, missing: dict[str, Probl
 
 
 def _number_of(record: Any) -> int:
-    return int(record.id[2:])
+    return record.number if hasattr(record, "number") else int(record.id[2:])
 
 
 def _fields(noun: str, body: ListBody) -> list[Field]:

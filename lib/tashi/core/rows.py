@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tashi.core.doubts import why_held
 from tashi.core.state import State
 from tashi.model.guest import Disk, Guest, Nic
 from tashi.model.vm import Desired, Vm, settled
@@ -64,7 +65,9 @@ def row_of(state: State, vm: Vm, host: str) -> Row | None:
 
 
 def unsettled(state: State, vm: Vm) -> Iterator[tuple[str, Row]]:
-    """(host, row) for each host that has not yet proven that it did what its row says."""
+    """(host, row) for each host that has not yet proven that it did what its row says; none while it is held."""
+    if why_held(state, vm):
+        return
     hosts = [*vm.leftovers]
     if vm.move is not None:
         hosts += [vm.move.source, vm.move.destination]

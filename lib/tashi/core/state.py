@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from tashi.core.doubts import Doubts, Restored
 from tashi.model.host import Health, Host, HostState
 from tashi.model.image import Image
 from tashi.model.job import Job
@@ -26,12 +27,15 @@ from tashi.wire.agents import MoveProgress
 Record = Vm | Host | Image | User | Job
 TYPES: dict[str, type[Any]] = {"vm": Vm, "host": Host, "image": Image, "user": User, "job": Job}
 NAMED = ("vm", "host", "image", "user")
-META = ("cluster", "certificate", "revocation", "revoked")  # what "meta" holds beside the counters of ids
+# What "meta" holds: counters of ids, and what else is said of the whole.
+META: dict[str, Any] = dict.fromkeys(ID_LETTER, int) | {
+    "cluster": str, "restored": Restored, "certificate": int, "revocation": int, "revoked": dict[str, float],
+}  # fmt: skip
 UNTOLD = ("meta", "request", "usage", "clock")  # tables whose changes are nobody's news
 UNSTORED = ("clock",)
 NOWHERE: list[str] = []
 DONE_KEPT = 1000  # ended operations that stay in memory for tjob-list
-_STORED = TYPES | {"done": Job, "usage": Tally, "meta": int | str | dict[str, float]}
+_STORED = TYPES | {"done": Job, "usage": Tally}
 _DECODERS = {table: msgspec.json.Decoder(kind) for table, kind in _STORED.items()}
 _encode = msgspec.json.Encoder().encode
 
@@ -86,6 +90,7 @@ class State:
         self.told_unknown: dict[str, set[str]] = {}  # host id -> VMs whose last entry in the log has that for a reason
         self.progress: dict[str, MoveProgress] = {}  # vm -> how far its migration is; never stored
         self.deadlines: dict[str, float] = {}  # operation id -> monotonic end of its budget
+        self.doubts = Doubts()  # what hosts say against the records; not stored
         self.grace_until = 0.0  # monotonic: until then hosts may still be reporting in
         self._undo: list[tuple[str, str, Any]] = []
         self._derive: dict[str, Callable[[str, Any, Any], None]] = {
@@ -160,9 +165,11 @@ class State:
 
     def load(self, table: str, rows: Iterable[tuple[str, bytes]]) -> None:
         """(key, value) of a table of the store, at start."""
-        decode, records, derive = _DECODERS[table].decode, self.tables[table], self._derive.get(table, _nothing)
         if table == "meta":
-            rows = [row for row in rows if row[0] in ID_LETTER or row[0] in META]
+            known = ((key, value) for key, value in rows if key in META)
+            self.meta.update({key: msgspec.json.decode(value, type=META[key]) for key, value in known})
+            return
+        decode, records, derive = _DECODERS[table].decode, self.tables[table], self._derive.get(table, _nothing)
         for key, value in rows:
             record = records[key] = decode(value)
             derive(key, None, record)

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from tashi.core.doubts import differs, not_compared
 from tashi.core.settings import Settings
 from tashi.core.state import State
 from tashi.model.clock import Now
 from tashi.model.job import Job, JobState
 from tashi.model.name import ID_LETTER, kind_of_id, make_id
 from tashi.model.units import stamp
-from tashi.model.vm import Vm
+from tashi.model.vm import Desired, Vm, VmState, state_of
 from tashi.wire.agents import ControllerMessage
 from tashi.wire.errors import Code, NotFound, Refused
 
@@ -59,6 +60,7 @@ class Turn:
         self.ended: list[Job] = []
         self.mentions: list[str] = []  # ids of VMs whose shown state changed with their host's
         self._at = ""
+        self.epoch_above = 0  # an epoch higher than this is to be taken
         self.secret = b""  # chance of the shell's, for one-time tokens
         self.authority: Authority | None = None  # who signs certificates
 
@@ -93,6 +95,11 @@ class Turn:
     def host_unknown(self, host: str) -> str:
         """Why this host can't be judged now; empty when it can, or when there is none."""
         return self.state.unknown_hosts.get(host, "") if host else ""
+
+    def shown(self, vm: Vm) -> tuple[VmState, str]:
+        """What people see of a VM, and why. Of one that its hosts describe otherwise nothing is known for sure."""
+        why = differs(self.state, vm) if vm.desired is not Desired.ABSENT else ""
+        return (VmState.UNKNOWN, why) if why else state_of(vm, self.host_unknown(vm.host))
 
     def budget_left(self, job: Job) -> float:
         """Seconds that an operation still may take; an hour when it has no end."""
@@ -212,7 +219,14 @@ class Turn:
             self.end(parent.id, JobState.FAILED if bad else JobState.DONE, reason)
 
     def lock(self, vm: Vm, take_over: bool = False) -> None:
-        """Refuse unless nothing is at work on this VM; with ``take_over`` end what is."""
+        """Refuse unless nothing is at work on this VM and nothing speaks against its record.
+
+        With ``take_over`` end what is at work on it.
+        """
+        if why := differs(self.state, vm):
+            raise Refused(Code.WRONG_STATE, f"{vm.name}: {why}", f"tashi-adopt {vm.id}, or tashi-forget {vm.id}")
+        if why := not_compared(self.state, vm):
+            raise Refused(Code.LOCKED, f"{vm.name}: {why}", "tashi-divergence lists what is missing")
         if not vm.job:
             return
         if not take_over:

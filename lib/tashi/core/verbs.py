@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tashi.core import backups, certificates, create, drain, hosts, images, jobs, move, power, users
+from tashi.core import backups, certificates, create, divergence, drain, hosts, images, jobs, move, power, users
 from tashi.core.turn import Turn
 from tashi.wire import messages
 from tashi.wire.errors import Fault
@@ -47,6 +47,8 @@ VERBS: dict[str, Verb] = {
     "user.add": Verb(messages.UserAdd, "admin", users.add),
     "user.remove": Verb(messages.Named, "admin", users.remove),
     "backup": Verb(messages.Backup, "admin", backups.begin),
+    "adopt": Verb(messages.Named, "admin", divergence.adopt),
+    "forget": Verb(messages.Named, "admin", divergence.forget),
     "enroll": Verb(messages.Enroll, "enroll", hosts.enroll),
 }
 

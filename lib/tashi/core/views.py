@@ -10,23 +10,23 @@ from tashi.core.turn import Turn
 from tashi.model.host import Health, Host
 from tashi.model.job import Job, JobState
 from tashi.model.units import stamp
-from tashi.model.vm import Vm, state_of
+from tashi.model.vm import Vm
 
 Getter = Callable[[Turn, Any], Any]
 
 
 def value_of(turn: Turn, noun: str, key: str, record: Any) -> Any:
     """The value of one field; absent is None or an empty text."""
-    getter = _DERIVED[noun].get(key)
+    getter = _DERIVED.get(noun, {}).get(key)
     return getter(turn, record) if getter is not None else getattr(record, key)
 
 
 def _vm_state(turn: Turn, vm: Vm) -> str:
-    return state_of(vm, turn.host_unknown(vm.host))[0].value
+    return turn.shown(vm)[0].value
 
 
 def _vm_reason(turn: Turn, vm: Vm) -> str:
-    return state_of(vm, turn.host_unknown(vm.host))[1]
+    return turn.shown(vm)[1]
 
 
 def _image_name(turn: Turn, vm: Vm) -> str:
@@ -43,9 +43,13 @@ def _health(turn: Turn, host: Host) -> str:
 
 def _host_reason(turn: Turn, host: Host) -> str:
     unknown = turn.host_unknown(host.id)
+    if host.id in turn.state.doubts.ahead:
+        return "its agent has obeyed a newer store than this; see tashi-divergence"
     if unknown:
         return unknown.removeprefix(f"{host.name} is ").removeprefix(f"{host.name} ")
-    return host.reason or near_end(turn, host) or (f"strays: {', '.join(host.strays)}" if host.strays else "")
+    strays = [vm for vm in host.strays if vm not in host.left]
+    odd = f"strays: {', '.join(strays)}; see tashi-divergence" if strays else ""
+    return host.reason or near_end(turn, host) or odd
 
 
 def _used(turn: Turn, host: Host) -> tuple[int, int]:

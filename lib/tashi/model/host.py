@@ -61,8 +61,8 @@ class Renewal(Struct, frozen=True):
 class Host(Struct, frozen=True, omit_defaults=True):
     """``key`` is the agent's CURVE public key; ``token`` the hash of an unused enrolment token.
 
-    ``foreign_*``: what guests that are not ours use there. ``certificates``: those that the other hosts believe, the
-    newest last.
+    ``foreign_*``: what guests without a record use there, ours (``strays``) and others'. ``left``: strays that an
+    administrator has decided to leave alone. ``certificates``: those that the other hosts believe, the newest last.
     """
 
     id: str
@@ -81,6 +81,7 @@ class Host(Struct, frozen=True, omit_defaults=True):
     foreign_cores: int = 0
     foreign_memory_bytes: int = 0
     strays: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
     seen_at: str = ""
     certificates: tuple[Certificate, ...] = ()
     renewal: Renewal | None = None
