@@ -48,7 +48,7 @@ class Credentials:
         self._ask_at = 0.0
         self._using = self._again = False
         self.certificate = self.revocation = 0  # numbers of what is in use
-        self.trouble = ""  # why what is kept is not in use
+        self.trouble = self._failed = ""  # why there is none in use; what went wrong last
 
     def start(self) -> None:
         """Put in place what there is."""
@@ -70,7 +70,7 @@ class Credentials:
     def hear(self, message: Certified) -> None:
         """The answer."""
         if message.credential is None:
-            self._log.warning("no certificate", reason=message.reason, again_seconds=AGAIN_SECONDS)
+            self._fail(f"no certificate: {message.reason}", shown=self._own is None)
             return
         own = keep(self._state, message.credential, self._wall())
         if own is None:
@@ -91,11 +91,10 @@ class Credentials:
         assert own is not None
         self._using = False
         if outcome.outcome != "ok":
-            self.trouble = f"certificate not in use: {outcome.text}"[:200]
-            self._log.warning("can't use the certificate", why=outcome.text, again_seconds=AGAIN_SECONDS)
+            self._fail(f"certificate not in use: {outcome.text}", shown=True)
             self._loop.after(AGAIN_SECONDS, self._have_used)
             return
-        self.trouble = ""
+        self.trouble = self._failed = ""
         given = own.credential
         if (given.number, given.revocation) != (self.certificate, self.revocation):
             note = {"note": outcome.value} if outcome.value else {}
@@ -103,3 +102,10 @@ class Credentials:
         self.certificate, self.revocation = given.number, given.revocation
         if self._again:
             self._have_used()
+
+    def _fail(self, why: str, shown: bool) -> None:
+        """It is tried again; the log is told once."""
+        if why != self._failed:
+            self._log.warning("certificate", why=why, again_seconds=AGAIN_SECONDS)
+        self._failed = why
+        self.trouble = why[:200] if shown else self.trouble

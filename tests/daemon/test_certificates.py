@@ -8,6 +8,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from tashi.config import Agent
+from tashi.run.log import Log
+from tashi.run.loop import Loop
+from tashi.run.notify import Notifier
+from tashi.wire.agents import Certified
+from tashid.credentials import Credentials
 from tashid.driver.fake_world import Fault, World
 from tests.daemon.processes import Controller, Host, until
 from tests.daemon.test_agent import QUICK
@@ -116,3 +124,13 @@ def test_a_host_that_lost_its_certificate_gets_another(controller: Controller) -
         in_use(host, 2)
     finally:
         host.close()
+
+
+def test_why_there_is_none_is_told_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    loop = Loop(Notifier())
+    made = Credentials(loop, Agent(state=str(tmp_path)), Log("agent"), lambda _: None, lambda _: None, time.time)
+    for _ in range(3):
+        made.hear(Certified(1, None, "h1: 10.0.0.2 is the address of h2"))
+    loop.close()
+    assert made.trouble == "no certificate: h1: 10.0.0.2 is the address of h2"
+    assert capfd.readouterr().err.count("is the address of h2") == 1
