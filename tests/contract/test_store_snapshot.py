@@ -67,6 +67,7 @@ def test_a_copy_is_of_one_moment_while_commits_go_on(folder: str, tmp_path: Path
         assert len(tables["job"]) == min(8, len(entries))
 
 
+@pytest.mark.fault(7)
 @pytest.mark.fault(7, 15)
 def test_a_killed_snapshot_keeps_nothing_from_being_used_again(folder: str) -> None:
     some_rows(folder)

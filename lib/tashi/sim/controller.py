@@ -282,7 +282,8 @@ class Watched:
 
     def __init__(self, store: Any, controller: Controller) -> None:
         self._store, self._controller = store, controller
-        self.get, self.changes, self.head, self.prune = store.get, store.changes, store.head, store.prune
+        self.get, self.changes, self.head = store.get, store.changes, store.head
+        self.prune, self.usage = store.prune, store.usage
 
     def commit(self, puts: Any, log: Any, *, epoch: int, reserve: bool = False) -> None:
         self._controller.note_commit([tuple(put) for put in puts], [entry.value for entry in log])
