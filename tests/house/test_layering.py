@@ -27,6 +27,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "cmd": ("tashi.cli", "tashi.client", "tashi.config", "tashi.sched", "tashi.wire", "tashi.run.keys", "tashi.model"),
     "cmd/tashi-sim": ("tashi.cli", "tashi.sim", "tashi.wire", "tashi.model"),
     "cmd/tashi-lab": ("tashi.cli", "tashi.lab", "tashi.wire", "tashi.model"),
+    "cmd/tashi-check": ("tashi.cli", "tashid.check"),
     "cmd/tashi-restore": ("tashi.cli", "tashi.config", "tashid.restore"),
     "cmd/tashi-export": ("tashi.cli", "tashi.config", "tashid.exports"),
     "cmd/tashi-import": ("tashi.cli", "tashi.config", "tashid.exports"),

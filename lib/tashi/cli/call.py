@@ -78,6 +78,10 @@ class Call:
         self.output.failure(name, problem)
         self._failed.append(exit_status(problem.code))
 
+    def untrue(self) -> None:
+        """The answer is no: status 1, and nothing more to tell."""
+        self._failed.append(1)
+
     def status(self) -> int:
         """The exit status so far."""
         if not self._failed:

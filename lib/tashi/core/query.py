@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from tashi.core import divergence
+from tashi.core import check, divergence
 from tashi.core.doubts import Restored
 from tashi.core.metrics import measure
 from tashi.core.turn import Turn
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 COMPUTED: dict[str, Callable[[Turn, Cluster], list[Any]]] = {
     "difference": lambda turn, cluster: divergence.differences(turn),
+    "finding": check.findings,
 }
 _encode = msgspec.json.Encoder().encode
 _FILTER = re.compile(r"([a-z_]+)(!=|=~|>=|<=|=|>|<)(.*)", re.DOTALL)

@@ -112,6 +112,19 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field("host", "HOST", "host that says otherwise"),
         Field("owner", "OWNER", "user that it belongs to"),
     ),
+    "finding": (
+        Field(
+            "kind",
+            "KIND",
+            "what it is about: store, key, folder, controller, vm, host, job or pool",
+            shown=True,
+            width=5,
+        ),
+        Field("name", "NAME", "name of that object, or its file", shown=True, width=12),
+        Field("what", "WHAT", "what is wrong", shown=True, width=20),
+        Field("help", "HELP", "what helps", shown=True, width=20),
+        Field("id", "ID", "id of that object"),
+    ),
     "job": (
         Field("id", "ID", "id, never used again", shown=True),
         Field("verb", "VERB", "what was asked", shown=True, width=12),

@@ -73,7 +73,7 @@ class ListBody(Strict, frozen=True):
     ``fields`` as typed after -o. ``cursor`` is a former reply's. The answer's first frame is ListDone, its second the
     rows, ready to print."""
 
-    noun: Literal["vm", "host", "image", "user", "job", "difference"]
+    noun: Literal["vm", "host", "image", "user", "job", "difference", "finding"]
     where: Annotated[list[Long], Meta(max_length=100)] = []
     names: Annotated[list[Ref], Meta(max_length=10_000)] = []
     format: Literal["table", "tabs", "json", "name"] = "json"

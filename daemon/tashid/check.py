@@ -1,0 +1,96 @@
+"""What tashi-check looks at on the machine that it runs on: the controller's store, and the files of keys.
+
+The store is read as it is on the disk, whether a controller writes to it or not; nothing is locked and nothing changed.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+from tashi.config import Config
+from tashi.run.keys import check_private, read_pair
+from tashi.wire.errors import TashiError
+from tashid import start
+from tashid.contents import wrong
+from tashid.store.snapshot import Snapshot
+
+KEY_DAYS = 730.0  # older ones are told
+DAY = 86_400.0
+Found = dict[str, str]
+
+
+def here(config: Config) -> list[Found]:
+    """What is wrong with the files of the daemons that this machine has: kind, name, what, help."""
+    found: list[Found] = []
+    state = config.controller.state
+    if os.path.isdir(state):
+        found += _folder(state)
+        found += _store(os.path.join(state, "store", "data.mdb"))
+        found += _key(os.path.join(state, "server.key"))
+        found += _private(os.path.join(state, "ca.key"))
+    if os.path.isdir(config.agent.state):
+        found += _folder(config.agent.state)
+        found += _key(os.path.join(config.agent.state, "agent.key"))
+    if config.client.key:
+        found += _key(config.client.key)
+    return found
+
+
+def _finding(kind: str, name: str, what: str, help: str) -> Found:
+    return {"kind": kind, "name": name, "what": what, "help": help}
+
+
+def _store(data: str) -> Iterator[Found]:
+    if not os.path.exists(data):
+        return
+    try:
+        snapshot = Snapshot(data, beside=True)
+        try:
+            damage = wrong(snapshot)
+        finally:
+            snapshot.close()
+    except TashiError as error:
+        yield _finding("store", data, error.text, error.hint or "tashi-restore puts a backup in its place")
+    else:
+        for what in damage:
+            yield _finding("store", data, what, "stop the controller; tashi-restore puts a backup in its place")
+
+
+def _folder(path: str) -> Iterator[Found]:
+    try:
+        start.private_folder(path)
+    except (TashiError, OSError) as error:
+        yield _refused("folder", path, error)
+
+
+def _key(path: str) -> Iterator[Found]:
+    if not os.path.lexists(path):
+        return
+    try:
+        read_pair(path)
+        days = (time.time() - os.stat(path).st_mtime) / DAY
+    except (TashiError, OSError) as error:
+        yield _refused("key", path, error)
+    else:
+        if days > KEY_DAYS:
+            yield _finding(
+                "key", path, f"it is {days:.0f} days old", "think of a new one: keys don't end by themselves"
+            )
+
+
+def _private(path: str) -> Iterator[Found]:
+    """A secret that is no pair of ours: only its mode can be judged."""
+    try:
+        check_private(path, os.stat(path))
+    except FileNotFoundError:
+        return
+    except (TashiError, OSError) as error:
+        yield _refused("key", path, error)
+
+
+def _refused(kind: str, path: str, error: TashiError | OSError) -> Found:
+    if isinstance(error, TashiError):
+        return _finding(kind, path, error.text.removeprefix(f"{path}: "), error.hint or "make it anew")
+    return _finding(kind, path, str(error.strerror), "run tashi-check as root, or as the daemon's user")

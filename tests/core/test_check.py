@@ -1,0 +1,102 @@
+"""tashi-check finds what is broken on purpose, one thing at a time, and says what helps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from tashi.core.cluster import Principal
+from tashi.model.vm import Leftover
+from tashi.wire.agents import Beat
+from tests.core.test_protocol import Older
+from tests.core.world import World
+
+
+def found(world: World) -> list[tuple[str, str, str, str]]:
+    return [(row["kind"], row["name"], row["what"], row["help"]) for row in world.rows("finding")]
+
+
+def vm(world: World, **changes: Any) -> None:
+    state = world.cluster.state
+    record = state.vms[world.vm("web")["id"]]
+    state.put("vm", record.id, replace(record, **changes))
+
+
+def silent(world: World) -> None:
+    world.host("h2").up = False
+    world.run(10)
+
+
+def degraded(world: World) -> None:
+    host = world.host("h2")
+    host.deliver(Beat("its disk is full"))
+
+
+def old(world: World) -> None:
+    world.add_host("h9", Older)
+    world.run(3)
+
+
+def unpaid(world: World) -> None:
+    world.cluster.state.index.claim(world.host("h2").id, 3, 0)
+
+
+def clock(world: World) -> None:
+    world.cluster.contacts[world.host("h2").id].clock_ahead = -90.0
+
+
+def stray(world: World) -> None:
+    world.host("h1").gets_stray("v-9", of="web")
+
+
+def job(world: World) -> None:
+    world.host("h1").holding.add("press_power_button")
+    world.decide("vm.shutdown", name="web")
+    world.cluster.state.put("vm", world.vm("web")["id"], None)
+
+
+BROKEN: dict[str, tuple[Callable[[World], object], tuple[str, str, str, str]]] = {
+    "silent": (silent, ("host", "h2", "silent since", "systemctl status tashi-agent")),
+    "degraded": (degraded, ("host", "h2", "its disk is full", "mend that on h2")),
+    "not enrolled": (lambda world: world.decide("host.add", name="h9"), ("host", "h9", "not enrolled", "--enroll")),
+    "old agent": (old, ("host", "h9", "protocol 1", "upgrade tashi-agent on h9")),
+    "clock": (clock, ("host", "h2", "1m30s behind", "set-ntp")),
+    "index": (unpaid, ("host", "h2", "3 cores", "report")),
+    "no host": (lambda world: vm(world, leftovers={"h-77": Leftover(1)}), ("vm", "web", "h-77 has no", "report")),
+    "no image": (lambda world: vm(world, image="i-77"), ("vm", "web", "i-77 has no record", "report")),
+    "no job": (lambda world: vm(world, job="j-77"), ("vm", "web", "locked by j-77", "report")),
+    "job of nothing": (job, ("job", "web", "is gone", "tjob-cancel")),
+    "pool": (lambda world: vm(world, disk_bytes=2**50), ("pool", "pool", "promised of", "larger")),
+    "stray": (stray, ("vm", "stray-v-9", "stray", "tashi-adopt")),
+}
+
+
+@pytest.fixture
+def world() -> World:
+    world = World()
+    world.create("web", host="h1")
+    return world
+
+
+def test_a_healthy_cluster_has_nothing_wrong(world: World) -> None:
+    world.run(70)
+    assert found(world) == []
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_what_is_broken_is_found(world: World, what: str) -> None:
+    break_it, expected = BROKEN[what]
+    break_it(world)
+    told = found(world)
+    assert any(all(word in said for word, said in zip(expected, line, strict=True)) for line in told), told
+
+
+def test_it_is_for_operators(world: World) -> None:
+    decision = world.decide("list", Principal("ann", "user"), noun="finding")
+    assert decision.reply is not None and decision.reply.error is not None
+    assert decision.reply.error.code == "denied"
+    assert json.loads(bytes(decision.reply.ok or b"null")) is None
