@@ -60,6 +60,10 @@ COMMON = {
     zmq.RCVHWM: 1000,
     zmq.BACKLOG: 4096,
     zmq.HANDSHAKE_IVL: 5_000,  # ms; who says nothing for so long is cut off
+}
+# Not at the agents' door, where thousands have a heartbeat of their own: with each of these, libzmq walks through a
+# list of all timers. A dead agent's connection is closed by TCP, which finds its answers unacknowledged.
+PINGED = {
     zmq.HEARTBEAT_IVL: 10_000,
     zmq.HEARTBEAT_TIMEOUT: 30_000,
     zmq.HEARTBEAT_TTL: 30_000,
@@ -70,6 +74,7 @@ ENCRYPTED = {
     zmq.TCP_KEEPALIVE_IDLE: 60,
     zmq.TCP_KEEPALIVE_INTVL: 10,
     zmq.TCP_KEEPALIVE_CNT: 3,
+    zmq.TCP_MAXRT: 30_000,  # ms
     zmq.CURVE_SERVER: 1,
 }
 
@@ -132,7 +137,7 @@ class Sockets:
     def _socket(self, door: Door) -> zmq.Socket[bytes]:
         socket = self._context.socket(zmq.ROUTER)
         self._open[door.name] = (door, socket)
-        for option, value in COMMON.items():
+        for option, value in (COMMON if door.role == "agent" else COMMON | PINGED).items():
             socket.setsockopt(option, value)
         socket.maxmsgsize = door.largest
         return socket

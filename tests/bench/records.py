@@ -76,6 +76,11 @@ def host_record(number: int) -> bytes:
     return _encode(host)
 
 
+def enrolled_record(number: int, key: str) -> bytes:
+    """Host h-``number``, enrolled with this key and not heard yet."""
+    return _encode(Host(id=f"h-{number}", name=f"host{number}", created_at=AT, key=key))
+
+
 def image_record() -> bytes:
     """The one image, i-1, ready."""
     return _encode(Image("i-1", "tiny", "root", "images/tiny.img", "raw", AT, 2**30, "ready"))

@@ -177,6 +177,8 @@ class Cluster:
         turn = Turn(self.state, self.settings, now, Principal(name, "agent", host))
         try:
             back = self._hear(turn, host, conn, message)
+            if isinstance(message, Beat) and self.state.mark() == mark.undo and not turn.effects:
+                return Decision(back=back)  # nothing follows from most of them, and there are many
             return self._close(turn, mark, back=back)
         except Exception:
             self._undo(mark)
