@@ -42,9 +42,7 @@ def crowd(controller: str, server_key: str, seconds: float, pairs: Sequence[KeyP
 
 
 @contextmanager
-def process_of(
-    controller: str, server_key: str, seconds: float, some: Sequence[tuple[int, KeyPair]]
-) -> Iterator[None]:
+def process_of(controller: str, server_key: str, seconds: float, some: Sequence[tuple[int, KeyPair]]) -> Iterator[None]:
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.bench.crowd", controller, server_key, str(seconds)],
         stdin=subprocess.PIPE,

@@ -26,8 +26,8 @@ def fill(state: Path, vms: int, keys: Sequence[str] = ()) -> None:
     puts += [Put("host", f"h-{number}", host) for number, host in enumerate(hosts, 1)]
     store.commit([*puts, Put("image", "i-1", records.image_record())], [], epoch=epoch)
     for first in range(0, vms, AT_ONCE):
-        numbers = range(first, first + AT_ONCE)
+        numbers = range(first + 1, first + AT_ONCE + 1)
         puts = [Put("vm", f"v-{number}", records.vm_record(number)) for number in numbers]
-        log = [LogEntry(number + 1, now, records.change_record(number, number + 1)) for number in numbers]
+        log = [LogEntry(number, now, records.change_record(number, number)) for number in numbers]
         store.commit(puts, log, epoch=epoch)
     store.close()

@@ -18,7 +18,7 @@ _encode = msgspec.json.Encoder().encode
 
 def vm_record(number: int) -> bytes:
     """VM v-``number``, which runs on its host."""
-    host = f"h-{number // VMS_PER_HOST + 1}"
+    host = f"h-{(number - 1) // VMS_PER_HOST + 1}"
     vm = Vm(
         id=f"v-{number}",
         name=f"vm{number}",
@@ -88,7 +88,7 @@ def image_record() -> bytes:
 
 def change_record(number: int, revision: int) -> bytes:
     """The entry of the change log that tells of that create."""
-    host = f"host{number // VMS_PER_HOST + 1}"
+    host = f"host{(number - 1) // VMS_PER_HOST + 1}"
     change = {"revision": revision, "at": AT, "kind": "vm", "id": f"v-{number}", "name": f"vm{number}"}
     change |= {"state": "starting", "owner": "root", "by": "root", "verb": "vm.create", "job": f"j-{number}"}
     return _encode(change | {"host": host, "generation": 1})

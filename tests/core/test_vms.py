@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
 import pytest
 
 from tashi.agent import events
@@ -348,23 +347,6 @@ def test_cancelling_many_cancels_each_and_the_whole(world: World) -> None:
     assert world.job(answer.job)["state"] == "cancelled"
     assert world.job(cancel.job)["state"] == "done"
     assert {job["state"] for job in world.rows("job", where=[f"parent={answer.job}"])} == {"cancelled"}
-
-
-def test_lists_are_in_order_of_number_page_by_page(world: World) -> None:
-    world.ok("vm.create", name="n", image="tiny", cores=1, memory_bytes=GIB // 8, count=12)
-    again = World(0)
-    for (table, key), value in sorted(world.everything().items()):
-        again.cluster.load(table, [(key, value)])
-    again.cluster.loaded(again.now(), 2, 0)
-    pages, cursor = [], ""
-    while True:
-        decision = again.decide("list", noun="vm", format="name", limit=5, cursor=cursor)
-        assert decision.reply is not None
-        pages += (decision.rows or b"").decode().split()
-        cursor = msgspec.json.decode(decision.reply.ok).get("cursor", "")
-        if not cursor:
-            break
-    assert pages == [f"n-{at:02d}" for at in range(12)]
 
 
 def test_a_refused_batch_says_how_many_would_fit(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,9 +14,9 @@ from tashi.core.doubts import Restored
 from tashi.core.metrics import measure
 from tashi.core.turn import Turn
 from tashi.core.usage import usage
-from tashi.core.views import value_of
+from tashi.core.views import Getter, getter_of, value_of
 from tashi.model.fields import FIELDS, Field, field
-from tashi.model.name import kind_of_id
+from tashi.model.name import kind_of_id, number_of
 from tashi.model.units import format_seconds, format_size, parse_size
 from tashi.wire.errors import Code, NotFound, Refused, TashiError, retry_helps
 from tashi.wire.messages import ListBody, ListDone, Problem
@@ -90,6 +91,11 @@ def _status(turn: Turn, cluster: Cluster) -> dict[str, Any]:
     }
 
 
+class _Column(NamedTuple):
+    field: Field
+    get: Getter
+
+
 class _Cursor(NamedTuple):
     number: int  # of the last id that was given
     widths: list[int]
@@ -111,10 +117,11 @@ def _list(turn: Turn, body: ListBody, cluster: Cluster) -> tuple[ListDone, bytes
                 more = True
                 break
             records.append(record)
+    columns = [_Column(each, getter_of(noun, each.key)) for each in fields]
     if body.format == "table":
-        rows, header, widths = _table(turn, noun, fields, records, cursor.widths)
+        rows, header, widths = _table(turn, columns, records, cursor.widths)
     else:
-        rows, header, widths = b"".join(_FORMATS[body.format](turn, noun, fields, each) for each in records), "", []
+        rows, header, widths = b"".join([_FORMATS[body.format](turn, columns, each) for each in records]), "", []
     after = f"{_number_of(records[-1])}:{','.join(map(str, widths))}" if more else ""
     return ListDone(rows=len(records), header=header, cursor=after, missing=missing), rows
 
@@ -153,19 +160,21 @@ def _candidates(turn: Turn, body: ListBody, after: int, missing: dict[str, Probl
             except TashiError as error:
                 missing[ref] = Problem(error.code, error.text, error.hint, retry_helps(error.code))
             else:
-                if not after or _number_of(record) > after:
+                if not after or number_of(record.id) > after:
                     yield record
         return
-    table = turn.state.tables[body.noun]
-    every = [*turn.state.done.values(), *table.values()] if body.noun == "job" else list(table.values())
-    every.sort(key=_number_of)
-    for record in every:
-        if _number_of(record) > after and turn.visible(body.noun, record):
+    table, ids = turn.state.tables[body.noun], turn.state.ordered(body.noun)
+    if body.noun == "job":
+        table = table | {job.id: job for job in turn.state.done.values()}
+        ids = sorted(table, key=number_of)
+    for at in range(bisect_right(ids, after, key=number_of), len(ids)):
+        record = table[ids[at]]
+        if turn.visible(body.noun, record):
             yield record
 
 
 def _number_of(record: Any) -> int:
-    return record.number if hasattr(record, "number") else int(record.id[2:])
+    return record.number if hasattr(record, "number") else number_of(record.id)
 
 
 def _fields(noun: str, body: ListBody) -> list[Field]:
@@ -250,6 +259,8 @@ def _number(known: Field, wanted: str) -> float | None:
 
 def _plain(value: Any) -> str:
     """A value exactly, for programs."""
+    if isinstance(value, str):
+        return str(value)
     if value is None:
         return ""
     if isinstance(value, dict):
@@ -261,45 +272,51 @@ def _plain(value: Any) -> str:
 
 def _human(known: Field, value: Any) -> str:
     """A value for people: sizes with a unit, nothing as a dash."""
-    if value is None or value == "" or value == [] or value == {}:
+    if isinstance(value, str):
+        return _shown(value) or "-"
+    if value is None or value == [] or value == {}:
         return "-"
     if known.kind == "size":
         return format_size(value)
     if known.kind == "seconds":
         return format_seconds(value)
-    return _plain(value).translate(_CONTROL)
+    return _shown(_plain(value))
 
 
-def _json_row(turn: Turn, noun: str, fields: list[Field], record: Any) -> bytes:
-    row = {each.key: value_of(turn, noun, each.key, record) for each in fields}
-    return bytes(_encode({key: None if value == "" else value for key, value in row.items()})) + b"\n"
+def _shown(text: str) -> str:
+    """Without control characters: they would do things to a terminal, or to a line."""
+    return text if text.isprintable() else text.translate(_CONTROL)
 
 
-def _tab_row(turn: Turn, noun: str, fields: list[Field], record: Any) -> bytes:
-    cells = (_plain(value_of(turn, noun, each.key, record)).translate(_CONTROL) for each in fields)
-    return "\t".join(cells).encode() + b"\n"
+def _json_row(turn: Turn, columns: list[_Column], record: Any) -> bytes:
+    row = {}
+    for column in columns:
+        value = column.get(turn, record)
+        row[column.field.key] = None if value == "" else value
+    return bytes(_encode(row)) + b"\n"
 
 
-def _name_row(turn: Turn, noun: str, fields: list[Field], record: Any) -> bytes:
+def _tab_row(turn: Turn, columns: list[_Column], record: Any) -> bytes:
+    return "\t".join([_shown(_plain(column.get(turn, record))) for column in columns]).encode() + b"\n"
+
+
+def _name_row(turn: Turn, columns: list[_Column], record: Any) -> bytes:
     return f"{record.name}\n".encode()
 
 
 _FORMATS = {"json": _json_row, "tabs": _tab_row, "name": _name_row}
 
 
-def _table(
-    turn: Turn, noun: str, fields: list[Field], records: list[Any], former: list[int]
-) -> tuple[bytes, str, list[int]]:
-    cells = [[_human(each, value_of(turn, noun, each.key, record)) for each in fields] for record in records]
+def _table(turn: Turn, columns: list[_Column], records: list[Any], former: list[int]) -> tuple[bytes, str, list[int]]:
+    fields = [column.field for column in columns]
+    cells = [[_human(field, get(turn, record)) for record in records] for field, get in columns]
     widths = former if len(former) == len(fields) else [max(each.width, len(each.header)) for each in fields]
-    widths = [max(width, *(len(row[at]) for row in cells)) if cells else width for at, width in enumerate(widths)]
-    right = [each.kind in ("size", "count", "seconds") for each in fields]
+    widths = [max(width, *map(len, column)) if column else width for width, column in zip(widths, cells, strict=True)]
+    pads = [str.rjust if each.kind in ("size", "count", "seconds") else str.ljust for each in fields]
+    header = [[each.header] for each in fields]
 
-    def line(row: list[str]) -> str:
-        padded = (
-            text.rjust(width) if to_right else text.ljust(width)
-            for text, width, to_right in zip(row, widths, right, strict=True)
-        )
-        return "  ".join(padded).rstrip() + "\n"
+    def lines(cells: list[list[str]]) -> list[str]:
+        padded = [[pad(text, width) for text in column] for column, pad, width in zip(cells, pads, widths, strict=True)]
+        return ["  ".join(row).rstrip() + "\n" for row in zip(*padded, strict=True)]
 
-    return "".join(line(row) for row in cells).encode(), line([each.header for each in fields]), widths
+    return "".join(lines(cells)).encode(), "".join(lines(header)), widths

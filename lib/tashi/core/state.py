@@ -16,7 +16,7 @@ from tashi.core.doubts import Doubts, Restored
 from tashi.model.host import Health, Host, HostState
 from tashi.model.image import Image
 from tashi.model.job import Job
-from tashi.model.name import ID_LETTER
+from tashi.model.name import ID_LETTER, number_of
 from tashi.model.usage import Tally
 from tashi.model.user import User
 from tashi.model.vm import Vm, claims, hosts_of
@@ -75,6 +75,7 @@ class State:
             "clock": self.clocks,
         }
         self.names: dict[str, dict[str, tuple[str, ...]]] = {table: {} for table in NAMED}
+        self._ordered: dict[str, list[str]] = {}  # ids by table, of tables that did not gain or lose any since
         self.vms_of_host: dict[str, set[str]] = {}
         self.children: dict[str, set[str]] = {}
         self.copying: dict[str, Job] = {}  # operations on the store itself
@@ -170,6 +171,7 @@ class State:
             self.meta.update({key: msgspec.json.decode(value, type=META[key]) for key, value in known})
             return
         decode, records, derive = _DECODERS[table].decode, self.tables[table], self._derive.get(table, _nothing)
+        self._ordered.pop(table, None)
         for key, value in rows:
             record = records[key] = decode(value)
             derive(key, None, record)
@@ -187,6 +189,12 @@ class State:
         if record is not None:
             self._index_host(record)
 
+    def ordered(self, table: str) -> list[str]:
+        """The ids of a table in order of their numbers."""
+        if table not in self._ordered:
+            self._ordered[table] = sorted(self.tables[table], key=number_of)
+        return self._ordered[table]
+
     # -- indexes ----------------------------------------------------------------------------------------------------
     def _apply(self, table: str, key: str, old: Any, new: Any) -> None:
         records = self.tables[table]
@@ -194,6 +202,8 @@ class State:
             records.pop(key, None)
         else:
             records[key] = new
+        if old is None or new is None:
+            self._ordered.pop(table, None)
         if table in self._derive:
             self._derive[table](key, old, new)
 

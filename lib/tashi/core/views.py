@@ -15,10 +15,18 @@ from tashi.model.vm import Vm
 Getter = Callable[[Turn, Any], Any]
 
 
+def getter_of(noun: str, key: str) -> Getter:
+    """What gives the value of one field; absent is None or an empty text."""
+    return _DERIVED.get(noun, {}).get(key) or _attribute(key)
+
+
 def value_of(turn: Turn, noun: str, key: str, record: Any) -> Any:
-    """The value of one field; absent is None or an empty text."""
-    getter = _DERIVED.get(noun, {}).get(key)
-    return getter(turn, record) if getter is not None else getattr(record, key)
+    """The value of one field of one record."""
+    return getter_of(noun, key)(turn, record)
+
+
+def _attribute(key: str) -> Getter:
+    return lambda turn, record: getattr(record, key)
 
 
 def _vm_state(turn: Turn, vm: Vm) -> str:

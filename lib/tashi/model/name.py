@@ -31,6 +31,11 @@ def make_id(kind: str, number: int) -> str:
     return f"{ID_LETTER[kind]}-{number}"
 
 
+def number_of(identity: str) -> int:
+    """The number in an id, by which lists are ordered."""
+    return int(identity[2:])
+
+
 def kind_of_id(text: str) -> str | None:
     """The kind that an id belongs to, or None when ``text`` is not an id."""
     if text[1:2] != "-" or not ID.fullmatch(text):

@@ -33,6 +33,7 @@ def parse_size(text: str) -> int:
     return size
 
 
+@lru_cache(maxsize=1024)  # a list shows the same few over and over
 def format_size(size: int | None) -> str:
     """``4294967296`` as ``4G``, ``1610612736`` as ``1.5G``; an absent size is ``-``."""
     if size is None:
