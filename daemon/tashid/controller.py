@@ -16,6 +16,7 @@ from tashi.config import Controller as Own
 from tashi.core.cluster import Cluster, Now, done_key
 from tashi.core.settings import Settings
 from tashi.core.state import DONE_KEPT
+from tashi.model.quota import UNLIMITED, Quota
 from tashi.run.authority import CertificateAuthority, read_or_make_authority
 from tashi.run.keys import KeyPair, read_or_make_pair
 from tashi.run.log import Log
@@ -103,7 +104,10 @@ def _settings(config: Config, key: KeyPair) -> Settings:
         policy="spread" if own.policy == "spread" else "pack",
         pool_bytes=config.pool.capacity,
         networks=tuple(config.networks),
+        quota=Quota(*(number or UNLIMITED for number in config.quota)),
         agent_addresses=(f"tcp://{host}:{own.agent_port}",) if own.listen else (),
+        user_addresses=(f"tcp://{host}:{own.user_port}",) if own.listen else (),
+        admin_addresses=(f"tcp://{host}:{own.admin_port}",) if own.listen else (),
         enroll_addresses=(f"tcp://{host}:{own.enroll_port}",) if own.listen else (),
         server_key=key.public,
         certificate_seconds=own.certificate_days * 86400,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 import time
 import tomllib
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ import msgspec
 import tomli_w
 import zmq
 
+from tashi.run.document import Document, read_document
 from tashi.run.files import write_durably
 from tashi.run.keys import KeyPair, read_or_make_pair, read_pair
 from tashi.wire.errors import Code, Refused, TashiError, Unavailable
@@ -26,17 +26,6 @@ from tashid.credential_files import asking, keep
 from tashid.link import connect, dealer
 
 ANSWER_SECONDS = 10.0
-DOCUMENT_MAX = 65_536  # bytes
-
-
-class Document(msgspec.Struct, frozen=True):
-    """What ``thost-add`` prints."""
-
-    host: str
-    token: str
-    controller: list[str]
-    enroll: list[str]
-    server_key: str
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -62,18 +51,18 @@ def enroll(state: str, file: str, addresses: tuple[str, ...]) -> str:
 
     Raises TashiError: no answer, wrong token, not a document.
     """
-    document = _document(file)
+    document = read_document(file, "host", "thost-add")
     pair = read_or_make_pair(os.path.join(state, "agent.key"))
     fresh = asking(state, addresses, answered_too=True)
-    body = msgspec.json.encode(Enroll(document.token, document.host, pair.public, fresh.request, list(addresses)))
+    body = msgspec.json.encode(Enroll(document.token, document.name, pair.public, fresh.request, list(addresses)))
     # The same keys with the same token are the same request: asking again after a lost answer is safe.
     identity = hashlib.blake2b(body, digest_size=16).hexdigest()
     credential = _ask(document, pair, Request(identity, "enroll", msgspec.Raw(body)))
     if credential is not None:
         keep(state, credential, time.time())
-    kept = {"host": document.host, "controller": document.controller, "server_key": document.server_key}
+    kept = {"host": document.name, "controller": document.controller, "server_key": document.server_key}
     write_durably(os.path.join(state, "enrolled.toml"), tomli_w.dumps(kept).encode(), 0o600)
-    return document.host
+    return document.name
 
 
 def enrolled(state: str) -> Enrolled:
@@ -93,21 +82,6 @@ def enrolled(state: str) -> Enrolled:
         raise Refused(Code.WRONG_STATE, f"{error.filename}: this host is not enrolled", hint) from error
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise Refused(Code.BAD_REQUEST, f"{path}: not what enrolment writes: {error}") from error
-
-
-def _document(file: str) -> Document:
-    if file == "-":
-        data = sys.stdin.buffer.read(DOCUMENT_MAX)
-    else:
-        with open(file, "rb") as stream:
-            data = stream.read(DOCUMENT_MAX)
-    try:
-        document = msgspec.convert(tomllib.loads(data.decode()), Document)
-    except (ValueError, RecursionError) as error:
-        raise Refused(Code.BAD_REQUEST, f"{file}: not what thost-add prints: {error}") from error
-    if not document.enroll or not document.controller:
-        raise Refused(Code.BAD_REQUEST, f"{file}: names no controller", "set [controller] listen and address there")
-    return document
 
 
 def _ask(document: Document, pair: KeyPair, request: Request) -> Credential | None:

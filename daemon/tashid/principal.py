@@ -54,8 +54,10 @@ class Directory:
         if registered is not None:
             return Principal(registered.name, peer.role, owns=owns)
         name = self._name(peer.uid)
-        # A registered name is that user's alone. What stands in for it can't be anybody's name: it has a colon.
-        taken = self._cluster.user_named(name) is not None
+        # A user without a uid is whom the accounts of this machine call so: one person, one user. One with another uid
+        # is somebody else; what stands in for that name can't be anybody's: it has a colon.
+        user = self._cluster.user_named(name)
+        taken = user is not None and user.uid >= 0
         return Principal(f"uid:{peer.uid}" if taken else name, peer.role, owns=owns)
 
     def _name(self, uid: int) -> str:

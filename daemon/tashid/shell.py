@@ -22,6 +22,7 @@ from tashi.core import backups
 from tashi.core.cluster import Cluster, Decision, Found, Mark, Now, Park, done_key, found_of, problem, request_key
 from tashi.core.cluster import Principal as Principal
 from tashi.core.decision import Entry
+from tashi.core.rate import Rate
 from tashi.core.verbs import VERBS
 from tashi.run.log import Log
 from tashi.wire.agents import AgentMessage, ControllerMessage, Rows
@@ -29,7 +30,6 @@ from tashi.wire.errors import Code, Refused, TashiError, Unavailable
 from tashi.wire.messages import Metrics, Reply, Request, Sample
 from tashid.copies import Copies
 from tashid.principal import Directory, Peer
-from tashid.rate import Rate
 from tashid.store.interface import Full, LogEntry, Store
 from tashid.vitals import Vitals
 from tashid.watch import Watchers
@@ -168,7 +168,9 @@ class Shell:
     def _decide(self, request: Request, peer: Peer, who: Principal | None, now: Now) -> Decision:
         if who is None:
             self._log.warning("not served", uid=peer.uid, key=peer.key, verb=request.verb)
-            return Decision(reply=problem(request.id, Refused(Code.DENIED, "you are not served here")))
+            refusal = Refused(Code.DENIED, "you are not served here")
+            name = peer.key or f"uid:{peer.uid}"
+            return Decision(reply=problem(request.id, refusal), log=self._cluster.denied(name, request, refusal, now))
         if who.role == "enroll" and not self._enrolments.take(now.monotonic):
             return Decision(reply=problem(request.id, Refused(Code.BUSY, "too many enrolments at a time")))
         try:

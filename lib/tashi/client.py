@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import zmq
 
 from tashi.config import Config
+from tashi.wire.address import why_not_an_address
 from tashi.wire.envelope import POLL_SECONDS, Answer, Ask, new_id, reply, request
 from tashi.wire.errors import Code, Fault, TashiError, Unavailable
 
@@ -68,9 +69,11 @@ class Client:
         raise AssertionError("ask_many answers each request or raises")
 
     def ask_many(
-        self, asks: Iterable[Ask], why: str = "", wait: float = 0.0
+        self, asks: Iterable[Ask], why: str = "", wait: float = 0.0, owner: str = ""
     ) -> Iterator[tuple[int, Answer | TashiError]]:
         """(number of the request, its answer or error), in the order in which they are answered.
+
+        ``owner``: an administrator asks for this user.
 
         Up to WINDOW are under way at once. Raises TashiError (no-answer) when nothing at all is heard in time.
         """
@@ -83,7 +86,7 @@ class Client:
             while len(unanswered) < WINDOW and (following := next(source, None)) is not None:
                 number, (verb, body) = following
                 identity = new_id()
-                unanswered[identity] = (number, request(identity, verb, body, why))
+                unanswered[identity] = (number, request(identity, verb, body, why, owner))
                 unsent.append(identity)
             if not unanswered:
                 return
@@ -179,6 +182,9 @@ class Client:
             self._begin_where_it_may_be()
         address = self.addresses[self._turn % len(self.addresses)]
         self._hang_up()
+        why = "" if address.endswith(".sock") else why_not_an_address(address)
+        if why:
+            raise TashiError(Code.BAD_REQUEST, why, "client.controller in tashi.toml, or $TASHI_CONTROLLER")
         socket = self._socket = self._context.socket(zmq.DEALER)
         for option, value in (
             (zmq.LINGER, 0),

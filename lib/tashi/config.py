@@ -61,6 +61,15 @@ class Agent(NamedTuple):
     disk: int = 0
 
 
+class Quota(NamedTuple):
+    """What each user may have who has no number of its own. ``memory`` and ``disk`` in bytes; 0: no limit."""
+
+    vms: int = 0
+    cores: int = 0
+    memory: int = 0
+    disk: int = 0
+
+
 class Pool(NamedTuple):
     """The one shared pool of images and disks. ``capacity`` in bytes; 0: what the hosts see of its file system."""
 
@@ -88,6 +97,7 @@ class Config(NamedTuple):
     client: Client = Client()
     controller: Controller = Controller()
     agent: Agent = Agent()
+    quota: Quota = Quota()
     pool: Pool = Pool()
     networks: Mapping[str, Network] = MappingProxyType({"default": Network()})
     fake: Fake = Fake()
@@ -96,6 +106,7 @@ class Config(NamedTuple):
 
 # What a key's default can't say. Sizes are written as text (16G) and become bytes.
 SIZES = {("controller", "store_limit"), ("agent", "memory"), ("agent", "disk"), ("pool", "capacity")}
+SIZES |= {("quota", "memory"), ("quota", "disk")}
 CHOICES: dict[tuple[str, str], tuple[str, ...]] = {
     ("controller", "policy"): ("pack", "spread"),
     ("agent", "driver"): ("libvirt", "fake"),
@@ -114,11 +125,13 @@ RANGES: dict[tuple[str, str], tuple[float, float]] = {
     ("controller", "certificate_days"): (0.0001, 3650),
     ("agent", "workers"): (1, 64),
     ("agent", "cores"): (0, 4096),
+    ("quota", "vms"): (0, 10**9),
+    ("quota", "cores"): (0, 10**9),
     ("fake", "seconds_start"): (0, 3600),
     ("fake", "seconds_per_gib"): (0, 3600),
 }
 
-Section = TypeVar("Section", Client, Controller, Agent, Pool, Network, Fake)
+Section = TypeVar("Section", Client, Controller, Agent, Quota, Pool, Network, Fake)
 
 
 def load(path: str | None = None) -> Config:
@@ -144,13 +157,16 @@ def parse(document: dict[str, Any], file: str = "tashi.toml") -> Config:
         client=take("client", Client()),
         controller=take("controller", Controller()),
         agent=take("agent", Agent()),
+        quota=take("quota", Quota()),
         pool=take("pool", Pool()),
         fake=take("fake", Fake()),
         file=file,
     )
     networks = rest.pop("network", None)
     if rest:
-        known = ", ".join(f"[{name}]" for name in ("client", "controller", "agent", "pool", "network.NAME", "fake"))
+        known = ", ".join(
+            f"[{name}]" for name in ("client", "controller", "agent", "quota", "pool", "network.NAME", "fake")
+        )
         raise _wrong(file, f"[{next(iter(rest))}]: no such section", f"sections are {known}")
     return config if networks is None else config._replace(networks=_networks(file, networks))
 

@@ -19,6 +19,9 @@ PLACES: dict[str, dict[str, Any]] = {
     "host.remove": {"name": "h3"},
     "image.remove": {"name": "spare"},
     "user.remove": {"name": "ann"},
+    "user.set": {"name": "ann"},
+    "user.enroll": {"name": "ann"},
+    "group.remove": {"name": "lab"},
 }
 
 
@@ -28,11 +31,12 @@ def ready() -> World:
     world.create("off", host="h1")
     world.ok("vm.shutdown", name="off")
     world.ok("image.add", name="spare", path="images/spare.raw", format="raw")
-    world.ok("user.add", name="ann", uid=5)
+    world.ok("user.add", name="ann", uid=5, key="a" * 40)
+    world.ok("group.set", name="lab")
     return world
 
 
-@pytest.mark.parametrize("verb", [name for name, each in verbs.VERBS.items() if each.act and name != "enroll"])
+@pytest.mark.parametrize("verb", [name for name, each in verbs.VERBS.items() if each.act and each.role != "enroll"])
 def test_why(verb: str) -> None:
     world = ready()
     body = PLACES.get(verb, BODIES[verb])

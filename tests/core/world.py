@@ -209,10 +209,12 @@ class World:
             self.shown[entry["id"]] = after
 
     def decide(
-        self, verb: str, who: Principal = ROOT, request_id: str = "", found: Any = None, **body: Any
+        self, verb: str, who: Principal = ROOT, request_id: str = "", found: Any = None, owner: str = "", **body: Any
     ) -> Decision:
         self.requests += 1
-        raw = Request(request_id or f"request-{self.requests}", verb, msgspec.Raw(json.dumps(body).encode()))
+        raw = Request(
+            request_id or f"request-{self.requests}", verb, msgspec.Raw(json.dumps(body).encode()), owner=owner
+        )
         decision = self.cluster.request(who, raw, found, self.now())
         self.take(decision)
         return decision
@@ -283,6 +285,6 @@ class World:
         tables = self.cluster.state.tables
         return {
             (table, key): msgspec.json.encode(record)
-            for table in ("meta", "vm", "host", "image", "user", "job")
+            for table in ("meta", "vm", "host", "image", "user", "group", "key", "job")
             for key, record in tables[table].items()
         }

@@ -140,8 +140,11 @@ def test_another_uid_is_denied_even_where_the_admin_socket_lies_open(grouped: Co
 
 
 @needs_root
-def test_nobody_is_called_like_a_registered_user(grouped: Controller) -> None:
+def test_an_account_is_the_user_of_its_name_unless_that_has_another_uid(grouped: Controller) -> None:
     grouped.local().ok("user.add", name="nobody", key=new_pair().public, role="operator")
+    status = ask_as(NOBODY, grouped, "user.sock", "status", {})["ok"]
+    assert (status["you"], status["role"]) == ("nobody", "operator")
+    grouped.local().ok("user.set", name="nobody", uid=NOBODY + 1)
     status = ask_as(NOBODY, grouped, "user.sock", "status", {})["ok"]
     assert (status["you"], status["role"]) == (f"uid:{NOBODY}", "user")
 

@@ -173,7 +173,8 @@ LISTS = {"difference": "divergence", "finding": "check"}  # of what is no record
 @pytest.mark.parametrize("noun", FIELDS)
 def test_a_list_shows_what_its_page_says(noun: str) -> None:
     nouns = {"vm": "tvm", "host": "thost", "image": "timg", "user": "tuser", "job": "tjob"}
-    name = f"{nouns[noun]}-list" if noun in nouns else f"tashi-{LISTS[noun]}"
+    people = {"group": "tuser-groups", "key": "tuser-keys"}
+    name = people.get(noun) or (f"{nouns[noun]}-list" if noun in nouns else f"tashi-{LISTS[noun]}")
     heads = [head for head, _ in items(section(page(name), ".Sh OUTPUT FIELDS"))]
     written = [key for head in heads for key in head.removeprefix("Va ").split(" , ")]
     assert written == [each.key for each in FIELDS[noun] if each.shown]

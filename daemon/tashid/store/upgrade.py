@@ -28,6 +28,7 @@ class Upgrade(NamedTuple):
 UPGRADES = (
     Upgrade(1, {}),  # the first there was
     Upgrade(2, {}),  # the table usage
+    Upgrade(3, {}),  # groups; keys, which the controller takes out of the users' records
 )
 
 

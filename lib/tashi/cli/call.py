@@ -31,6 +31,7 @@ class Call:
         self.dry_run: bool = common.get("dry_run", False)
         self.submit: bool = common.get("submit", False)
         self.reason: str = common.get("reason", "")
+        self.owner: str = common.get("owner", "")
         self.timeout: float | None = common.get("timeout")
         if common.get("json") and common.get("bare"):
             raise click.UsageError("-j or -H, not both")

@@ -45,7 +45,8 @@ def ask_each(call: Call, verb: str, wishes: Sequence[Wish]) -> Iterator[tuple[st
     plan = {"dry_run": True} if call.dry_run else {}
     silent = {number: wish.name for number, wish in enumerate(wishes)}
     try:
-        for number, answer in call.client.ask_many((Ask(verb, wish.body | plan) for wish in wishes), call.reason):
+        asks = (Ask(verb, wish.body | plan) for wish in wishes)
+        for number, answer in call.client.ask_many(asks, call.reason, owner=call.owner):
             yield silent.pop(number), answer
     except TashiError as error:
         first = next(iter(silent.values()), "")

@@ -1,4 +1,7 @@
-"""thost-add: a host's enrolment file, for `tashi-agent --enroll`. Its token works once, for an hour."""
+"""thost-add and tuser-enroll: an enrolment file, whose token works once, for an hour.
+
+`tashi-agent --enroll` takes a host's, `tashi-enroll` a user's.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +17,19 @@ from tashi.wire.errors import Code, TashiError
 _LISTS = ("controller", "enroll")  # addresses, of which an agent tries one after the other
 
 
-def add_hosts(call: Call) -> None:
-    """Add each host and print its enrolment file: as TOML for one host, with -j a record for each."""
+def print_documents(call: Call, verb: str) -> None:
+    """Ask ``verb`` for each name and print its enrolment file: as TOML for one, with -j a record for each."""
     names = call.names
     if len(names) > 1 and call.output.style != "json" and not call.dry_run:
-        raise click.UsageError("an enrolment file is one host's: give one NAME, or -j")
-    for name, answer in ask_each(call, "host.add", [Wish(name, {"name": name}) for name in names]):
+        raise click.UsageError(f"an enrolment file is one {call.noun}'s: give one NAME, or -j")
+    for name, answer in ask_each(call, verb, [Wish(name, {"name": name}) for name in names]):
         if isinstance(answer, TashiError):
             call.fail(name, answer)
         elif call.dry_run:
-            print_plan(call, "host.add", name, answer.ok)
+            print_plan(call, verb, name, answer.ok)
         elif not answer.ok.get("extra", {}).get("token"):
-            lost = "it was added, but its token was in an answer that got lost; tokens are never told twice"
-            call.fail(name, Failure(Code.CONFLICT, lost, f"thost-add {name}"))
+            lost = "its token was in an answer that got lost; tokens are never told twice"
+            call.fail(name, Failure(Code.CONFLICT, lost, f"{call.prog} {name}"))
         else:
             _print(call, name, document(answer.ok["extra"]))
             call.succeeded += 1

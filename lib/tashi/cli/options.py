@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from tashi.cli.complete import Printed, complete_fields
+from tashi.wire.address import why_not_an_address
 
 
 def size(text: str) -> int:
@@ -51,10 +52,9 @@ def addresses(text: str) -> tuple[str, ...]:
     """A click type: where controllers are, comma separated."""
     found = tuple(part.strip() for part in text.split(","))
     for each in found:
-        transport, _, where = each.partition("://")
-        port = where.rpartition(":")[2]
-        if not where or transport not in ("ipc", "tcp") or (transport == "tcp" and not port.isdecimal()):
-            raise click.BadParameter(f"{each!r} is no address: write ipc:///DIR or tcp://HOST:PORT")
+        why = why_not_an_address(each)
+        if why:
+            raise click.BadParameter(why)
     return found
 
 
@@ -89,6 +89,10 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         {"type": lasting, "help": "Bear the controller's silence no longer than this (0.5, 5s)."},
     ),
     "while": (("--timeout",), {"type": lasting, "help": "With -f: end after this long (90, 30s, 5m)."}),
+    "owner": (
+        ("--owner",),
+        {"default": "", "metavar": "NAME", "help": "Administrators: act for this user; what is made is theirs."},
+    ),
     "reason": (("--reason",), {"default": "", "metavar": "TEXT", "help": "Why, for the history."}),
     "controller": (
         ("--controller",),
@@ -120,10 +124,11 @@ KINDS: dict[str, tuple[str, ...]] = {
 }
 
 
-def options(kind: str, prints: Printed) -> list[click.Option]:
+def options(kind: str, noun: str, prints: Printed) -> list[click.Option]:
     """Fresh options for a command of this kind. Those of one kind are read into `Call.common` by name."""
     made = []
-    for name in KINDS[kind]:
+    owned = ("owner",) if noun == "vm" and "reason" in KINDS[kind] else ()
+    for name in (*KINDS[kind], *owned):
         flags, settings = _OPTIONS[name]
         if name == "fields":
             settings = settings | {"shell_complete": complete_fields(prints)}

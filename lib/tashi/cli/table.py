@@ -26,9 +26,9 @@ _OWN: dict[str, tuple[Field, ...]] = {
     "event": (
         Field("revision", "REVISION", "number in the change log", "count", shown=True, width=8),
         Field("at", "AT", "when", shown=True, width=24),
-        Field("kind", "KIND", "vm, host, image, user or job", shown=True, width=5),
+        Field("kind", "KIND", "vm, host, image, user, group, key, job or denied", shown=True, width=5),
         Field("name", "NAME", "name of the object", shown=True, width=12),
-        Field("state", "STATE", "its state from then on, or gone", shown=True, width=13),
+        Field("state", "STATE", "its state from then on, gone or denied", shown=True, width=13),
         Field("verb", "VERB", "what was asked", shown=True, width=12),
         Field("by", "BY", "who asked", shown=True, width=8),
         Field("host", "HOST", "host that it is on", shown=True),

@@ -111,25 +111,27 @@ class Tool(click.Command):
             complain(prog, error.text, error.hint)
             status = exit_status(error.code)
         except OSError as error:
-            complain(prog, f"{error.filename or 'standard output'}: {error.strerror}")
+            complain(
+                prog, f"{'standard output' if error.filename is None else error.filename or repr('')}: {error.strerror}"
+            )
             status = 1
         os._exit(int(status))
 
 
 def tool(
-    kind: str, noun: str = "", operands: str = "", prints: Printed | None = None
+    kind: str, noun: str = "", operands: str = "", prints: Printed | None = None, owned: bool = True
 ) -> Callable[[Callable[..., None]], Tool]:
     """Make a command of a function, which is called with a `Call` and the values of its own click options.
 
     ``operands`` is how the synopsis names them; without it the command takes none. ``prints`` says whose fields -o
-    picks from where that is not as usual (`printed`).
+    picks from where that is not as usual (`printed`). ``owned``: what changes VMs takes --owner.
     """
     prints = prints or printed(noun)
     checked = kind not in ("listing", "showing")  # there the controller checks them, and nothing is changed
 
     def decorate(function: Callable[..., None]) -> Tool:
         own: list[click.Parameter] = list(reversed(getattr(function, "__click_params__", [])))
-        common = options(kind, prints)
+        common = options(kind, noun if owned else "", prints)
         if operands:
             complete = None if kind == "alone" or not noun else complete_names(noun)
             own.append(click.Argument(["operands"], nargs=-1, metavar=operands, shell_complete=complete))

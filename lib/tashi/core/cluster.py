@@ -14,18 +14,19 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from tashi.core import certificates, divergence, drain, images, jobs, query, usage, verbs
+from tashi.core import certificates, divergence, drain, images, jobs, keys, query, rights, usage, verbs
 from tashi.core import contact as agents
 from tashi.core.budgets import Budgets
 from tashi.core.certificates import Authority
 from tashi.core.contact import Contact
 from tashi.core.decision import Decision, Entry, Found, Park, entries_of, found_of, problem, request_key
+from tashi.core.denied import Denials
 from tashi.core.placement import retry_waiting
 from tashi.core.plainly import plainly
 from tashi.core.resend import Resend
 from tashi.core.settings import Settings
 from tashi.core.state import Answered, State
-from tashi.core.turn import CONTROLLER, RANK, Principal, Turn, done_key
+from tashi.core.turn import CONTROLLER, Principal, Turn, done_key
 from tashi.model.clock import Now
 from tashi.model.host import Host
 from tashi.model.user import User
@@ -57,7 +58,6 @@ __all__ = [
     "request_key",
 ]
 
-PEOPLE = ("user", "operator", "admin")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -79,6 +79,7 @@ class Cluster:
         self.contacts: dict[str, Contact] = {}
         self.resend = Resend(settings)
         self._budgets = Budgets(self.state)
+        self._denials = Denials()
         self._silent: set[str] = set()  # hosts judged silent, until their inventory is in
         self._started_at = 0.0
         self._reported: set[str] = set()  # hosts whose inventory came in since the last commit
@@ -99,7 +100,8 @@ class Cluster:
         divergence.await_hosts(self.state)
         for job in self.state.jobs.values():
             self._budgets.begin(job, now)
-        self._next_judgement = now.monotonic + self.settings.heartbeat_seconds
+        late = 0.0 if any(user.key for user in self.state.users.values()) else self.settings.heartbeat_seconds
+        self._next_judgement = now.monotonic + late
 
     def mark(self) -> Mark:
         """Where the state is now, for `rollback` and `puts_since`."""
@@ -141,7 +143,7 @@ class Cluster:
         return self.state.host_of_key.get(key)
 
     def user_of_key(self, key: str) -> User | None:
-        return self.state.users.get(self.state.user_of_key.get(key, ""))
+        return self.user_named(self.state.user_of_key.get(key, ""))
 
     def user_of_uid(self, uid: int) -> User | None:
         return self.state.users.get(self.state.user_of_uid.get(uid, ""))
@@ -159,15 +161,24 @@ class Cluster:
     def request(self, who: Principal, raw: Request, found: Found | None, now: Now) -> Decision:
         """One request of a command. ``found``: what its id was answered before, by batch or store."""
         mark = self.mark()
-        turn = Turn(self.state, self.settings, now, self._lowered(who), raw.why)
+        turn = Turn(self.state, self.settings, now, rights.lowered(self.state, who), raw.why)
         try:
             return self._answer(turn, raw, found, mark)
         except TashiError as error:
             self._undo(mark)
-            return Decision(reply=problem(raw.id, error, mark.revision))
+            denied = self.denied(who.name, raw, error, now) if error.code is Code.DENIED else []
+            return Decision(reply=problem(raw.id, error, mark.revision), log=denied)
         except Exception:
             self._undo(mark)
             return Decision(reply=self._fault(raw.id), fault=traceback.format_exc())
+
+    def denied(self, who: str, raw: Request, error: TashiError, now: Now) -> list[Entry]:
+        """The entry of the change log that tells of a refusal for want of a right; none when there are too many."""
+        entry = self._denials.entry(who, raw, error.text, now, self.revision + 1)
+        if entry is None:
+            return []
+        self.revision += 1
+        return [entry]
 
     def agent_said(self, host: str, conn: Any, message: AgentMessage, now: Now) -> Decision:
         """One message of the agent on ``host``; ``back`` in the decision is for the connection that it came on."""
@@ -190,6 +201,7 @@ class Cluster:
         turn = Turn(self.state, self.settings, now, CONTROLLER)
         try:
             if now.monotonic >= self._next_judgement:
+                keys.move(turn)
                 self._judge(turn)
             self._budgets.spend(turn)
             decision = self._close(turn, mark)
@@ -217,32 +229,26 @@ class Cluster:
         return min([self._next_judgement, *(time for time in others if time is not None)])
 
     # -- inside: requests -------------------------------------------------------------------------------------------
-    def _lowered(self, who: Principal) -> Principal:
-        """The role that the user's own record leaves of what the socket allows."""
-        if who.owns or who.role not in PEOPLE:
-            return who
-        ids = self.state.names["user"].get(who.name)
-        if ids is None:
-            return who if who.role in ("admin", "user") else replace(who, role="user")
-        own = self.state.users[ids[0]].role
-        return who if RANK[own] >= RANK[who.role] else replace(who, role=own)
-
     def _answer(self, turn: Turn, raw: Request, found: Found | None, mark: Mark) -> Decision:
         verb = verbs.VERBS.get(raw.verb)
         if verb is None:
             raise Refused(Code.UNKNOWN_VERB, f"{raw.verb[:40]!r}: no such verb")
-        self._check_role(turn, raw.verb, verb.role)
+        rights.check_role(turn.who, raw.verb, verb.role, verb.act is not None)
         body = _decode(raw)
         turn.verb = raw.verb
+        if raw.owner:
+            rights.act_for(turn, raw.owner)
         if verb.act is None:
             return self._read(turn, raw, body)
-        digest = hashlib.blake2b(raw.verb.encode() + b"\0" + bytes(raw.body), digest_size=16).hexdigest()
+        digest = hashlib.blake2b(
+            raw.verb.encode() + b"\0" + bytes(raw.body) + raw.owner.encode(), digest_size=16
+        ).hexdigest()
         if found is not None:
             if found.hash != digest:
                 raise Refused(Code.CONFLICT, "this request id was used for another request")
             return Decision(reply=Reply(raw.id, msgspec.Raw(found.ok), revision=found.revision))
         turn.request = request_key(turn.who.name, raw.id)
-        turn.secret = self.chance() if raw.verb == "host.add" else b""
+        turn.secret = self.chance() if raw.verb in verbs.SECRET else b""
         turn.authority = self.authority
         accepted = verb.act(turn, body)
         if getattr(body, "dry_run", False):
@@ -257,20 +263,11 @@ class Cluster:
         self.state.put("request", turn.request, Answered(digest, kept, mark.revision))
         return self._close(turn, mark, reply=Reply(raw.id, ok, revision=mark.revision))
 
-    def _check_role(self, turn: Turn, verb: str, role: str) -> None:
-        has = turn.who.role
-        if role == "enroll" or has in ("enroll", "agent", ""):
-            if role != has:
-                raise Refused(Code.DENIED, f"{verb}: not for {turn.who.name or 'strangers'} here")
-        elif RANK[has] < RANK[role]:
-            hint = "as root, on the admin socket" if role == "admin" else ""
-            raise Refused(Code.DENIED, f"{verb}: needs the role {role}; {turn.who.name} has {has} here", hint)
-
     def _read(self, turn: Turn, raw: Request, body: Any) -> Decision:
         if isinstance(body, ChangesBody):
             ids = frozenset(query.ids_for(turn, body.ids))
             after = self.revision if body.after < 0 else body.after
-            owner = "" if turn.sees_all() else turn.who.name
+            owner = "" if turn.sees_all() and not turn.acting else turn.owner
             park = Park(
                 raw.id,
                 after,

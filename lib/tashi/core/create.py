@@ -81,8 +81,9 @@ def _check_names(turn: Turn, names: list[str]) -> None:
     taken = turn.state.names["vm"]
     for name in names:
         for other in taken.get(name, ()):
-            if turn.state.vms[other].owner == turn.who.name:
-                raise Refused(Code.CONFLICT, f"{name}: you have a VM of this name already ({other})")
+            if turn.state.vms[other].owner == turn.owner:
+                whose = f"{turn.acting} has" if turn.acting else "you have"
+                raise Refused(Code.CONFLICT, f"{name}: {whose} a VM of this name already ({other})")
 
 
 def _record(turn: Turn, name: str, body: VmCreate, image: Image, disk_bytes: int, pin: str, parent: str) -> Vm:
@@ -101,7 +102,7 @@ def _record(turn: Turn, name: str, body: VmCreate, image: Image, disk_bytes: int
     return Vm(
         id=vm_id,
         name=name,
-        owner=turn.who.name,
+        owner=turn.owner,
         image=image.id,
         cores=body.cores,
         memory_bytes=body.memory_bytes,

@@ -134,14 +134,20 @@ def entry_of(turn: Turn, table: str, key: str, before: Any, revision: int) -> En
     refers: tuple[tuple[str, str], ...] = ()
     if table == "done":
         refers = (("done", key), ("request", record.request)) if record.request else (("done", key),)
-    owner = record.owner if kind in OWNED else ""
+    owner = SEEN_BY[kind](record) if kind in SEEN_BY else ""
     return Entry(
         revision, turn.now.wall, _encode(change), refers, _ids(kind, record, job), kind, owner, job, record.name
     )
 
 
 LOCKED = ("vm", "host", "image")  # kinds with an operation at work on them
-OWNED = ("vm", "job")  # kinds that only their owner may see
+SEEN_BY: dict[str, Callable[[Any], str]] = {  # kinds that only some may see
+    "vm": lambda vm: str(vm.owner),
+    "job": lambda job: str(job.owner),
+    "key": lambda key: str(key.owner),
+    "user": lambda user: str(user.name),
+}
+PRIVATE = frozenset((*SEEN_BY, "denied"))
 
 
 def _ids(kind: str, record: Any, job: str) -> frozenset[str]:
@@ -194,7 +200,7 @@ def _job(turn: Turn, revision: int, job: Job, ident: str, gone: bool) -> Change:
 
 
 def _plain(turn: Turn, revision: int, record: Any, job: str, gone: bool) -> Change:
-    """Hosts, images and users."""
+    """Hosts, images, users, groups and keys."""
     kind = KIND_OF_LETTER[record.id[0]]
     return Change(
         revision=revision,
@@ -203,7 +209,7 @@ def _plain(turn: Turn, revision: int, record: Any, job: str, gone: bool) -> Chan
         id=record.id,
         name=record.name,
         state="gone" if gone else _STATES[kind](record),
-        owner=getattr(record, "owner", ""),
+        owner=record.name if kind == "user" else getattr(record, "owner", ""),
         reason=getattr(record, "reason", ""),
         by=turn.who.name,
         verb=turn.verb,
@@ -220,6 +226,8 @@ _STATES: dict[str, Callable[[Any], str]] = {
     "host": _host_state,
     "image": lambda image: image.state,
     "user": lambda user: user.role,
+    "group": lambda group: "set",
+    "key": lambda key: "valid",
 }
 _CHANGES: dict[str, Callable[[Turn, int, Any, str, bool], Change]] = {
     "vm": _vm,
@@ -227,4 +235,6 @@ _CHANGES: dict[str, Callable[[Turn, int, Any, str, bool], Change]] = {
     "host": _plain,
     "image": _plain,
     "user": _plain,
+    "group": _plain,
+    "key": _plain,
 }

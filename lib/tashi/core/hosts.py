@@ -22,7 +22,8 @@ def token_of(secret: bytes) -> str:
     return hashlib.blake2b(secret, digest_size=TOKEN_BYTES).hexdigest()
 
 
-def _digest(token: str) -> str:
+def digest(token: str) -> str:
+    """What is kept of a token."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
@@ -40,7 +41,7 @@ def add(turn: Turn, body: HostAdd) -> Accepted:
     token = token_of(turn.secret)
     host = known[0] if known else Host(id=turn.new_id("host"), name=body.name, created_at=turn.at())
     until = turn.now.wall + turn.settings.token_seconds
-    turn.put(replace(host, token=_digest(token), token_until_wall=until))
+    turn.put(replace(host, token=digest(token), token_until_wall=until))
     turn.state.unknown_hosts.setdefault(host.id, "its agent was never heard")
     turn.state.set_reachable(host.id, "not enrolled yet")
     job = turn.begin("host.add", "host", host.id, host.name)
@@ -61,7 +62,7 @@ def enroll(turn: Turn, body: Enroll) -> Accepted:
     """Register the public half of an agent's key. One answer for every wrong token: nothing to learn from it."""
     wrong = Refused(Code.DENIED, f"{body.host}: the enrolment token is not valid", f"thost-add {body.host}")
     found = [turn.state.hosts[key] for key in turn.state.names["host"].get(body.host, ())]
-    if not found or not found[0].token or found[0].token != _digest(body.token):
+    if not found or not found[0].token or found[0].token != digest(body.token):
         raise wrong
     host = found[0]
     turn.who = replace(turn.who, name=f"agent@{host.name}")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
+from tashi.core import quota
 from tashi.core.doubts import why_held
 from tashi.core.turn import Turn
 from tashi.model.job import JobState
@@ -102,7 +103,8 @@ def place(turn: Turn, vm: Vm) -> Vm:
 
 
 def place_or_wait(turn: Turn, vms: list[Vm], hold: bool, hold_seconds: float | None) -> bool:
-    """Place all of them, or let all of them wait, or refuse. True when they wait."""
+    """Place all of them, or let all of them wait, or refuse, for want of quota too. True when they wait."""
+    quota.check(turn, vms)
     mark = turn.state.mark()
     fit = 0
     try:

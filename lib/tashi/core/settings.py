@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from tashi.model.quota import UNLIMITED, Quota
 from tashi.sched.index import Policy
 
 
@@ -14,8 +15,11 @@ class Settings(NamedTuple):
     missed: int = 5
     policy: Policy = "pack"
     pool_bytes: int = 0
+    quota: Quota = Quota(UNLIMITED, UNLIMITED, UNLIMITED, UNLIMITED)  # of everybody who has no number of its own
     networks: tuple[str, ...] = ("default",)
     agent_addresses: tuple[str, ...] = ()  # for enrolment documents
+    user_addresses: tuple[str, ...] = ()
+    admin_addresses: tuple[str, ...] = ()
     enroll_addresses: tuple[str, ...] = ()
     server_key: str = ""
     moves_per_host: int = 2  # migrations at a time from or to one host, in a drain

@@ -17,16 +17,19 @@ from tashi.model.host import Health, Host, HostState
 from tashi.model.image import Image
 from tashi.model.job import Job
 from tashi.model.name import ID_LETTER, number_of
+from tashi.model.quota import Amount, amount_of
 from tashi.model.usage import Tally
-from tashi.model.user import User
+from tashi.model.user import Group, Key, User
 from tashi.model.vm import Vm, claims, hosts_of
 from tashi.sched.index import Index
 from tashi.sched.pool import Pool
 from tashi.wire.agents import MoveProgress
 
-Record = Vm | Host | Image | User | Job
-TYPES: dict[str, type[Any]] = {"vm": Vm, "host": Host, "image": Image, "user": User, "job": Job}
-NAMED = ("vm", "host", "image", "user")
+Record = Vm | Host | Image | User | Group | Key | Job
+TYPES: dict[str, type[Any]] = {
+    "vm": Vm, "host": Host, "image": Image, "user": User, "group": Group, "key": Key, "job": Job
+}  # fmt: skip
+NAMED = ("vm", "host", "image", "user", "group", "key")
 # What "meta" holds: counters of ids, and what else is said of the whole.
 META: dict[str, Any] = dict.fromkeys(ID_LETTER, int) | {
     "cluster": str, "restored": Restored, "certificate": int, "revocation": int, "revoked": dict[str, float],
@@ -37,6 +40,7 @@ NOWHERE: list[str] = []
 DONE_KEPT = 1000  # ended operations that stay in memory for tjob-list
 _STORED = TYPES | {"done": Job, "usage": Tally}
 _DECODERS = {table: msgspec.json.Decoder(kind) for table, kind in _STORED.items()}
+NOTHING = Amount()
 _encode = msgspec.json.Encoder().encode
 
 
@@ -56,6 +60,8 @@ class State:
         self.hosts: dict[str, Host] = {}
         self.images: dict[str, Image] = {}
         self.users: dict[str, User] = {}
+        self.groups: dict[str, Group] = {}
+        self.keys: dict[str, Key] = {}
         self.jobs: dict[str, Job] = {}  # those that run
         self.done: dict[str, Job] = {}  # those that ended lately; all of them are in the store
         self.requests: dict[str, Answered] = {}  # those of the batch that is not durable yet
@@ -67,6 +73,8 @@ class State:
             "host": self.hosts,
             "image": self.images,
             "user": self.users,
+            "group": self.groups,
+            "key": self.keys,
             "job": self.jobs,
             "meta": self.meta,
             "done": self.done,
@@ -84,6 +92,8 @@ class State:
         self.host_of_key: dict[str, str] = {}
         self.user_of_key: dict[str, str] = {}
         self.user_of_uid: dict[int, str] = {}
+        self.members: dict[str, dict[str, None]] = {}  # name of a group -> names of its users
+        self.held: dict[str, Amount] = {}  # owner -> what its VMs count for
         self.pool = Pool()
         self.index = Index()
         self.reachable: dict[str, str] = {}  # host id -> why it may not be given work now; not stored
@@ -99,6 +109,8 @@ class State:
             "host": self._apply_host,
             "image": partial(self._apply_name, "image"),
             "user": self._apply_user,
+            "group": partial(self._apply_name, "group"),
+            "key": self._apply_key,
             "job": self._apply_job,
         }
 
@@ -226,9 +238,11 @@ class State:
         waits = False
         if old is not None:
             self.pool.used_bytes -= old.disk_bytes
+            self._count(old.owner, amount_of(old), -1)
             held_before, on_before = claims(old), hosts_of(old)
         if new is not None:
             self.pool.used_bytes += new.disk_bytes
+            self._count(new.owner, amount_of(new), 1)
             held_after, on_after = claims(new), hosts_of(new)
             waits = bool(new.waiting)
         if held_before != held_after:
@@ -253,6 +267,13 @@ class State:
                 self.waiting[key] = None
             else:
                 del self.waiting[key]
+
+    def _count(self, owner: str, amount: Amount, sign: int) -> None:
+        held = self.held.get(owner, NOTHING).plus(amount, sign)
+        if held.vms:
+            self.held[owner] = held
+        else:
+            del self.held[owner]
 
     def _apply_host(self, key: str, old: Host | None, new: Host | None) -> None:
         self._apply_name("host", key, old, new)
@@ -279,13 +300,21 @@ class State:
     def _apply_user(self, key: str, old: User | None, new: User | None) -> None:
         self._apply_name("user", key, old, new)
         if old is not None:
-            self.user_of_key.pop(old.key, None)
             self.user_of_uid.pop(old.uid, None)
+            for group in old.groups:
+                del self.members[group][old.name]
         if new is not None:
-            if new.key:
-                self.user_of_key[new.key] = new.id
             if new.uid >= 0:
                 self.user_of_uid[new.uid] = new.id
+            for group in new.groups:
+                self.members.setdefault(group, {})[new.name] = None
+
+    def _apply_key(self, key: str, old: Key | None, new: Key | None) -> None:
+        self._apply_name("key", key, old, new)
+        if old is not None:
+            self.user_of_key.pop(old.public, None)
+        if new is not None:
+            self.user_of_key[new.public] = new.owner
 
     def _apply_job(self, key: str, old: Job | None, new: Job | None) -> None:
         record = new if new is not None else old

@@ -6,6 +6,7 @@ and say by `send` what an agent should hear. Operations begin and end here too, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -29,18 +30,28 @@ if TYPE_CHECKING:
 class Principal(Struct, frozen=True, gc=False):
     """Who asks. ``role`` is the most that the socket allows; an agent's ``host`` is its own host's id.
 
-    ``owns``: it can open the store itself, so no record makes it less.
+    ``owns``: it can open the store itself, so no record makes it less. ``granted``: what a user without a record may,
+    by its groups on the controller's machine; ``doubt`` says why that can't be looked up now.
     """
 
     name: str
     role: str
     host: str = ""
     owns: bool = False
+    granted: str = "user"
+    doubt: str = ""
 
 
 CONTROLLER = Principal("controller", "admin")
 RANK = {"": 0, "enroll": 0, "agent": 0, "user": 1, "operator": 2, "admin": 3}
 JOB_KEY_DIGITS = 18
+OWNED = ("vm", "job")
+PRIVATE: dict[str, Callable[[Any, str], bool]] = {  # kinds of which a user sees some only
+    "vm": lambda vm, name: bool(vm.owner == name),
+    "job": lambda job, name: bool(job.owner == name),
+    "key": lambda key, name: bool(key.owner == name),
+    "user": lambda user, name: bool(user.name == name),
+}
 
 
 class Turn:
@@ -50,6 +61,7 @@ class Turn:
         self, state: State, settings: Settings, now: Now, who: Principal = CONTROLLER, why: str = "", request: str = ""
     ) -> None:
         self.state, self.settings, self.now, self.who, self.why = state, settings, now, who, why
+        self.acting = ""  # for whom, with --owner
         self.request = request  # key of the request, remembered by the operation that it makes
         self.verb = ""
         self.job = ""  # the newest operation begun or ended in this turn
@@ -64,13 +76,22 @@ class Turn:
         self.secret = b""  # chance of the shell's, for one-time tokens
         self.authority: Authority | None = None  # who signs certificates
 
+    @property
+    def owner(self) -> str:
+        """Whose VMs are meant, and who owns what is made."""
+        return self.acting or self.who.name
+
     # -- looking ----------------------------------------------------------------------------------------------------
     def sees_all(self) -> bool:
         return RANK[self.who.role] >= RANK["operator"]
 
     def visible(self, kind: str, record: Any) -> bool:
-        """Whether the caller may know of a record: users see their own VMs and operations, everybody the rest."""
-        return kind not in ("vm", "job") or self.sees_all() or record.owner == self.who.name
+        """Whether the caller may know of a record: users see what is their own, everybody sees hosts and images."""
+        if self.acting and kind in OWNED:
+            return bool(record.owner == self.acting)
+        if kind == "group":
+            return self.sees_all() or self.who.name in self.state.members.get(record.name, ())
+        return self.sees_all() or kind not in PRIVATE or PRIVATE[kind](record, self.who.name)
 
     def find(self, kind: str, ref: str) -> Any:
         """The record with this name or id. Raises NotFound, also for what the caller may not see."""
@@ -150,7 +171,7 @@ class Turn:
             target=target,
             name=name,
             created_at=self.at(),
-            owner=owner or self.who.name,
+            owner=owner or self.owner,
             parent=parent,
             phase=phase,
             why=self.why,

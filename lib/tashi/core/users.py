@@ -1,49 +1,117 @@
-"""tuser-add and tuser-remove. A user is looked up at every message, so a removed one ends at once."""
+"""tuser-add, -set, -remove and the groups. A user is looked up at every message, so a removed one ends at once."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from tashi.core import keys
 from tashi.core.turn import Turn
 from tashi.model.job import JobState
 from tashi.model.name import check_name
-from tashi.model.user import User
-from tashi.wire.errors import Code, Refused
-from tashi.wire.messages import Accepted, Named, UserAdd
+from tashi.model.quota import Quota
+from tashi.model.user import Group, User
+from tashi.wire.errors import Code, NotFound, Refused
+from tashi.wire.messages import Accepted, GroupSet, Limits, Named, UserAdd, UserSet
 
 
 def add(turn: Turn, body: UserAdd) -> Accepted:
-    try:
-        check_name(body.name)
-    except ValueError as problem:
-        raise Refused(Code.BAD_REQUEST, str(problem)) from None
+    _check_name(body.name)
     if body.name in turn.state.names["user"]:
-        raise Refused(Code.CONFLICT, f"{body.name}: there is a user of this name already")
-    if body.uid is None and body.key is None:
-        raise Refused(Code.BAD_REQUEST, f"{body.name}: neither a uid nor a key", "give --uid, --key, or both")
-    if body.uid is not None and body.uid in turn.state.user_of_uid:
-        raise Refused(Code.CONFLICT, f"{body.name}: uid {body.uid} belongs to another user")
-    if body.key is not None and (body.key in turn.state.user_of_key or body.key in turn.state.host_of_key):
-        raise Refused(Code.CONFLICT, f"{body.name}: this key is in use already")
+        raise Refused(Code.CONFLICT, f"{body.name}: there is a user of this name already", f"tuser-set {body.name}")
     user = User(
         id=turn.new_id("user"),
         name=body.name,
         created_at=turn.at(),
         role=body.role,
         uid=-1 if body.uid is None else body.uid,
-        key=body.key or "",
+        groups=_groups(turn, body.groups),
+        quota=_quota(Quota(), body.limits),
     )
-    return _done(turn, "user.add", turn.put(user), body.dry_run)
+    _check_uid(turn, user)
+    turn.put(user)
+    if body.key is not None:
+        keys.give(turn, user, body.key)
+    return done(turn, "user.add", "user", user, body.dry_run)
+
+
+def change(turn: Turn, body: UserSet) -> Accepted:
+    """tuser-set: what is named; the rest stays."""
+    user: User = turn.find("user", body.name)
+    changed = replace(
+        user,
+        role=user.role if body.role is None else body.role,
+        uid=user.uid if body.uid is None else body.uid,
+        groups=user.groups if body.groups is None else _groups(turn, body.groups),
+        quota=_quota(user.quota, body.limits),
+    )
+    if changed.uid != user.uid:
+        _check_uid(turn, changed)
+    return done(turn, "user.set", "user", turn.put(changed), body.dry_run)
 
 
 def remove(turn: Turn, body: Named) -> Accepted:
+    """Forget a user that owns nothing; its keys end with it."""
     user: User = turn.find("user", body.name)
     owned = sum(1 for vm in turn.state.vms.values() if vm.owner == user.name)
     if owned:
         raise Refused(Code.WRONG_STATE, f"{user.name}: still owns {owned} VMs", f"tvm-list -H -o id owner={user.name}")
+    for key in keys.of_user(turn.state, user.name):
+        turn.remove(key)
     turn.remove(user)
-    return _done(turn, "user.remove", user, body.dry_run)
+    return done(turn, "user.remove", "user", user, body.dry_run)
 
 
-def _done(turn: Turn, verb: str, user: User, dry_run: bool) -> Accepted:
-    job = turn.begin(verb, "user", user.id, user.name)
+def set_group(turn: Turn, body: GroupSet) -> Accepted:
+    """A group's quota; makes the group where there is none."""
+    _check_name(body.name)
+    known = turn.state.names["group"].get(body.name)
+    group = turn.state.groups[known[0]] if known else Group(turn.new_id("group"), body.name, turn.at())
+    return done(
+        turn, "group.set", "group", turn.put(replace(group, quota=_quota(group.quota, body.limits))), body.dry_run
+    )
+
+
+def remove_group(turn: Turn, body: Named) -> Accepted:
+    group: Group = turn.find("group", body.name)
+    members = list(turn.state.members.get(group.name, ()))
+    if members:
+        more = f" and {len(members) - 5} more" if len(members) > 5 else ""
+        text = f"{group.name}: {', '.join(members[:5])}{more} {'is' if len(members) == 1 else 'are'} in it"
+        raise Refused(Code.WRONG_STATE, text, "tuser-set NAME --group OTHER, or --group none")
+    turn.remove(group)
+    return done(turn, "group.remove", "group", group, body.dry_run)
+
+
+def done(turn: Turn, verb: str, kind: str, record: User | Group, dry_run: bool) -> Accepted:
+    """The answer to a change that is over at once."""
+    job = turn.begin(verb, kind, record.id, record.name)
     turn.end(job.id, JobState.DONE)
-    return Accepted(job=job.id, kind="user", objects={user.id: user.name}, done=True, dry_run=dry_run)
+    return Accepted(job=job.id, kind=kind, objects={record.id: record.name}, done=True, dry_run=dry_run)
+
+
+def _check_name(name: str) -> None:
+    try:
+        check_name(name)
+    except ValueError as problem:
+        raise Refused(Code.BAD_REQUEST, str(problem)) from None
+
+
+def _check_uid(turn: Turn, user: User) -> None:
+    """One person is one user: a uid is nobody else's."""
+    if turn.state.user_of_uid.get(user.uid, user.id) != user.id:
+        other = turn.state.users[turn.state.user_of_uid[user.uid]].name
+        raise Refused(Code.CONFLICT, f"{user.name}: uid {user.uid} belongs to another user, {other}")
+
+
+def _groups(turn: Turn, names: Sequence[str]) -> tuple[str, ...]:
+    for name in names:
+        if name not in turn.state.names["group"]:
+            raise NotFound(f"{name}: no such group", f"tuser-group-set {name}")
+    return tuple(dict.fromkeys(names))
+
+
+def _quota(quota: Quota, limits: Limits) -> Quota:
+    given = {key: number for key in quota.__struct_fields__ if (number := getattr(limits, key)) is not None}
+    return replace(quota, **given)

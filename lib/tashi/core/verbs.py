@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tashi.core import backups, certificates, create, divergence, drain, hosts, images, jobs, move, power, users
+from tashi.core import backups, certificates, create, divergence, drain, hosts, images, jobs, keys, move, power, users
 from tashi.core.turn import Turn
 from tashi.wire import messages
 from tashi.wire.errors import Fault
@@ -45,12 +45,20 @@ VERBS: dict[str, Verb] = {
     "image.add": Verb(messages.ImageAdd, "operator", images.add),
     "image.remove": Verb(messages.Named, "operator", images.remove),
     "user.add": Verb(messages.UserAdd, "admin", users.add),
+    "user.set": Verb(messages.UserSet, "admin", users.change),
     "user.remove": Verb(messages.Named, "admin", users.remove),
+    "user.enroll": Verb(messages.Named, "user", keys.invite),
+    "group.set": Verb(messages.GroupSet, "admin", users.set_group),
+    "group.remove": Verb(messages.Named, "admin", users.remove_group),
+    "key.revoke": Verb(messages.Named, "user", keys.revoke),
+    "key.register": Verb(messages.Register, "enroll", keys.register),
     "backup": Verb(messages.Backup, "admin", backups.begin),
     "adopt": Verb(messages.Named, "admin", divergence.adopt),
     "forget": Verb(messages.Named, "admin", divergence.forget),
     "enroll": Verb(messages.Enroll, "enroll", hosts.enroll),
 }
+
+SECRET = ("host.add", "user.enroll")  # those that give a token away
 
 DECODERS = {name: msgspec.json.Decoder(verb.body) for name, verb in VERBS.items()}
 
@@ -58,7 +66,7 @@ DECODERS = {name: msgspec.json.Decoder(verb.body) for name, verb in VERBS.items(
 def check() -> None:
     """Refuse to run with a request that no verb takes. Raises Fault naming it."""
     used = {verb.body for verb in VERBS.values()}
-    spoken = {messages.Request}
+    spoken = {messages.Request, messages.Limits}
     for name, kind in vars(messages).items():
         is_request = isinstance(kind, type) and issubclass(kind, messages.Strict) and kind is not messages.Strict
         if is_request and kind not in used | spoken:

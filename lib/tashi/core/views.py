@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tashi.core import quota
 from tashi.core.certificates import near_end
+from tashi.core.keys import of_user
+from tashi.core.state import NOTHING
 from tashi.core.turn import Turn
 from tashi.model.host import Health, Host
 from tashi.model.job import Job, JobState
-from tashi.model.units import stamp
+from tashi.model.quota import Amount
+from tashi.model.units import stamp, unstamp
 from tashi.model.vm import Vm
 
 Getter = Callable[[Turn, Any], Any]
@@ -86,6 +90,26 @@ def _progress(key: str) -> Getter:
     return getter
 
 
+def _held(key: str) -> Getter:
+    return lambda turn, user: getattr(turn.state.held.get(user.name, NOTHING), key)
+
+
+def _limit(key: str) -> Getter:
+    return lambda turn, user: _number(getattr(quota.limits_of(turn, user.name), key))
+
+
+def _held_by_group(key: str) -> Getter:
+    return lambda turn, group: getattr(quota.held_by_group(turn.state, group.name), key)
+
+
+def _group_limit(key: str) -> Getter:
+    return lambda turn, group: _number(getattr(group.quota, key))
+
+
+def _number(limit: int) -> int | None:
+    return None if limit < 0 else limit
+
+
 _DERIVED: dict[str, dict[str, Getter]] = {
     "vm": {
         "state": _vm_state,
@@ -120,7 +144,19 @@ _DERIVED: dict[str, dict[str, Getter]] = {
     },
     "user": {
         "uid": lambda turn, user: user.uid if user.uid >= 0 else None,
-        "vms": lambda turn, user: sum(1 for vm in turn.state.vms.values() if vm.owner == user.name),
+        "key": lambda turn, user: next((key.public for key in reversed(of_user(turn.state, user.name))), ""),
+        "keys": lambda turn, user: len(of_user(turn.state, user.name)),
+        "groups": lambda turn, user: list(user.groups),
+        **{key: _held(key) for key in Amount._fields},
+        **{f"quota_{key}": _limit(key) for key in Amount._fields},
+    },
+    "group": {
+        "users": lambda turn, group: list(turn.state.members.get(group.name, ())),
+        **{key: _held_by_group(key) for key in Amount._fields},
+        **{f"quota_{key}": _group_limit(key) for key in Amount._fields},
+    },
+    "key": {
+        "age_seconds": lambda turn, key: round(turn.now.wall - unstamp(key.created_at), 3),
     },
     "job": {
         "state": lambda turn, job: job.state.value,

@@ -104,3 +104,8 @@ def parse_day(text: str) -> int:
         return int(datetime(int(found[1]), int(found[2]), int(found[3] or 1), tzinfo=UTC).timestamp())
     except ValueError:
         raise ValueError(wrong) from None
+
+
+def unstamp(text: str) -> float:
+    """The instant that `stamp` wrote, in seconds since 1970."""
+    return datetime.fromisoformat(text).timestamp()

@@ -88,9 +88,9 @@ def _check_index(cluster: Cluster) -> None:
 def _check_reload(controller: Controller, cluster: Cluster) -> None:
     """I1: a controller that started now would know what this one knows."""
     fresh = Cluster(controller.settings, lambda: bytes(32))
-    for table in ("meta", "vm", "host", "image", "user", "job", "usage"):
+    for table in ("meta", "vm", "host", "image", "user", "group", "key", "job", "usage"):
         fresh.load(table, controller.store.load(table))
-    for table in ("vm", "host", "image", "user", "job", "usage"):
+    for table in ("vm", "host", "image", "user", "group", "key", "job", "usage"):
         ours, theirs = cluster.state.tables[table], fresh.state.tables[table]
         for key in sorted(ours.keys() | theirs.keys()):
             if ours.get(key) != theirs.get(key):

@@ -30,7 +30,7 @@ class _Listener(Client):
         self.asks: list[Ask] = []
 
     def ask_many(
-        self, asks: Iterable[Ask], why: str = "", wait: float = 0.0
+        self, asks: Iterable[Ask], why: str = "", wait: float = 0.0, owner: str = ""
     ) -> Iterator[tuple[int, Answer | TashiError]]:
         self.asks += asks
         raise _Asked

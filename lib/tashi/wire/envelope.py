@@ -40,11 +40,16 @@ def new_id() -> str:
     return os.urandom(12).hex()
 
 
-def request(identity: str, verb: str, body: dict[str, Any], why: str = "") -> bytes:
-    """One frame that asks ``verb``; the same identity on a retry gets the same answer. ``why`` is for the history."""
+def request(identity: str, verb: str, body: dict[str, Any], why: str = "", owner: str = "") -> bytes:
+    """One frame that asks ``verb``; the same identity on a retry gets the same answer. ``why`` is for the history.
+
+    ``owner``: an administrator asks for this user.
+    """
     message: dict[str, Any] = {"id": identity, "verb": verb, "body": body, "v": PROTOCOL}
     if why:
         message["why"] = why
+    if owner:
+        message["owner"] = owner
     return json.dumps(message, separators=(",", ":")).encode()
 
 

@@ -19,6 +19,7 @@ class Code(StrEnum):
     CONFLICT = "conflict"
     IMPOSSIBLE = "impossible"
     NO_ROOM = "no-room"
+    QUOTA = "quota"
     LOCKED = "locked"
     BUSY = "busy"
     TOO_LATE = "too-late"
@@ -37,6 +38,7 @@ TABLE: dict[Code, tuple[int, bool]] = {
     Code.CONFLICT: (1, False),
     Code.IMPOSSIBLE: (1, False),
     Code.NO_ROOM: (75, True),
+    Code.QUOTA: (1, False),
     Code.LOCKED: (75, True),
     Code.BUSY: (75, True),
     Code.TOO_LATE: (1, False),

@@ -27,6 +27,10 @@ Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
 Wall = Annotated[float, Meta(ge=0, le=10**11)]  # seconds since 1970
 RequestId = Annotated[str, Meta(min_length=8, max_length=64, pattern=r"\A[A-Za-z0-9-]+\Z")]
 Key = Annotated[str, Meta(min_length=40, max_length=40)]  # a CURVE public key, Z85
+Uid = Annotated[int, Meta(ge=0, le=2**32 - 2)]
+Limit = Annotated[int, Meta(ge=-2, le=2**60)]
+Role = Literal["user", "operator", "admin"]
+Groups = Annotated[list[Text], Meta(max_length=16)]
 
 
 class Strict(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
@@ -46,6 +50,7 @@ class Request(Strict, frozen=True):
     body: msgspec.Raw = msgspec.Raw(b"{}")
     v: int = PROTOCOL
     why: Text = ""  # --reason: kept in the history
+    owner: Text = ""  # --owner: an administrator acts for this user; kept in the history too
 
 
 class Problem(Open, frozen=True):
@@ -73,7 +78,7 @@ class ListBody(Strict, frozen=True):
     ``fields`` as typed after -o. ``cursor`` is a former reply's. The answer's first frame is ListDone, its second the
     rows, ready to print."""
 
-    noun: Literal["vm", "host", "image", "user", "job", "difference", "finding"]
+    noun: Literal["vm", "host", "image", "user", "group", "key", "job", "difference", "finding"]
     where: Annotated[list[Long], Meta(max_length=100)] = []
     names: Annotated[list[Ref], Meta(max_length=10_000)] = []
     format: Literal["table", "tabs", "json", "name"] = "json"
@@ -255,16 +260,55 @@ class ImageAdd(Strict, frozen=True):
     dry_run: bool = False
 
 
+class Limits(Strict, frozen=True):
+    """A quota's numbers: -1 what is set for everybody, -2 no limit; what is left out stays as it is."""
+
+    vms: Limit | None = None
+    cores: Limit | None = None
+    memory_bytes: Limit | None = None
+    disk_bytes: Limit | None = None
+
+
 class UserAdd(Strict, frozen=True):
+    """Known by the name that the accounts of the controller's machine have, by ``uid`` instead, and by ``key``."""
+
     name: Text
-    role: Literal["user", "operator", "admin"] = "user"
-    uid: Annotated[int, Meta(ge=0, le=2**32 - 2)] | None = None
+    role: Role = "user"
+    uid: Uid | None = None
     key: Key | None = None
+    groups: Groups = []
+    limits: Limits = Limits()
     dry_run: bool = False
 
 
+class UserSet(Strict, frozen=True):
+    """What is left out stays as it is; ``uid`` -1 takes the uid away."""
+
+    name: Ref
+    role: Role | None = None
+    uid: Annotated[int, Meta(ge=-1, le=2**32 - 2)] | None = None
+    groups: Groups | None = None
+    limits: Limits = Limits()
+    dry_run: bool = False
+
+
+class GroupSet(Strict, frozen=True):
+    """Makes the group where there is none of this name."""
+
+    name: Text
+    limits: Limits = Limits()
+    dry_run: bool = False
+
+
+class Register(Strict, frozen=True):
+    """On the enrolment port: a token of user.enroll lets the key that this connection has proven in, as this user."""
+
+    token: Annotated[str, Meta(min_length=16, max_length=64)]
+    user: Text
+
+
 class Enroll(Strict, frozen=True):
-    """The only verb of the enrolment port: a token buys one host's key its place.
+    """On the enrolment port: a token buys one host's key its place.
 
     ``request`` asks for a certificate (PKCS #10 as PEM), ``addresses`` are those where the other hosts reach it.
     """
@@ -304,5 +348,5 @@ class Accepted(Open, frozen=True):
     dry_run: bool = False
     done: bool = False  # nothing to wait for
     note: str = ""
-    extra: dict[str, str] = {}  # host.add: the enrolment document
+    extra: dict[str, str] = {}  # host.add, user.enroll: the enrolment document
     credential: Credential | None = None  # enroll
