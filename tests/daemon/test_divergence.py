@@ -24,7 +24,7 @@ def cluster() -> Iterator[Cluster]:
 def mark(path: str) -> None:
     """What restoring does to a store."""
     store = LmdbStore(path, 2**30)
-    store.commit(list(raised(store, 1.0e9)), [], epoch=store.acquire(MARGIN))
+    store.commit(list(raised(store, 1.0e9, 1.0e9)), [], epoch=store.acquire(MARGIN))
     store.close()
 
 
