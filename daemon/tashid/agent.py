@@ -111,10 +111,10 @@ class _Agent:
         self._identity = Identity(me.host, who.uuid, who.boot_id, who.incarnation)
         self._loop = Loop(Notifier())
         settings = dump_settings(_driver_settings(config, me.host)).decode()
-        worker = [sys.executable, "-m", "tashid.driver.worker", settings]
+        worker = [sys.executable, "-P", "-m", "tashid.driver.worker", settings]
         self._short = Pool(self._loop, worker, config.agent.workers)
         self._long = Pool(self._loop, worker, config.agent.workers)
-        self._events_argv = [sys.executable, "-m", "tashid.driver.events", settings]
+        self._events_argv = [sys.executable, "-P", "-m", "tashid.driver.events", settings]
         self._events: EventSource | None = None
         self._link = Link(self._loop, me.controller, me.server_key, me.pair, self._linked, self._hear)
         self._credentials = Credentials(

@@ -14,7 +14,7 @@ from tashi.model.job import Job
 from tashi.run.loop import Loop
 from tashi.run.workers import Outcome, Pool
 
-WORKER = (sys.executable, "-m", "tashid.backup")
+WORKER = (sys.executable, "-P", "-m", "tashid.backup")
 
 
 class Copies:

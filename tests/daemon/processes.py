@@ -238,11 +238,11 @@ class Host:
         extra = self.controller.local().ok("host.add", name=self.name)["extra"]
         return tomli_w.dumps({**extra, **{key: extra[key].split(",") for key in ("controller", "enroll")}})
 
-    def start(self) -> Host:
+    def start(self, **how: Any) -> Host:
         """Start the agent and wait until it is welcome."""
         before = self.log.count(" welcome ")
         with open(self.folder / "log", "ab") as log:
-            self.process = process = self.agent(stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = process = self.agent(stdin=subprocess.DEVNULL, stdout=log, stderr=log, **how)
 
         def welcome() -> bool:
             assert process.poll() is None, f"it ended:\n{self.log}"

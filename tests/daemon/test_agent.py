@@ -10,6 +10,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -268,6 +269,15 @@ def test_removed_hosts_are_strangers_at_once(cluster: Cluster) -> None:
     until(lambda: "without controller" in cluster.hosts["h1"].log, "it is not answered any more")
     assert "message from a host that is not ours" in cluster.controller.log
     assert cluster.list("host") == []
+
+
+def test_workers_import_nothing_from_where_the_agent_was_started(cluster: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "msgspec.py").write_text("raise SystemExit('not the one that was meant')\n")
+    cluster.up("h1")
+    cluster.hosts["h1"].stop()
+    cluster.hosts["h1"].start(cwd=tmp_path)
+    until(lambda: cluster.health("h1") == "up", "it works")
+    cluster.create("web")
 
 
 def test_workers_go_with_their_agent(cluster: Cluster) -> None:
