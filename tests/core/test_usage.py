@@ -265,5 +265,19 @@ def test_users_see_their_own_and_no_hosts() -> None:
     world.run(10)
     assert used(world).keys() == {"ann", "bob"}
     assert used(world, ann).keys() == {"ann"}
-    assert used(world, ann, by="host") == {"error": "denied"}
+    assert used(world, ann, by="host") == used(world, ann, by="group") == {"error": "denied"}
     assert datetime.fromtimestamp(world.now().wall, UTC).year == 2023
+
+
+def test_a_group_used_what_its_users_did() -> None:
+    world = World(1)
+    world.ok("group.set", name="phys")
+    for number, (name, groups) in enumerate({"ann": ["phys"], "bob": ["phys"], "eve": []}.items()):
+        world.ok("user.add", name=name, uid=100 + number, groups=groups)
+        world.create("web", number + 1, Principal(name, "user"))
+    world.run(10)
+    by_user, by_group = used(world), used(world, by="group")
+    assert by_group.keys() == {"phys", ""}
+    for key in ("core_seconds", "memory_gib_seconds", "disk_gib_seconds"):
+        assert by_group["phys"][key] == pytest.approx(by_user["ann"][key] + by_user["bob"][key])
+        assert by_group[""][key] == by_user["eve"][key] > 0

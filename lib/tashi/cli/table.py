@@ -77,7 +77,7 @@ _OWN: dict[str, tuple[Field, ...]] = {
         Field("revision", "REVISION", "where it begins in the change log", "count"),
     ),
     "usage": (
-        Field("name", "NAME", "user or host", shown=True, width=12),
+        Field("name", "NAME", "user, group or host; null for users without a group", shown=True, width=12),
         Field("core_seconds", "CORES", "cores claimed, times seconds", "seconds", shown=True, width=8),
         Field("memory_gib_seconds", "MEMORY", "GiB of memory claimed, times seconds", "seconds", shown=True, width=8),
         Field("disk_gib_seconds", "DISK", "GiB of disk promised, times seconds", "seconds", shown=True, width=8),

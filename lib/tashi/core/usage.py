@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
+from tashi.core.quota import group_of
 from tashi.core.state import State
 from tashi.core.turn import Turn
 from tashi.model.units import day_of, month_begin, stamp
@@ -161,13 +162,14 @@ def _fold(state: State, clock: Clock, today: int) -> None:
 
 # -- reading ----------------------------------------------------------------------------------------------------------
 def usage(turn: Turn, body: UsageBody) -> Usage:
-    """What was used from one instant to another, by user or host. Users see what they used themselves."""
-    if body.by == "host" and not turn.sees_all():
-        raise Refused(Code.DENIED, "usage by host: needs the role operator", "--by user")
+    """What was used from one instant to another, by user, group or host. Users see what they used themselves."""
+    if body.by != "user" and not turn.sees_all():
+        raise Refused(Code.DENIED, f"usage by {body.by}: needs the role operator", "--by user")
     begin, end = _span(turn, body)
     found: dict[str, list[float]] = {}
     for tally in _tallies(turn, body.by):
-        amounts = found.setdefault(tally.name, [0.0, 0.0, 0.0])
+        name = group_of(turn.state, tally.name) if body.by == "group" else tally.name
+        amounts = found.setdefault(name, [0.0, 0.0, 0.0])
         for at, made in enumerate(_between(tally, begin, end)):
             amounts[at] += made
     since = min((tally.begin for tally in turn.state.usage.values()), default=end)
@@ -180,7 +182,7 @@ def _used(turn: Turn, by: str, name: str, amounts: Sequence[float]) -> Used | No
     cores, memory, disk = (max(0.0, round(each, 3)) for each in (amounts[0], amounts[1] / GIB, amounts[2] / GIB))
     if not (cores or memory or disk):
         return None
-    return Used(name, cores, memory, disk) if by == "user" else Used(turn.host_name(name), cores, memory)
+    return Used(turn.host_name(name), cores, memory) if by == "host" else Used(name, cores, memory, disk)
 
 
 def _span(turn: Turn, body: UsageBody) -> tuple[float, float]:
@@ -203,7 +205,8 @@ def _span(turn: Turn, body: UsageBody) -> tuple[float, float]:
     return begin, end
 
 
-def _tallies(turn: Turn, kind: str) -> Iterator[Tally]:
+def _tallies(turn: Turn, by: str) -> Iterator[Tally]:
+    kind = "host" if by == "host" else "user"
     own = "" if turn.sees_all() else turn.who.name
     return (tally for tally in turn.state.usage.values() if tally.kind == kind and own in ("", tally.name))
 

@@ -155,13 +155,13 @@ class Change(Open, frozen=True):
 class UsageBody(Strict, frozen=True):
     """What was used from one instant to another, both in seconds since 1970: this month until now where not given."""
 
-    by: Literal["user", "host"] = "user"
+    by: Literal["user", "group", "host"] = "user"
     from_wall: Wall | None = None
     to_wall: Wall | None = None
 
 
 class Used(Open, frozen=True):
-    """``name`` of the user or host. Disk is in the shared pool, so no host has any."""
+    """``name`` of the user, group or host; empty for those without one. Disk is the shared pool's: no host has any."""
 
     name: str
     core_seconds: float
