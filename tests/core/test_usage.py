@@ -148,7 +148,7 @@ def step(history: History, what: Any) -> None:
             history.turn({vm.id: None}, undo=True)
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(GAPS, STEPS), max_size=25), GAPS, st.data())
 def test_the_ledger_says_what_the_history_was(steps: list[tuple[float, Any]], last: float, data: st.DataObject) -> None:
     history = History()
@@ -167,7 +167,7 @@ def test_the_ledger_says_what_the_history_was(steps: list[tuple[float, Any]], la
         same(as_found(history.ask(by, begin, end)), wanted)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(GAPS, st.floats(-400 * DAY, 400 * DAY)), min_size=1, max_size=5))
 def test_setting_the_clock_charges_nobody(jumps: list[tuple[float, float]]) -> None:
     history = History()
