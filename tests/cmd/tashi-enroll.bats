@@ -39,6 +39,7 @@ as_ann() {
   as_ann create work
   as_ann tashi-events -f --timeout 30 > heard 2> said &
   follower=$!
+  until [ -s heard ]; do sleep 0.1; done # it is connected and has read what there was
   tuser-revoke -q ann
   as_ann create more --timeout 2 2> refused && return 1
   wait "$follower" && return 1
