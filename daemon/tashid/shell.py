@@ -40,6 +40,8 @@ DAMAGED_SECONDS = 60.0  # until a log that can't be pruned for damage is looked 
 NEARLY_FULL = 0.8  # of the store's limit
 PRUNE_SECONDS = 1.0  # between two looks at the log's tail
 ENROLMENTS_PER_SECOND, ENROLMENTS_AT_ONCE = 5.0, 50
+REQUESTS_PER_SECOND, REQUESTS_AT_ONCE = 500.0, 5000  # of each user; where administrators come there is no limit
+USERS_KEPT = 1000
 
 NAMING_JOBS = ("list", "changes", "job.cancel")
 RECALLED_AT_ONCE = 100
@@ -97,6 +99,7 @@ class Shell:
         self._copies = copies  # None: nobody makes copies here
         self._watchers = Watchers(store, store.head())
         self._enrolments = Rate(ENROLMENTS_PER_SECOND, ENROLMENTS_AT_ONCE)
+        self._requests: dict[str, Rate] = {}
         self._prune_at = 0.0
         self._vitals = Vitals(clock().monotonic)
         self._nearly_full = False
@@ -173,6 +176,9 @@ class Shell:
             return Decision(reply=problem(request.id, refusal), log=self._cluster.denied(name, request, refusal, now))
         if who.role == "enroll" and not self._enrolments.take(now.monotonic):
             return Decision(reply=problem(request.id, Refused(Code.BUSY, "too many enrolments at a time")))
+        if peer.role == "operator" and not self._rate_of(who.name).take(now.monotonic):
+            text = f"{who.name} asks more than {REQUESTS_PER_SECOND:g} times a second"
+            return Decision(reply=problem(request.id, Refused(Code.BUSY, text)))
         try:
             if request.verb in NAMING_JOBS:
                 self._recall(request)
@@ -183,6 +189,11 @@ class Shell:
         if request.verb == "metrics" and decision.reply is not None and decision.reply.error is None:
             return msgspec.structs.replace(decision, rows=_encode(Metrics(self._measure(now.monotonic))))
         return decision
+
+    def _rate_of(self, user: str) -> Rate:
+        if len(self._requests) >= USERS_KEPT:
+            self._requests.clear()
+        return self._requests.setdefault(user, Rate(REQUESTS_PER_SECOND, REQUESTS_AT_ONCE))
 
     def _unreadable(self, error: TashiError) -> TashiError:
         self._log.error("the store can't be read", error=error.text, hint=error.hint)

@@ -374,3 +374,20 @@ def test_enrolments_are_counted() -> None:
     wrong = [bench.message("enroll", ENROLL, token="0" * 32, host="h1", key="x" * 40) for _ in range(80)]
     codes = [reply["error"]["code"] for reply in bench.serve(*wrong)]
     assert codes == ["denied"] * 50 + ["busy"] * 30
+
+
+@pytest.mark.attack(33)
+def test_a_user_who_floods_is_told_to_wait_and_others_are_served() -> None:
+    bench = Bench()
+    bench.ask("user.add", name="ada", key="a" * 40)
+    bench.ask("user.add", name="eve", key="e" * 40)
+    ada, eve = Peer("operator", key="a" * 40), Peer("operator", key="e" * 40)
+
+    def busy(peer: Peer, count: int) -> int:
+        replies = [bench.serve(bench.message("status", peer))[0] for _ in range(count)]
+        return sum((each["error"] or {}).get("code") == "busy" for each in replies)
+
+    assert busy(ada, shells.REQUESTS_AT_ONCE + 10) == 10
+    assert busy(eve, 10) == 0 and busy(ADMIN, 10) == 0
+    bench.seconds += 1
+    assert busy(ada, int(shells.REQUESTS_PER_SECOND) + 10) == 10
