@@ -109,13 +109,12 @@ def test_events_to_the_end_of_the_log(fake: FakeController, tmp_path: Path) -> N
 def test_the_last_events_and_those_of_one_name(fake: FakeController, tmp_path: Path) -> None:
     fake.revision = 12
     fake.scripts["changes"] = lambda body: {
-        "entries": [vm("gone", 12, "old", "v-3"), vm("running", 12)] if body["after"] >= 0 else [],
+        "entries": [vm("gone", 12, "old", "v-3")] if body["after"] >= 0 else [],
         "revision": 12,
     }
     assert run(tmp_path, "tashi-events", "--last", "3", "-H", "-o", "name", "old").stdout == "old\n"
-    assert [(each["after"], each.get("ids")) for each in fake.bodies("changes")] == [(-1, None), (9, None)]
-    run(tmp_path, "tashi-events", "v-3")
-    assert fake.bodies("changes")[-1]["ids"] == ["v-3"]
+    asked = [(each["after"], each.get("about")) for each in fake.bodies("changes")]
+    assert asked == [(-1, ["old"]), (9, ["old"])]
 
 
 def test_events_that_are_no_longer_kept(fake: FakeController, tmp_path: Path) -> None:

@@ -151,7 +151,8 @@ def request(data: bytes) -> None:
         if decision.reply is not None:
             msgspec.json.decode(msgspec.json.encode(decision.reply), type=messages.Reply)
             if decision.reply.error is not None:
-                assert not cluster.puts_since(mark) and not decision.log and not decision.effects
+                assert not cluster.puts_since(mark) and not decision.effects
+                assert {entry.kind for entry in decision.log} <= {"denied"}
         for entry in decision.log:
             json.loads(entry.value)
         cluster.rollback(mark)
