@@ -5,10 +5,10 @@ load lab
   tvm-destroy -q used
   run -0 tashi-usage
   [[ ${lines[0]} == NAME*CORES*MEMORY*DISK ]]
-  [[ ${lines[1]} == root* ]]
-  [ "$(tashi-usage -j | value 'r["core_seconds"] > 0')" = True ]
+  [[ $output == *$'\n'root\ * ]]
+  [ "$(tashi-usage -j | value 'r["name"] == "root" and r["core_seconds"] > 0' | sort -u | tail -n 1)" = True ]
   [ "$(tashi-usage --by host -j | value 'r["disk_gib_seconds"]' | uniq)" = None ]
-  [ "$(tashi-usage -H -o name)" = root ]
+  tashi-usage -H -o name | grep -qx root
 }
 
 @test "a span is of days, and a day that is none is wrong usage" {
