@@ -118,3 +118,14 @@ def test_after_a_start_another_boot_waits_until_the_known_one_could_have_been_he
     assert isinstance(back, Rejected) and "about to be heard" in back.reason
     (back,) = again.agent_said(host.id, "itself", hello(host, "boot-1"), world.now()).back
     assert isinstance(back, Welcome)
+
+
+def test_who_was_silent_so_shortly_that_it_noticed_nothing_is_asked_what_it_has(world: World) -> None:
+    host = world.host("h1")
+    host.up = False
+    world.run(6)
+    assert world.vm("web")["state"] == "unknown"
+    host.up = True  # the same agent, on the same connection
+    world.run(2)
+    assert world.vm("web")["state"] == "running"
+    assert world.rows("host", names=["h1"])[0]["health"] == "up"

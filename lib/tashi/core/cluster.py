@@ -336,7 +336,7 @@ class Cluster:
             if host.key and host.id not in self._silent and now - heard > settings.silence_seconds:
                 self._silent.add(host.id)
                 if known is not None:
-                    known.ready = False
+                    known.ready, known.silent = False, True
                 agents.silent(turn, host, now - heard, known is not None)
         for job in list(self.state.jobs.values()):
             if job.verb == "host.drain":

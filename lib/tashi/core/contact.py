@@ -36,13 +36,14 @@ class Contact:
     """One agent's newest connection. ``heard`` is monotonic seconds."""
 
     __slots__ = (
-        "boot_id", "clock_ahead", "conn", "foreign", "heard", "incarnation", "order", "protocol", "ready", "rival",
+        "boot_id", "clock_ahead", "conn", "foreign", "heard", "incarnation", "order", "protocol", "ready", "rival", "silent",
     )  # fmt: skip
 
     def __init__(self, conn: Any, hello: Hello, heard: float) -> None:
         self.conn, self.heard, self.ready = conn, heard, False
         self.incarnation, self.boot_id = hello.incarnation, hello.boot_id
         self.protocol = hello.protocol
+        self.silent = False  # it was judged silent: heard again, it is asked what runs there
         self.clock_ahead = 0.0  # seconds that the host's clock is before ours; behind it when negative
         self.foreign: list[Seen] = []  # guests that are not ours, as of the last inventory
         self.order: dict[str, tuple[int, int]] = {}  # vm -> (incarnation, seq) of the newest word on it
@@ -82,9 +83,13 @@ def hello(turn: Turn, host: Host, message: Hello, epoch: int) -> list[Controller
         turn.put(replace(host, facts=facts, uuid=message.uuid, seen_at=stamp(turn.now.wall)))
     if not turn.settings.pool_bytes:
         _see_pool(turn, facts)
-    settings = turn.settings
-    speaks = min(message.protocol, PROTOCOL)
-    return [Welcome(epoch, settings.heartbeat_seconds, settings.missed, speaks, turn.state.meta.get("cluster", ""))]
+    return [_welcome(turn, message.protocol, epoch)]
+
+
+def _welcome(turn: Turn, protocol: int, epoch: int) -> Welcome:
+    """What makes an agent tell all that it has."""
+    settings, cluster = turn.settings, turn.state.meta.get("cluster", "")
+    return Welcome(epoch, settings.heartbeat_seconds, settings.missed, min(protocol, PROTOCOL), cluster)
 
 
 def _see_pool(turn: Turn, facts: Facts) -> None:
@@ -98,6 +103,9 @@ def beat(turn: Turn, host: Host, contact: Contact, message: Beat, epoch: int) ->
     """It is alive. Touches no record unless it became well or unwell."""
     contact.heard = turn.now.monotonic
     turn.state.progress.update({moving.vm: moving for moving in message.moves})
+    if contact.silent:  # the line was cut so shortly that the agent has noticed nothing
+        contact.silent = False
+        return [_welcome(turn, contact.protocol, epoch)]
     if contact.ready:
         rival = "" if turn.now.monotonic - contact.rival > RIVAL_SECONDS else "another machine comes with its key"
         _set_health(turn, host, message.degraded or rival)
