@@ -36,7 +36,8 @@ class Contact:
     """One agent's newest connection. ``heard`` is monotonic seconds."""
 
     __slots__ = (
-        "boot_id", "clock_ahead", "conn", "foreign", "heard", "incarnation", "order", "protocol", "ready", "rival", "silent",
+        "boot_id", "clock_ahead", "conn", "foreign", "heard", "incarnation", "order", "protocol", "ready", "rival",
+        "silent",
     )  # fmt: skip
 
     def __init__(self, conn: Any, hello: Hello, heard: float) -> None:
