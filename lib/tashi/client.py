@@ -2,11 +2,12 @@
 
 Theory of operation. A request is a frame with an id. While the client has no answer it may send the same frame again,
 to the same controller or the next on the list: the id makes the controller give the same answer twice, so asking again
-never does anything twice. When to ask again is not guessed: a monitor tells that the connection went away, and then
-everything unanswered is unsent. A controller that can't be reached, or is connected and says nothing for a third of the
-time, is left for the next one (or for a new socket to the same one). Nothing queues where nobody listens (IMMEDIATE),
-nothing lingers at exit. Where this machine itself shows that nobody can answer or that we may not ask, that is told at
-once: only at first, because a controller that starts again takes its folder away and brings it back.
+never does anything twice. When to ask again is not guessed: a monitor tells that the connection went away and came
+back, and then everything unanswered is unsent. A controller that can't be reached, or is connected and says nothing
+for a third of the time, is left for the next one (or for a new socket to the same one). Nothing queues where nobody
+listens (IMMEDIATE), nothing lingers at exit. Where this machine itself shows that nobody can answer or that we may not
+ask, that is told at once: only at first, because a controller that starts again takes its folder away and brings it
+back.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ class Client:
         self._context = zmq.Context()
         self._socket: zmq.Socket[bytes] | None = None
         self._monitor: zmq.Socket[bytes] | None = None
+        self._lost = False  # the connection went away, and is not back
 
     def ask(self, verb: str, body: dict[str, Any], why: str = "", wait: float = 0.0) -> Answer:
         """The answer to one request; ``wait`` seconds are what the controller may take over it by design.
@@ -157,7 +159,7 @@ class Client:
                 return {}
             poller.register(socket, zmq.POLLIN | zmq.POLLOUT if unsent else zmq.POLLIN)
             ready = dict(poller.poll(math.ceil(left * 1000)))
-            if monitor in ready and _lost(monitor):
+            if monitor in ready and self._is_back(monitor):
                 unsent[:] = list(unanswered)
             if ready.get(socket, 0) & zmq.POLLOUT:
                 _send(socket, unanswered, unsent)
@@ -167,6 +169,18 @@ class Client:
                     heard[identity] = answer
         unsent[:] = [identity for identity in unsent if identity not in heard]
         return heard
+
+    def _is_back(self, monitor: zmq.Socket[bytes]) -> bool:
+        """Take what the monitor has to say; whether a connection that went away is there again.
+
+        Not before: for a moment the old one still takes what is sent, and it is lost with it.
+        """
+        back = False
+        while _readable(monitor):
+            event = int.from_bytes(monitor.recv_multipart()[0][:2], sys.byteorder)
+            back = self._lost and event == zmq.EVENT_HANDSHAKE_SUCCEEDED
+            self._lost = event == zmq.EVENT_DISCONNECTED
+        return back
 
     def _read(self, frames: list[bytes]) -> tuple[str, Answer | TashiError]:
         try:
@@ -200,7 +214,8 @@ class Client:
         if address.startswith("tcp:"):
             self._encrypt(socket)
         channel = f"inproc://monitor-{self._turn}"
-        socket.monitor(channel, zmq.EVENT_DISCONNECTED)
+        socket.monitor(channel, zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        self._lost = False
         self._monitor = self._context.socket(zmq.PAIR)
         self._monitor.setsockopt(zmq.LINGER, 0)
         self._monitor.connect(channel)
@@ -303,15 +318,6 @@ def _denied(path: str) -> TashiError:
 
 def _readable(socket: zmq.Socket[bytes]) -> bool:
     return bool(int(socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
-
-
-def _lost(monitor: zmq.Socket[bytes]) -> bool:
-    """Take what the monitor has to say; whether the connection went away."""
-    lost = False
-    while _readable(monitor):
-        event = int.from_bytes(monitor.recv_multipart()[0][:2], sys.byteorder)
-        lost = lost or event == zmq.EVENT_DISCONNECTED
-    return lost
 
 
 def _send(socket: zmq.Socket[bytes], unanswered: Open, unsent: list[str]) -> None:
