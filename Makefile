@@ -5,10 +5,12 @@ PREFIX ?= /usr/local
 export PREFIX DESTDIR
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/cmd:$(PATH):/usr/sbin:/sbin
 
-# `make soak SEEDS=100000 KILLS=1000 FUZZ_SECONDS=600` looks longer.
-SEEDS ?= 20000
+# `make soak SEEDS=100000 KILLS=1000 ROUNDS=100 FUZZ_SECONDS=600` looks longer, `make soak PARTS=seeds` at some of it.
+SEEDS ?= 5000
 KILLS ?= 200
+ROUNDS ?= 10
 FUZZ_SECONDS ?= 30
+PARTS ?=
 
 .PHONY: help setup demo check lint soak bench completions bless faults install deb try-deb clean
 
@@ -27,8 +29,8 @@ check: setup ## all tests: lint, fast, commands, laboratory
 lint: setup ## ruff, mypy, shellcheck, mandoc
 	@pytest -q -m 'not lab and not soak' tests/house/test_lint.py
 
-soak: setup ## long tests: SEEDS=n KILLS=n FUZZ_SECONDS=n
-	@TASHI_SEEDS=$(SEEDS) TASHI_KILLS=$(KILLS) TASHI_FUZZ_SECONDS=$(FUZZ_SECONDS) pytest -m soak --timeout 0 tests
+soak: setup ## the long tests: SEEDS=n KILLS=n ROUNDS=n FUZZ_SECONDS=n PARTS="seeds kills ..."
+	@SEEDS=$(SEEDS) KILLS=$(KILLS) ROUNDS=$(ROUNDS) FUZZ_SECONDS=$(FUZZ_SECONDS) PARTS="$(PARTS)" packaging/soak
 
 bench: setup ## figures of this machine
 	@for each in tests/bench/*; do [ -f "$$each" ] && [ -x "$$each" ] || continue; echo "== $$each"; "$$each" || exit; done

@@ -1,29 +1,42 @@
-"""packaging/check: every part runs, whatever became of the one before, and the end tells of each."""
+"""packaging/check and soak: every part runs, whatever became of the one before, and the end tells of each."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.house.tree import ROOT
+from tests.house.tree import ROOT, files
 
 PARTS = ["lint", "fast", "daemon", "commands", "lab"]
+SOAKED = ["seeds", "kills", "store", "doors", "faults", "fuzz", "packages"]
 
 
 def check(
-    tmp_path: Path, *, failing: str = "nothing", uid: int = 0, tap: str = "ok 1 a\nok 2 b"
+    tmp_path: Path,
+    *,
+    failing: str = "nothing",
+    uid: int = 0,
+    tap: str = "ok 1 a\nok 2 b",
+    script: str = "check",
+    **settings: str,
 ) -> tuple[int, list[str]]:
-    """(status, lines) of a check whose pytest and bats are scripts that fail where the arguments have ``failing``."""
+    """(status, lines) of a check whose pytest and bats are scripts that fail where the arguments have ``failing``.
+
+    This pytest notes in ``asked`` what it is asked, with what the environment says of seeds, kills and fuzzing.
+    """
     stubs = tmp_path / "stubs"
     stubs.mkdir()
     (tmp_path / "packaging").mkdir()
-    shutil.copy2(ROOT / "packaging/check", tmp_path / "packaging")
+    for name in (script, "parts"):
+        shutil.copy2(ROOT / "packaging" / name, tmp_path / "packaging")
     programs = {
-        "pytest": f'case "$*" in *{failing}*) echo "1 failed in 1.0s"; exit 1 ;; *) echo "7 passed in 1.0s" ;; esac',
+        "pytest": f'echo "$* $(env | grep ^TASHI_ | sort | tr "\\n" " ")" >>{tmp_path}/asked; '
+        f'case "$*" in *{failing}*) echo "1 failed in 1.0s"; exit 1 ;; *) echo "7 passed in 1.0s" ;; esac',
         "bats": f"cat <<'TAP'\n1..2\n{tap}\nTAP",
         "id": f"echo {uid}",
     }
@@ -32,7 +45,7 @@ def check(
         (stubs / name).chmod(0o755)
     path = {"PATH": f"{stubs}:{os.environ['PATH']}"}
     done = subprocess.run(
-        [tmp_path / "packaging/check"], env=os.environ | path, capture_output=True, text=True, timeout=60
+        [tmp_path / "packaging" / script], env=os.environ | path | settings, capture_output=True, text=True, timeout=60
     )
     return done.returncode, done.stdout.splitlines()
 
@@ -70,3 +83,41 @@ def test_without_root_the_laboratory_is_left_out(tmp_path: Path) -> None:
     status, lines = check(tmp_path, uid=1000)
     assert status == 0
     assert lines[-1].endswith("laboratory: left out, it needs root")
+
+
+def test_soak_runs_all_that_is_long(tmp_path: Path) -> None:
+    few = {"SEEDS": "7", "FIRST_SEED": "100", "KILLS": "3", "ROUNDS": "2", "FUZZ_SECONDS": "9"}
+    status, lines = check(tmp_path, script="soak", **few)
+    assert status == 0
+    assert [line.split()[0] for line in lines[-len(SOAKED) :]] == SOAKED
+    asked = (tmp_path / "asked").read_text().splitlines()
+    seeds = [line.split() for line in asked if "test_seeds" in line]
+    spans = sorted([tuple(word.partition("=")[2] for word in each if word.startswith("TASHI_")) for each in seeds])
+    assert spans == [("100", "3"), ("103", "4")], "each seed is played once"
+    assert sum("-m lab" in line and "test_migration_faults" in line for line in asked) == 2
+    assert any("TASHI_KILLS=3" in line and "test_kill" in line for line in asked)
+    assert any("TASHI_FUZZ_SECONDS=9" in line and "tests/fuzz" in line for line in asked)
+
+
+@pytest.mark.parametrize(
+    ("failing", "part"), [("TASHI", ""), ("test_seeds", "seeds"), ("test_migration", "faults"), ("test_kill", "kills")]
+)
+def test_soak_fails(tmp_path: Path, failing: str, part: str) -> None:
+    status, lines = check(tmp_path, script="soak", failing=failing, ROUNDS="2")
+    assert status == (1 if part else 0)
+    assert [line.split()[0] for line in lines[-len(SOAKED) :] if "FAILED" in line] == [part] * bool(part)
+
+
+def test_soak_of_an_unknown_part(tmp_path: Path) -> None:
+    status, lines = check(tmp_path, script="soak", PARTS="seeds lunch")
+    assert (status, lines) == (2, []), "nothing was begun"
+
+
+def test_each_long_test_is_in_a_part_of_soak() -> None:
+    """A test that is marked as long, in a file that soak doesn't name, would never run."""
+    text = (ROOT / "packaging/soak").read_text()
+    marked = [name for name in files() if name.endswith(".py") and "@pytest.mark.soak" in (ROOT / name).read_text()]
+    assert len(marked) > 4
+    named = re.findall(r"tests/[\w/.]+", text)
+    missing = [name for name in marked if name not in named and str(Path(name).parent) not in named]
+    assert missing == []
