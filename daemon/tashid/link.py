@@ -6,6 +6,7 @@ and calls `rebuild`. Each rebuild goes to the next controller on the list.
 
 from __future__ import annotations
 
+import random
 import sys
 from collections.abc import Callable
 
@@ -23,13 +24,15 @@ OPTIONS = {
     zmq.RCVHWM: 10_000,
     zmq.CONNECT_TIMEOUT: 5_000,  # ms, as all below
     zmq.HANDSHAKE_IVL: 5_000,
-    # Soon enough for a controller that starts: it waits two heartbeats before it judges who is not there.
-    zmq.RECONNECT_IVL: 100,
-    zmq.RECONNECT_IVL_MAX: 800,
     zmq.HEARTBEAT_IVL: 10_000,
     zmq.HEARTBEAT_TIMEOUT: 30_000,
     zmq.TCP_KEEPALIVE: 1,
 }
+# ms between two tries to connect: the first, doubled up to the longest. Soon enough for a controller that starts, which
+# judges after some heartbeats who is not there. libzmq draws no lots where there is a longest, so each socket has times
+# of its own (SPREAD): agents that lost their controller in one moment must not come back in one.
+FIRST_TRY, LONGEST_TRY = 100, 800
+SPREAD = (0.5, 1.5)
 
 
 class Link:
@@ -119,6 +122,8 @@ def dealer(context: zmq.Context[zmq.Socket[bytes]], server_key: str, pair: KeyPa
     socket = context.socket(zmq.DEALER)
     for option, value in OPTIONS.items():
         socket.setsockopt(option, value)
+    socket.reconnect_ivl = int(FIRST_TRY * random.uniform(*SPREAD))
+    socket.reconnect_ivl_max = int(LONGEST_TRY * random.uniform(*SPREAD))
     try:
         socket.curve_serverkey = server_key.encode()
     except zmq.ZMQError as error:

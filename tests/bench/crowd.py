@@ -1,7 +1,8 @@
 """Thousands of agents in a few processes: each with its own key and its own encrypted connection, all at their beat.
 
 They are hosts that cost nothing (see hosts.py). They join a few at a time, as hosts of a cluster that is switched on
-do, and their beats are spread over the interval; what the controller says is heard when a beat is due.
+do, and their beats are spread over the interval; what the controller says is heard when a beat is due. One that has
+lost its controller says hello as soon as there is one.
 
 Run as ``python -m tests.bench.crowd CONTROLLER SERVER_KEY SECONDS`` (an address, a key, a beat's interval), with lines
 "HOST PUBLIC SECRET" on its standard input; says `there` when all are welcome, ends by a signal.
@@ -13,9 +14,9 @@ import resource
 import subprocess
 import sys
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from heapq import heappush, heapreplace
 from itertools import islice
 
 import zmq
@@ -28,6 +29,7 @@ from tests.daemon.processes import environment
 OF_A_PROCESS = 2500  # each takes two descriptors
 AT_ONCE = 50  # that join in one turn
 JOIN_MS = 60_000
+ASTRAY_SECONDS = 0.2  # between two looks of one that is not welcome
 
 
 @contextmanager
@@ -69,21 +71,23 @@ def serve(controller: str, server_key: str, seconds: float) -> None:
     coming = [(name, KeyPair(public, secret)) for name, public, secret in map(str.split, sys.stdin)]
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     context.set(zmq.MAX_SOCKETS, len(coming) + 100)
-    expected, beats, rest = len(coming), deque[tuple[float, Host]](), iter(coming)
+    expected, rest = len(coming), iter(coming)
+    due: list[tuple[float, int, Host]] = []  # a heap: when, its number, the host
     while True:
         now = time.monotonic()
-        while beats and beats[0][0] <= now:
-            due, host = beats.popleft()
+        while due and due[0][0] <= now:
+            when, number, host = due[0]
             host.listen()
             host.beat()
-            beats.append((due + seconds, host))
-        if len(beats) < expected:
-            beats += [(now + seconds, host) for host in join(context, controller, server_key, islice(rest, AT_ONCE))]
-            if len(beats) == expected:
-                beats = deque((now + seconds * at / expected, host) for at, (_, host) in enumerate(beats))
-                print("there", flush=True)
-        else:
-            time.sleep(max(0.0, beats[0][0] - time.monotonic()))
+            heapreplace(due, (when + seconds if host.welcome else now + ASTRAY_SECONDS, number, host))
+        if len(due) == expected:
+            time.sleep(max(0.0, due[0][0] - time.monotonic()))
+            continue
+        for host in join(context, controller, server_key, islice(rest, AT_ONCE)):
+            heappush(due, (now + seconds, len(due), host))
+        if len(due) == expected:
+            due = [(now + seconds * number / expected, number, host) for _, number, host in sorted(due)]
+            print("there", flush=True)
 
 
 def join(

@@ -24,6 +24,7 @@ from tashi.wire.agents import (
     ControllerMessage,
     Hello,
     Inventory,
+    Rejected,
     Shot,
     ShotDone,
     Tell,
@@ -35,6 +36,7 @@ from tashid.link import connect, dealer
 
 CORES, MEMORY_BYTES, POOL_BYTES = 4096, 2**50, 2**60  # of each host; of the pool
 ENROL_MS = 10_000
+HELLO_SECONDS = 3.0  # without a welcome; then another hello, as agents do
 
 _encode = msgspec.json.Encoder().encode
 _message = msgspec.json.Decoder(ControllerMessage).decode
@@ -47,10 +49,17 @@ class Host:
         self.name, self.socket = name, socket
         self._boot, self._seq = str(uuid.uuid4()), 1
         facts = Facts(CORES, MEMORY_BYTES, pool_bytes=POOL_BYTES, migrate_uri=f"fake://{name}")
-        self._say(Hello(name, uuid.uuid4().hex, self._boot, 1, 0, facts))
+        self._hello = Hello(name, uuid.uuid4().hex, self._boot, 1, 0, facts)
+        self.welcome, self._hello_at = False, 0.0
+        self.beat()
 
     def beat(self) -> None:
-        self._say(Beat())
+        """Say that it is there; who it is, where nobody has greeted it yet."""
+        now = time.monotonic()
+        if self.welcome:
+            self._say(Beat())
+        elif now >= self._hello_at and self._say(self._hello):
+            self._hello_at = now + HELLO_SECONDS
 
     def listen(self) -> None:
         """Take what has come."""
@@ -63,15 +72,26 @@ class Host:
                 self._hear(_message(frame))
 
     def _hear(self, message: ControllerMessage) -> None:
-        if isinstance(message, Welcome):
+        if isinstance(message, Rejected):  # another process of the controller, which has not been told who this is
+            self._astray()
+        elif isinstance(message, Welcome):
+            self.welcome = True
             self._say(Inventory(1, self._seq, self._boot, []))
         elif isinstance(message, Shot):
             self._seq += 1
             done = ShotDone(message.job, "done", result={"size_bytes": str(2**30)})
             self._say(Tell(1, self._seq, self._boot, shot=done))
 
-    def _say(self, message: Hello | Inventory | Beat | Tell) -> None:
-        self.socket.send(_encode(message))
+    def _astray(self) -> None:
+        self.welcome, self._hello_at = False, 0.0
+
+    def _say(self, message: Hello | Inventory | Beat | Tell) -> bool:
+        try:
+            self.socket.send(_encode(message), zmq.NOBLOCK)
+        except zmq.Again:  # the connection is gone, and libzmq is making another
+            self._astray()
+            return False
+        return True
 
 
 def enrol(context: zmq.Context[zmq.Socket[bytes]], address: str, server_key: str, name: str, token: str) -> KeyPair:
