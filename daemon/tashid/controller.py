@@ -23,6 +23,7 @@ from tashi.run.log import Log
 from tashi.run.loop import Loop, Source, Timer
 from tashi.run.notify import Notifier
 from tashid import start
+from tashid.accounts import Accounts
 from tashid.copies import Copies
 from tashid.principal import Directory
 from tashid.shell import Retention, Shell
@@ -132,8 +133,11 @@ class _Controller:
         self._sockets = Sockets(self._context, own, key, log)
         self._copies = Copies(self._loop, own.state, lambda: self._turn([]))
         retention = Retention(own.log_entries, own.log_days * 86400)
-        directory = Directory(cluster)
-        self._shell = Shell(cluster, store, directory, self._sockets.send, clock, log, retention, self._copies)
+        self._accounts = Accounts(self._loop, log, lambda: self._turn([]))
+        directory = Directory(cluster, self._accounts.named)
+        self._shell = Shell(
+            cluster, store, directory, self._sockets.send, clock, log, retention, self._copies, self._accounts
+        )
         self._timer: Timer | None = None
         for each in self._sockets.all:
             self._loop.watch(each, self._turn)
@@ -149,6 +153,7 @@ class _Controller:
             self._loop.run(self._status)
         finally:
             self._copies.close()
+            self._accounts.close()
             self._zap.close()
             self._sockets.close()
             self._context.term()

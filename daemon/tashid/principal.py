@@ -3,18 +3,17 @@
 On a local socket the kernel proves a uid (``Peer-Address`` in the message's metadata, ``localhost:uid:gid:pid``), on
 tcp CURVE proves a key (``User-Id``, set by our own ZAP answer). Nothing else counts: not the descriptor, whose number
 may be another's by now, not a routing id, which anybody may choose, and not ``User-Id`` on a local socket, which a
-client may set. Names and roles are looked up for every message, so that a right that is taken away ends at once.
+client may set. Names and roles are looked up for every message, so that a right that is taken away ends at once. What a
+uid is called may have to be asked for, see `tashid.accounts`; who is in the records by uid does not depend on that.
 """
 
 from __future__ import annotations
 
 import os
-import pwd
+from collections.abc import Callable
 from typing import NamedTuple
 
 from tashi.core.cluster import Cluster, Principal
-
-NAMES_KEPT = 1000  # names of uids; they hardly ever change
 
 
 class Peer(NamedTuple):
@@ -25,16 +24,34 @@ class Peer(NamedTuple):
     key: str = ""
 
 
-class Directory:
-    """Finds principals in the records that ``cluster`` holds now."""
+class Named(NamedTuple):
+    """What a uid is called. ``doubt``: why that is not certain any more; empty when it is."""
 
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
+    name: str
+    doubt: str = ""
+
+
+def numbered(uid: int) -> Named | None:
+    """What uids are called where there are no accounts."""
+    return Named("root" if uid == 0 else f"uid:{uid}")
+
+
+class Unnamed(Exception):
+    """What a uid is called is being asked for."""
+
+
+class Directory:
+    """Finds principals in the records that ``cluster`` holds now.
+
+    ``named`` says what a uid is called; None: that is being asked for.
+    """
+
+    def __init__(self, cluster: Cluster, named: Callable[[int], Named | None] = numbered) -> None:
+        self._cluster, self._named = cluster, named
         self._own_uid = os.geteuid()
-        self._names: dict[int, str] = {}
 
     def who(self, peer: Peer) -> Principal | None:
-        """The principal, or None for somebody that this socket does not serve (any more)."""
+        """The principal, or None for somebody that this socket does not serve (any more). Raises Unnamed."""
         if peer.role == "enroll":
             return Principal(peer.key, "enroll")
         if peer.role == "agent":
@@ -53,24 +70,14 @@ class Directory:
         registered = self._cluster.user_of_uid(peer.uid)
         if registered is not None:
             return Principal(registered.name, peer.role, owns=owns)
-        name = self._name(peer.uid)
+        named = self._named(peer.uid)
+        if named is None:
+            raise Unnamed
         # A user without a uid is whom the accounts of this machine call so: one person, one user. One with another uid
         # is somebody else; what stands in for that name can't be anybody's: it has a colon.
-        user = self._cluster.user_named(name)
+        user = self._cluster.user_named(named.name)
         taken = user is not None and user.uid >= 0
-        return Principal(f"uid:{peer.uid}" if taken else name, peer.role, owns=owns)
-
-    def _name(self, uid: int) -> str:
-        name = self._names.get(uid)
-        if name is None:
-            if len(self._names) >= NAMES_KEPT:
-                self._names.clear()
-            try:
-                name = pwd.getpwuid(uid).pw_name
-            except KeyError:
-                name = f"uid:{uid}"
-            self._names[uid] = name
-        return name
+        return Principal(f"uid:{peer.uid}" if taken else named.name, peer.role, owns=owns, doubt=named.doubt)
 
 
 def uid_of_address(address: str) -> int:

@@ -12,8 +12,9 @@ There is no socket and no clock in here, so the same code runs in the simulator.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple
 
 import msgspec
@@ -28,8 +29,10 @@ from tashi.run.log import Log
 from tashi.wire.agents import AgentMessage, ControllerMessage, Rows
 from tashi.wire.errors import Code, Refused, TashiError, Unavailable
 from tashi.wire.messages import Metrics, Reply, Request, Sample
+from tashid.accounts import Accounts
 from tashid.copies import Copies
-from tashid.principal import Directory, Peer
+from tashid.incoming import Incoming, id_of, payload_of
+from tashid.principal import Directory, Peer, Unnamed
 from tashid.store.interface import Full, LogEntry, Store
 from tashid.vitals import Vitals
 from tashid.watch import Watchers
@@ -50,14 +53,6 @@ _JOB = re.compile(rb'"(j-[1-9][0-9]{0,17})"')
 _request = msgspec.json.Decoder(Request).decode
 _agent_message = msgspec.json.Decoder(AgentMessage).decode
 _encode = msgspec.json.Encoder().encode
-
-
-class Incoming(NamedTuple):
-    """One message: where an answer goes, who sent it, and its one frame (None: it had several)."""
-
-    connection: Hashable
-    peer: Peer
-    payload: bytes | memoryview | None
 
 
 class Retention(NamedTuple):
@@ -92,11 +87,12 @@ class Shell:
 
     def __init__(
         self, cluster: Cluster, store: Store, directory: Directory, send: Send, clock: Callable[[], Now], log: Log,
-        retention: Retention, copies: Copies | None = None,
+        retention: Retention, copies: Copies | None = None, accounts: Accounts | None = None,
     ) -> None:  # fmt: skip
         self._cluster, self._store, self._directory = cluster, store, directory
         self._send, self._clock, self._log, self._retention = send, clock, log, retention
         self._copies = copies  # None: nobody makes copies here
+        self._accounts = accounts  # None: names have to be waited for nowhere
         self._watchers = Watchers(store, store.head())
         self._enrolments = Rate(ENROLMENTS_PER_SECOND, ENROLMENTS_AT_ONCE)
         self._requests: dict[str, Rate] = {}
@@ -111,7 +107,7 @@ class Shell:
         if now.monotonic >= self._cluster.next_tick() or (self._copies is not None and self._copies.news):
             self._handle(batch, None, now)
         until = now.monotonic + BATCH_SECONDS
-        for message in incoming:
+        for message in chain(self._named(), incoming):
             self._handle(batch, message, now)
             now = self._clock()
             if len(batch.events) >= BATCH_MESSAGES or batch.bytes >= BATCH_BYTES or now.monotonic >= until:
@@ -126,22 +122,38 @@ class Shell:
         """When `serve` has something to do although no message came, in monotonic seconds."""
         waiting = self._watchers.next_tick()
         times = [self._cluster.next_tick(), self._prune_at]
+        if self._accounts is not None and self._accounts.news:
+            times.append(self._clock().monotonic)
         return min(times if waiting is None else [*times, waiting])
 
     # -- one event --------------------------------------------------------------------------------------------------
     def _begin(self) -> _Batch:
         return _Batch(self._cluster.mark(), self._clock().monotonic)
 
+    def _named(self) -> Iterator[Incoming]:
+        """Messages that waited until it was known whose they are. Who has no name after all that is told so."""
+        for message, why in self._accounts.released() if self._accounts is not None else ():
+            if why:
+                hint = f"getent passwd {message.peer.uid} on the controller's machine tells whether it does"
+                self._reply_to(message.connection, problem(id_of(message), Unavailable(why, hint)))
+            else:
+                yield message
+
     def _handle(self, batch: _Batch, message: Incoming | None, now: Now) -> None:
-        batch.events.append(message)
         if message is None:
+            batch.events.append(None)
             for job, (outcome, value, text) in self._copies.ended() if self._copies is not None else ():
                 over = partial(backups.ended, job_id=job, outcome=outcome, text=text, result=value or {})
                 self._note(batch, self._cluster.happened(over, now), None)
             self._note(batch, self._cluster.tick(now), None)
             return
+        try:
+            who = self._directory.who(message.peer)
+        except Unnamed:
+            self._hold(message)
+            return
+        batch.events.append(message)
         self._vitals.messages += 1
-        who = self._directory.who(message.peer)
         if message.peer.role == "agent":
             if who is None:
                 # Its key was taken away while the connection lived on. It is told nothing more.
@@ -151,9 +163,16 @@ class Shell:
         else:
             self._note(batch, self._answer(message, who, now), message.connection)
 
+    def _hold(self, message: Incoming) -> None:
+        assert self._accounts is not None
+        try:
+            self._accounts.hold(message)
+        except Unavailable as error:
+            self._reply_to(message.connection, problem(id_of(message), error))
+
     def _hear(self, batch: _Batch, message: Incoming, host: str, now: Now) -> None:
         try:
-            said = _agent_message(_payload(message))
+            said = _agent_message(payload_of(message))
         except (ValueError, RecursionError, TashiError) as error:
             self._log.warning("nonsense from an agent", host=host, error=error)
             return
@@ -162,9 +181,9 @@ class Shell:
     def _answer(self, message: Incoming, who: Principal | None, now: Now) -> Decision:
         """What to do about one request; always with a reply, or a long poll that will be answered."""
         try:
-            request = _request(_payload(message))
+            request = _request(payload_of(message))
         except (ValueError, RecursionError, TashiError) as error:
-            refusal = problem(_id_of(message), Refused(Code.BAD_REQUEST, str(error)[:400]))
+            refusal = problem(id_of(message), Refused(Code.BAD_REQUEST, str(error)[:400]))
             return self._vitals.decided("", Decision(reply=refusal))
         return self._vitals.decided(request.verb, self._decide(request, message.peer, who, now))
 
@@ -354,21 +373,3 @@ def _append(orders: list[ControllerMessage], message: ControllerMessage) -> None
         orders[-1].rows.extend(message.rows)
     else:
         orders.append(message)
-
-
-def _payload(message: Incoming) -> bytes | memoryview:
-    if message.payload is None:
-        raise Refused(Code.BAD_REQUEST, "a message is one frame")
-    return message.payload
-
-
-class _Identified(msgspec.Struct, frozen=True):
-    id: str = ""
-
-
-def _id_of(message: Incoming) -> str:
-    """The id in what is not a request, so that who sent it knows what is answered; empty if there is none."""
-    try:
-        return msgspec.json.decode(message.payload or b"", type=_Identified).id[:64]
-    except (ValueError, RecursionError):
-        return ""

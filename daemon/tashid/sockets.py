@@ -28,8 +28,8 @@ from tashi.run.keys import KeyPair
 from tashi.run.log import Log
 from tashi.run.loop import Source
 from tashi.wire.errors import Code, Refused
+from tashid.incoming import Incoming
 from tashid.principal import Peer, uid_of_address
-from tashid.shell import Incoming
 
 MIB = 2**20
 NOBLOCK, MORE = int(zmq.NOBLOCK), int(zmq.NOBLOCK | zmq.SNDMORE)  # numbers: the `|` of an enum costs as much as a send

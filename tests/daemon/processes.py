@@ -277,12 +277,45 @@ def enrolled(controller: Controller, name: str, pair: KeyPair) -> None:
     controller.remote("enroll").ok("enroll", token=token, host=name, key=pair.public)
 
 
-def run_as(uid: int, script: str, *argv: str) -> str:
-    """What a script prints that is another uid. It is root until it has loaded what root's folders hold."""
-    become = f"import json, os, sys, zmq\nfrom tests.daemon.processes import Asker\nos.setresgid({uid}, {uid}, {uid})\n"
-    become += f"os.setgroups([]); os.setresuid({uid}, {uid}, {uid})\n"
-    ended = subprocess.run(
-        [sys.executable, "-c", become + script, *argv],
-        env=environment(), capture_output=True, text=True, timeout=30, check=True,
-    )  # fmt: skip
-    return ended.stdout
+def start_as(uid: int, script: str, *argv: str, group: int = -1) -> subprocess.Popen[str]:
+    """A script that is another uid, in one group. It is root until it has loaded what root's folders hold."""
+    gid = uid if group < 0 else group
+    become = f"import json, os, sys, zmq\nfrom tests.daemon.processes import Asker\nos.setgroups([{gid}])\n"
+    become += f"os.setresgid({uid}, {uid}, {uid}); os.setresuid({uid}, {uid}, {uid})\n"
+    argv_ = [sys.executable, "-c", become + script, *argv]
+    return subprocess.Popen(argv_, env=environment(), stdout=subprocess.PIPE, text=True)
+
+
+def run_as(uid: int, script: str, *argv: str, group: int = -1) -> str:
+    """What a script prints that is another uid."""
+    process = start_as(uid, script, *argv, group=group)
+    printed, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    return printed
+
+
+QUESTION = (
+    "asker = Asker(zmq.Context(), sys.argv[1]); asker.send(sys.argv[2], **json.loads(sys.argv[3]))\n"
+    "print('{}' if asker.silent(float(sys.argv[4])) else json.dumps(asker.reply()))"
+)
+
+
+class Person:
+    """Somebody with another uid who asks one thing; ``answer`` is empty when it can't even connect."""
+
+    def __init__(
+        self, uid: int, controller: Controller, verb: str, door: str = "user.sock", group: int = -1,
+        seconds: float = 3.0, body: dict[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        where = f"ipc://{controller.folder}/run/{door}"
+        self.process = start_as(uid, QUESTION, where, verb, json.dumps(body or {}), str(seconds), group=group)
+
+    def answer(self) -> dict[str, Any]:
+        printed, _ = self.process.communicate(timeout=30)
+        assert self.process.returncode == 0
+        answer: dict[str, Any] = json.loads(printed)
+        return answer
+
+    def you(self) -> str:
+        """Whom the controller takes it for."""
+        return str(self.answer()["ok"]["you"])

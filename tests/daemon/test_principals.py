@@ -17,7 +17,7 @@ from tashi.run.keys import new_pair
 from tashi.run.log import Log
 from tashid.principal import Peer, uid_of_address
 from tashid.sockets import Sockets
-from tests.daemon.processes import PORTS, Asker, Controller, enrolled, run_as, until
+from tests.daemon.processes import PORTS, Asker, Controller, Person, enrolled, run_as, until
 from tests.daemon.raw import frame, one_property, zmtp_null
 
 NOBODY = 65534
@@ -105,13 +105,7 @@ def test_an_agent_speaks_for_its_own_host_only(controller: Controller, admin: As
 
 def ask_as(uid: int, controller: Controller, name: str, verb: str, body: dict[str, Any]) -> dict[str, Any]:
     """What another uid is answered; an empty answer when it can't even connect."""
-    script = (
-        "asker = Asker(zmq.Context(), sys.argv[1]); asker.send(sys.argv[2], **json.loads(sys.argv[3]))\n"
-        "print('{}' if asker.silent(3.0) else json.dumps(asker.reply()))"
-    )
-    printed = run_as(uid, script, f"ipc://{controller.folder}/run/{name}", verb, json.dumps(body))
-    answer: dict[str, Any] = json.loads(printed)
-    return answer
+    return Person(uid, controller, verb, name, body=body).answer()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from typing import Any
 
@@ -16,8 +16,9 @@ from tashi.run.log import Log
 from tashi.wire.errors import Unavailable
 from tashid import shell as shells
 from tashid import watch
-from tashid.principal import Directory, Peer
-from tashid.shell import Incoming, Retention, Shell
+from tashid.incoming import Incoming
+from tashid.principal import Directory, Named, Peer, numbered
+from tashid.shell import Retention, Shell
 from tashid.store.interface import WORKING_TABLES, LogEntry, Put
 from tashid.store.memory import Contents, MemoryStore
 
@@ -43,7 +44,9 @@ class Counting(MemoryStore):
 class Bench:
     """A shell on a store in memory, with a clock that stands still, and everything that it sent."""
 
-    def __init__(self, contents: Contents | None = None, limit: int = 2**30) -> None:
+    def __init__(
+        self, contents: Contents | None = None, limit: int = 2**30, named: Callable[[int], Named] = numbered
+    ) -> None:
         self.store = Counting(contents=contents, limit_bytes=limit)
         self.seconds = 100.0
         self.cluster = load(self.store, self.now())
@@ -52,7 +55,7 @@ class Bench:
         self.shell = Shell(
             self.cluster,
             self.store,
-            Directory(self.cluster),
+            Directory(self.cluster, named),
             lambda connection, frames: self.sent.append((connection, frames)),
             self.now,
             Log("test"),
@@ -251,6 +254,19 @@ def test_who_is_not_known_is_denied(peer: Peer) -> None:
     bench = Bench()
     (reply,) = bench.serve(bench.message("status", peer))
     assert reply["error"]["code"] == "denied"
+
+
+@pytest.mark.attack(28)
+def test_an_operator_whose_name_is_in_doubt_changes_nothing_and_a_user_goes_on() -> None:
+    names = {1: Named("olga", "it is silent"), 2: Named("ute", "it is silent")}
+    bench = Bench(named=lambda uid: names.get(uid) or Named("root"))
+    bench.ask("user.add", name="olga", role="operator")
+    olga, ute = Peer("operator", uid=1), Peer("operator", uid=2)
+    bench.image()
+    assert bench.ask("status", olga)["role"] == "operator"
+    (reply,) = bench.serve(bench.message("host.drain", olga, name="h1"))
+    assert (reply["error"]["code"], reply["error"]["text"]) == ("unavailable", "host.drain: it is silent")
+    assert bench.ask("vm.create", ute, name="web", image="tiny", cores=1, memory_bytes=2**26)["objects"]
 
 
 def test_a_key_removed_earlier_in_the_batch_is_not_known_any_more() -> None:

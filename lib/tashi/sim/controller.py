@@ -186,7 +186,7 @@ class Process:
         self.controller, self.world, self.number = controller, controller.world, number
         shell, principal = import_module("tashid.shell"), import_module("tashid.principal")
         interface = import_module("tashid.store.interface")
-        self._incoming, self._peer = shell.Incoming, principal.Peer
+        self._incoming, self._peer = import_module("tashid.incoming").Incoming, principal.Peer
         self._queue: deque[Any] = deque()
         self._timer: Timer | None = None
         self._due = 0.0
