@@ -31,6 +31,7 @@ from tashi.wire.errors import Code, Refused, TashiError, Unavailable
 from tashi.wire.messages import Metrics, Reply, Request, Sample
 from tashid.accounts import Accounts
 from tashid.copies import Copies
+from tashid.floods import Floods
 from tashid.incoming import Incoming, id_of, payload_of
 from tashid.principal import Directory, Peer, Unnamed
 from tashid.store.interface import Full, LogEntry, Store
@@ -96,6 +97,7 @@ class Shell:
         self._watchers = Watchers(store, store.head())
         self._enrolments = Rate(ENROLMENTS_PER_SECOND, ENROLMENTS_AT_ONCE)
         self._requests: dict[str, Rate] = {}
+        self._floods = Floods()
         self._prune_at = 0.0
         self._vitals = Vitals(clock().monotonic)
         self._nearly_full = False
@@ -155,11 +157,13 @@ class Shell:
         batch.events.append(message)
         self._vitals.messages += 1
         if message.peer.role == "agent":
-            if who is None:
+            if not self._floods.heard(message.peer.key, message.payload, now.monotonic):
+                self._flooded(message.peer.key, who, now)
+            elif who is None:
                 # Its key was taken away while the connection lived on. It is told nothing more.
                 self._log.warning("message from a host that is not ours", key=message.peer.key)
-                return
-            self._hear(batch, message, who.host, now)
+            else:
+                self._hear(batch, message, who.host, now)
         else:
             self._note(batch, self._answer(message, who, now), message.connection)
 
@@ -169,6 +173,13 @@ class Shell:
             self._accounts.hold(message)
         except Unavailable as error:
             self._reply_to(message.connection, problem(id_of(message), error))
+
+    def _flooded(self, key: str, who: Principal | None, now: Now) -> None:
+        if self._floods.begins(key, now.monotonic):
+            self._log.warning("an agent says too much: some of it is not heard", host=who.host if who else key)
+        contact = self._cluster.contacts.get(who.host) if who is not None else None
+        if contact is not None:
+            contact.flooded = now.monotonic  # its next beat finds it unwell for that
 
     def _hear(self, batch: _Batch, message: Incoming, host: str, now: Now) -> None:
         try:
@@ -221,7 +232,13 @@ class Shell:
     def _measure(self, now: float) -> list[Sample]:
         used, limit = self._store.usage()
         store = [Sample("tashi_store_used_bytes", used), Sample("tashi_store_limit_bytes", limit)]
-        return [*self._vitals.samples(now), Sample("tashi_readers", self._watchers.count()), *store]
+        hosts = self._cluster.state.hosts
+        named = {hosts[host].name: key for key in self._floods.dropped if (host := self._cluster.host_of_key(key))}
+        dropped = [
+            Sample("tashi_agent_messages_dropped_total", self._floods.dropped[key], [name])
+            for name, key in sorted(named.items())
+        ]
+        return [*self._vitals.samples(now), *dropped, Sample("tashi_readers", self._watchers.count()), *store]
 
     def _recall(self, request: Request) -> None:
         """Give the core the ended operations that a request names: it remembers the latest, the store all."""

@@ -29,6 +29,7 @@ from tashi.wire.agents import (
 from tashi.wire.messages import OLDEST, PROTOCOL
 
 RIVAL_SECONDS = 60.0  # a host is unwell so long after another machine came with its key
+FLOOD_SECONDS = 60.0  # and after its agent said more than is heard
 DISK_STEP = 2**30  # a host's used disk is stored anew when it moved by so much
 
 
@@ -36,8 +37,8 @@ class Contact:
     """One agent's newest connection. ``heard`` is monotonic seconds."""
 
     __slots__ = (
-        "boot_id", "clock_ahead", "conn", "foreign", "heard", "incarnation", "order", "protocol", "ready", "rival",
-        "silent",
+        "boot_id", "clock_ahead", "conn", "flooded", "foreign", "heard", "incarnation", "order", "protocol", "ready",
+        "rival", "silent",
     )  # fmt: skip
 
     def __init__(self, conn: Any, hello: Hello, heard: float) -> None:
@@ -48,6 +49,7 @@ class Contact:
         self.clock_ahead = 0.0  # seconds that the host's clock is before ours; behind it when negative
         self.foreign: list[Seen] = []  # guests that are not ours, as of the last inventory
         self.order: dict[str, tuple[int, int]] = {}  # vm -> (incarnation, seq) of the newest word on it
+        self.flooded = -inf  # when it said more than is heard
         self.rival = -inf  # when another machine said hello with the same key
 
 
@@ -108,9 +110,15 @@ def beat(turn: Turn, host: Host, contact: Contact, message: Beat, epoch: int) ->
         contact.silent = False
         return [_welcome(turn, contact.protocol, epoch)]
     if contact.ready:
-        rival = "" if turn.now.monotonic - contact.rival > RIVAL_SECONDS else "another machine comes with its key"
-        _set_health(turn, host, message.degraded or rival)
+        _set_health(turn, host, message.degraded or _odd(contact, turn.now.monotonic))
     return [certificates.pulse(turn, turn.state.hosts[host.id], message, epoch)]
+
+
+def _odd(contact: Contact, now: float) -> str:
+    """What the controller noticed of an agent lately; empty when it behaves."""
+    if now - contact.rival <= RIVAL_SECONDS:
+        return "another machine comes with its key"
+    return "its agent says more than is heard" if now - contact.flooded <= FLOOD_SECONDS else ""
 
 
 def _set_health(turn: Turn, host: Host, degraded: str) -> None:

@@ -39,6 +39,12 @@ METRICS: tuple[Metric, ...] = (
     Metric("tashi_requests_total", "counter", "Requests; the outcome is ok or an error's code.", ("verb", "outcome")),
     Metric("tashi_denied_total", "counter", "Requests refused for want of a right."),
     Metric("tashi_messages_total", "counter", "Messages of commands and agents."),
+    Metric(
+        "tashi_agent_messages_dropped_total",
+        "counter",
+        "Messages of an agent that were too many and not heard.",
+        ("host",),
+    ),
     Metric("tashi_batches_total", "counter", "Turns of the loop, each with all that waited."),
     Metric("tashi_batch_seconds_total", "counter", "Time in these turns, storing included."),
     Metric("tashi_batch_seconds_max", "gauge", "The longest of them."),
