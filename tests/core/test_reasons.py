@@ -15,6 +15,7 @@ from tests.core.world import ROOT, World
 
 PLACES: dict[str, dict[str, Any]] = {
     "vm.start": {"name": "off"},
+    "vm.place": {"name": "aside", "host": "h2"},
     "job.cancel": {"name": "j-12"},
     "host.remove": {"name": "h3"},
     "image.remove": {"name": "spare"},
@@ -30,6 +31,7 @@ def ready() -> World:
     world.create("web", host="h1")
     world.create("off", host="h1")
     world.ok("vm.shutdown", name="off")
+    world.create("aside", place=False)
     world.ok("image.add", name="spare", path="images/spare.raw", format="raw")
     world.ok("user.add", name="ann", uid=5, key="a" * 40)
     world.ok("group.set", name="lab")

@@ -46,6 +46,7 @@ WALK: dict[str, Row] = {
     "usage": Row({}),
     "metrics": Row({}),
     "vm.create": Row({"name": "n", "image": "tiny", "cores": 1, "memory_bytes": GIB}),
+    "vm.place": Row(*({"name": name, "host": "h1"} for name in ("mine", "theirs", "nix")), private=True),
     "vm.start": vms(),
     "vm.shutdown": vms(),
     "vm.destroy": vms(),

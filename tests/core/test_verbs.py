@@ -24,6 +24,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "usage": {},
     "metrics": {},
     "vm.create": {"name": "n", "image": "tiny", "cores": 1, "memory_bytes": GIB},
+    "vm.place": {"name": "web", "host": "h1"},
     "vm.start": {"name": "web"},
     "vm.shutdown": {"name": "web"},
     "vm.destroy": {"name": "web"},

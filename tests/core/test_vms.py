@@ -84,6 +84,79 @@ def test_a_hold_ends_when_its_time_is_over(world: World) -> None:
     assert "needs 1 core" in world.vm("w")["reason"]
 
 
+def test_the_time_that_a_start_may_take_begins_when_it_has_a_place(world: World) -> None:
+    """However long it waited for one: what was spent by then was not the host's to spend."""
+    for name in ("a", "b", "c"):
+        world.create(name, cores=8)
+    asked = world.ok("vm.create", name="w", image="tiny", cores=8, memory_bytes=GIB, hold=True)
+    world.run(Settings().start_seconds + 20)
+    for host in ("h1", "h2", "h3"):
+        world.host(host).holding.add("start")
+    world.ok("vm.destroy", name="a")
+    assert world.vm("w")["state"] == "starting"
+    world.run(Settings().start_seconds - 10)
+    assert world.job(asked.job)["state"] == "running"
+    world.run(20)
+    assert (world.job(asked.job)["state"], "in time" in world.job(asked.job)["reason"]) == ("failed", True)
+
+
+def unplaced(world: World, name: str, **more: object) -> None:
+    asked = world.ok("vm.create", name=name, image="tiny", cores=1, memory_bytes=GIB, place=False, **more)
+    assert asked.done
+
+
+def test_what_others_place_waits_until_they_do(world: World) -> None:
+    """However much room there is, and whatever comes of it: no queue takes it."""
+    unplaced(world, "w", count=2)
+    world.run(10)
+    assert [(vm["state"], vm["host"], vm["reason"]) for vm in world.rows()] == [
+        ("held", None, "waits for tvm-place")
+    ] * 2
+    placed = world.ok("vm.place", name="w-01", host="h3")
+    assert placed.placement == {"w-01": "h3"}
+    assert [(vm["name"], vm["state"], vm["host"]) for vm in world.rows()] == [
+        ("w-00", "held", None),
+        ("w-01", "running", "h3"),
+    ]
+    assert world.job(placed.job)["state"] == "done"
+    world.create("other", cores=8, hold=True)
+    assert world.vm("w-00")["state"] == "held"
+
+
+def test_a_place_is_checked_and_claimed(world: World) -> None:
+    unplaced(world, "w")
+    world.create("full", cores=8, host="h1")
+    refused = world.refused("vm.place", name="w", host="h1")
+    assert (refused.code, refused.text) == ("no-room", "w: h1: needs 1 core, 0 free")
+    assert world.refused("vm.place", name="w", host="h9").code == "not-found"
+    assert "it is running" in world.refused("vm.place", name="full", host="h2").text
+    world.host("h2").holding.add("start")
+    world.ok("vm.place", name="w", host="h2")
+    assert world.refused("vm.place", name="w", host="h3").code == "locked"
+    assert world.rows("host", names=["h2"])[0]["cores_used"] == 1
+
+
+def test_a_place_that_comes_to_nothing(world: World) -> None:
+    """Called back, or not begun in time: the VM is there to be started, its place is free."""
+    for name in ("back", "late"):
+        unplaced(world, name)
+    world.host("h2").holding.add("start")
+    world.ok("job.cancel", name=world.ok("vm.place", name="back", host="h2").job)
+    late = world.ok("vm.place", name="late", host="h2")
+    world.run(Settings().start_seconds + 5)
+    assert (world.job(late.job)["state"], "in time" in world.job(late.job)["reason"]) == ("failed", True)
+    assert world.vm("back")["desired"] == "stopped"
+
+
+def test_what_waits_for_a_place_is_in_no_queue_and_on_no_host(world: World) -> None:
+    for more in ({"hold": True}, {"host": "h1"}):
+        body = {"name": "w", "image": "tiny", "cores": 1, "memory_bytes": GIB, "place": False} | more
+        assert world.refused("vm.create", **body).code == "bad-request"
+    unplaced(world, "w")
+    world.ok("vm.destroy", name="w")
+    assert world.rows() == []
+
+
 def test_parts_of_one_held_request_start_together(world: World) -> None:
     for host in ("h1", "h2", "h3"):
         world.create(f"full-{host}", cores=8, host=host)

@@ -27,7 +27,7 @@ FAILED = [
 
 # What must have come to its end somewhere in 200 seeds, or nothing was put to the test.
 HAPPENS = (
-    "vm.create done", "vm.create failed", "vm.create cancelled", "vm.start done", "vm.shutdown done",
+    "vm.create done", "vm.create failed", "vm.create cancelled", "vm.place done", "vm.start done", "vm.shutdown done",
     "vm.shutdown failed", "vm.destroy done", "vm.migrate done", "vm.migrate failed", "vm.migrate cancelled",
     "host.drain done", "host.drain failed", "host.resume done", "job.cancel done",
 )  # fmt: skip

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 import click
 
@@ -38,11 +38,16 @@ def read_names(operands: Iterable[str], noun: str, null: bool) -> list[str]:
     if "" in found:
         raise click.UsageError("an empty name")
     for name in found:
-        if len(name) > LONGEST:
-            raise click.UsageError(f"{name[:20]!r}...: {len(name)} characters, which no name has")
-        if any("\ud800" <= character <= "\udfff" for character in name):  # bytes that were no text
-            raise click.UsageError(f"{name!r}: not text in UTF-8")
+        check_operand(name)
     return list(dict.fromkeys(found))
+
+
+def check_operand(name: str) -> None:
+    """Raise click.UsageError for what can't be a name."""
+    if len(name) > LONGEST:
+        raise click.UsageError(f"{name[:20]!r}...: {len(name)} characters, which no name has")
+    if any("\ud800" <= character <= "\udfff" for character in name):  # bytes that were no text
+        raise click.UsageError(f"{name!r}: not text in UTF-8")
 
 
 def read_operands(operands: Iterable[str], noun: str, null: bool) -> Operands:
@@ -53,33 +58,37 @@ def read_operands(operands: Iterable[str], noun: str, null: bool) -> Operands:
 
 
 def _standard_input(noun: str, null: bool) -> list[str]:
+    found = [line if isinstance(line, str) else name_in(line, number, noun) for number, line in input_lines(null)]
+    return [name for name in found if name]
+
+
+def input_lines(null: bool) -> Iterator[tuple[int, str | dict[str, Any]]]:
+    """(number, line) of standard input, a record where the line is one; empty lines and records of errors left out."""
     if sys.stdin is None:
         raise click.UsageError("standard input is closed")
     try:
         text = sys.stdin.buffer.read().decode()
     except UnicodeDecodeError as error:
         raise click.UsageError(f"standard input: not text in UTF-8: {error}") from error
-    lines = text.split("\0" if null else "\n")
-    names = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(text.split("\0" if null else "\n"), 1):
         line = line if null else line.strip()
-        if line.startswith("{"):
-            names += _of_record(line, number, noun)
-        elif line:
-            names.append(line)
-    return names
+        if not line.startswith("{"):
+            if line:
+                yield number, line
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise click.UsageError(f"standard input, line {number}: not JSON: {error}") from error
+        if "error" not in record:
+            yield number, record
 
 
-def _of_record(line: str, number: int, noun: str) -> list[str]:
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise click.UsageError(f"standard input, line {number}: not JSON: {error}") from error
-    if "error" in record:
-        return []
+def name_in(record: dict[str, Any], number: int, noun: str) -> str:
+    """What a record in line ``number`` is called: its id, if that is one of the noun, else its name."""
     identity, name = record.get("id"), record.get("name")
     if isinstance(identity, str) and kind_of_id(identity) == noun:
-        return [identity]
+        return identity
     if not isinstance(name, str) or noun == "job":  # an operation's name is its object's
         raise click.UsageError(f"standard input, line {number}: no {'id' if noun == 'job' else 'name'} in this record")
-    return [name]
+    return name

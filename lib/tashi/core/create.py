@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
+from tashi.core import quota
 from tashi.core.placement import check_disk, place_or_wait
 from tashi.core.turn import Turn
 from tashi.model.image import Image
+from tashi.model.job import JobState
 from tashi.model.name import check_name
 from tashi.model.units import format_size
-from tashi.model.vm import NicRecord, Vm, VmState, state_of
+from tashi.model.vm import NicRecord, Vm, VmState, Waiting, state_of
 from tashi.wire.errors import Code, NotFound, Refused
 from tashi.wire.messages import Accepted, VmCreate
 
@@ -23,12 +27,16 @@ def create(turn: Turn, body: VmCreate) -> Accepted:
     for network in body.nics:
         if network not in turn.settings.networks:
             raise NotFound(f"{network}: no such network", f"there is: {', '.join(turn.settings.networks)}")
+    if not body.place and (body.host is not None or body.hold):
+        raise Refused(Code.BAD_REQUEST, f"{body.name}: what others place has no host yet, and is in no queue")
     pin = turn.find("host", body.host).id if body.host is not None else ""
     check_disk(turn, names[0], disk_bytes, len(names))
     parent = ""
     if body.count is not None:
         parent = turn.begin("vm.create", "vm", "", body.name, phase="starting", children=len(names)).id
     vms = [_record(turn, name, body, image, disk_bytes, pin, parent) for name in names]
+    if not body.place:
+        return _leave_to_others(turn, vms, parent, body.dry_run)
     held = place_or_wait(turn, vms, body.hold, body.hold_seconds)
     placed = [turn.state.vms[vm.id] for vm in vms]
     if held:
@@ -42,6 +50,24 @@ def create(turn: Turn, body: VmCreate) -> Accepted:
         held=held,
         dry_run=body.dry_run,
         note=state_of(placed[0], "")[0] if held else VmState.STARTING,
+    )
+
+
+def _leave_to_others(turn: Turn, vms: list[Vm], parent: str, dry_run: bool) -> Accepted:
+    """Records alone, which is all that was asked: each waits for a `tvm-place` of its own."""
+    quota.check(turn, vms)
+    for vm in vms:
+        turn.put(replace(vm, waiting=Waiting.UNPLACED, reason="waits for tvm-place"))
+        turn.end(vm.job, JobState.DONE)
+    objects = {vm.id: vm.name for vm in vms}
+    return Accepted(
+        job=parent or vms[0].job,
+        kind="vm",
+        objects=objects,
+        held=True,
+        done=True,
+        dry_run=dry_run,
+        note=VmState.HELD,
     )
 
 

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from tashi.core import images, move
 from tashi.core.doubts import why_held
-from tashi.core.observe import gone
+from tashi.core.observe import STARTING, gone
 from tashi.core.turn import Turn
 from tashi.model.job import Job, JobState
 from tashi.model.vm import Desired, Vm, Waiting
@@ -91,6 +91,7 @@ CANCELS = {
     "backup": _cancel_backup,
     "vm.create": _cancel_start,
     "vm.start": _cancel_start,
+    "vm.place": _cancel_start,
     "vm.migrate": _cancel_move,
     "vm.shutdown": _cancel_shutdown,
     "host.drain": _cancel_drain,
@@ -140,7 +141,7 @@ def shot_done(turn: Turn, done: ShotDone) -> None:
 def budget_spent(turn: Turn, job: Job) -> None:
     """Its time is up. Nothing is guessed: the host goes on being asked, and the record says what is known."""
     vm: Vm | None = turn.state.vms.get(job.target) if job.kind == "vm" else None
-    if job.verb in ("vm.create", "vm.start") and vm is not None:
+    if job.verb in STARTING and vm is not None:
         if vm.waiting:
             return
         silent = turn.host_unknown(vm.host) or f"{turn.host_name(vm.host)} did not start it in time"

@@ -17,7 +17,7 @@ from tashi.model.job import JobState
 from tashi.model.vm import Desired, Observed, Vm, at_rest, hosts_of
 from tashi.wire.agents import Seen
 
-STARTING = ("vm.create", "vm.start")
+STARTING = ("vm.create", "vm.start", "vm.place")
 
 
 class Order(NamedTuple):

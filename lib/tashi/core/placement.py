@@ -154,6 +154,7 @@ def retry_waiting(turn: Turn) -> None:
             for vm in group:
                 placed = place(turn, vm)
                 turn.phase(placed.job, "starting")
+                turn.begin_budget(placed.job)
         except Refused as refusal:
             state.rollback(mark)
             if _give_up(turn, group, refusal):
@@ -167,7 +168,7 @@ def _groups(turn: Turn) -> Iterator[list[Vm]]:
     seen: set[str] = set()
     for vm_id in sorted(turn.state.waiting, key=lambda each: int(turn.state.vms[each].job[2:] or 0)):
         vm = turn.state.vms.get(vm_id)
-        if vm is None or vm_id in seen or not vm.waiting:
+        if vm is None or vm_id in seen or vm.waiting in (Waiting.NO, Waiting.UNPLACED):
             continue
         job = turn.state.jobs.get(vm.job)
         parts = turn.state.children.get(job.parent, set()) if job is not None and job.parent else set()

@@ -1,4 +1,4 @@
-"""tvm-start, tvm-shutdown, tvm-destroy."""
+"""tvm-start, tvm-place, tvm-shutdown, tvm-destroy."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from msgspec.structs import replace
 
 from tashi.core import life
 from tashi.core.observe import gone
-from tashi.core.placement import place_or_wait
+from tashi.core.placement import place, place_or_wait
 from tashi.core.turn import Turn
 from tashi.model.vm import Desired, Leftover, Vm, VmState, Waiting
 from tashi.wire.errors import Code, Refused
-from tashi.wire.messages import Accepted, VmVerb
+from tashi.wire.messages import Accepted, VmPlace, VmVerb
 
 
 def start(turn: Turn, body: VmVerb) -> Accepted:
@@ -46,6 +46,25 @@ def start(turn: Turn, body: VmVerb) -> Accepted:
     return Accepted(
         job=job.id, kind="vm", objects={vm.id: vm.name}, placement=placement, held=held, dry_run=body.dry_run
     )
+
+
+def place_by_hand(turn: Turn, body: VmPlace) -> Accepted:
+    """Start one that waits for just that on the host named here: checked and claimed as if placement had chosen it."""
+    vm: Vm = turn.find("vm", body.name)
+    host = turn.find("host", body.host)
+    turn.lock(vm)
+    if vm.waiting is not Waiting.UNPLACED:
+        raise Refused(
+            Code.WRONG_STATE,
+            f"can't place {vm.name}: it is {turn.shown(vm)[0]}",
+            "only what tvm-create --no-place made is placed by hand; tvm-start and tvm-migrate take a host too",
+        )
+    job = turn.begin(
+        "vm.place", "vm", vm.id, vm.name, owner=vm.owner, budget_seconds=turn.settings.start_seconds, phase="starting"
+    )
+    place(turn, replace(vm, pin=host.id, job=job.id, doing="vm.place"))
+    objects, placement = {vm.id: vm.name}, {vm.name: host.name}
+    return Accepted(job=job.id, kind="vm", objects=objects, placement=placement, dry_run=body.dry_run)
 
 
 def shutdown(turn: Turn, body: VmVerb) -> Accepted:

@@ -191,6 +191,12 @@ class Turn:
         if job is not None and (job.phase != phase or job.reason != reason):
             self.put(replace(job, phase=phase, reason=reason))
 
+    def begin_budget(self, job_id: str) -> None:
+        """Let the time that an operation may take begin now: until now it waited for something."""
+        job = self.state.jobs.get(job_id)
+        if job is not None:
+            self.started.append(job)
+
     def end(
         self, job_id: str, state: JobState, reason: str = "", result: dict[str, str | float | int] | None = None
     ) -> None:

@@ -32,6 +32,7 @@ VERBS: dict[str, Verb] = {
     "usage": Verb(messages.UsageBody, "user", None),
     "metrics": Verb(messages.Nothing, "operator", None),
     "vm.create": Verb(messages.VmCreate, "user", create.create),
+    "vm.place": Verb(messages.VmPlace, "user", power.place_by_hand),
     "vm.start": Verb(messages.VmVerb, "user", power.start),
     "vm.shutdown": Verb(messages.VmVerb, "user", power.shutdown),
     "vm.destroy": Verb(messages.VmVerb, "user", power.destroy),

@@ -15,7 +15,7 @@ class VmState(StrEnum):
     """What people see."""
 
     PENDING = "pending"  # accepted; hosts are still reporting in after the controller's start
-    HELD = "held"  # waits for room, because somebody asked to wait
+    HELD = "held"  # waits for room or for tvm-place, because somebody asked to wait
     STARTING = "starting"
     RUNNING = "running"
     SHUTTING_DOWN = "shutting-down"
@@ -38,6 +38,7 @@ class Waiting(StrEnum):
     NO = ""
     PENDING = "pending"
     HELD = "held"
+    UNPLACED = "unplaced"  # held, until somebody names its host; no queue tries it
 
 
 class NicRecord(Struct, frozen=True, gc=False):
@@ -176,7 +177,7 @@ def state_of(vm: Vm, host_unknown: str) -> tuple[VmState, str]:
     if vm.desired is Desired.ABSENT:
         return VmState.DESTROYING, (f"waits: {host_unknown}" if host_unknown else vm.reason)
     if vm.waiting:
-        return VmState(vm.waiting.value), vm.reason
+        return (VmState.PENDING if vm.waiting is Waiting.PENDING else VmState.HELD), vm.reason
     if vm.move is not None:
         return VmState.MIGRATING, vm.move.reason or host_unknown or vm.reason
     if at_rest(vm):

@@ -121,6 +121,8 @@ class Client:
                 body["to"] = chance.choice(self.hosts)
             elif chance.random() < 0.1:
                 body["abort"] = True
+        elif verb == "vm.place":
+            body["host"] = chance.choice(self.hosts)
         elif verb == "vm.start" and chance.random() < 0.3:
             body["hold"] = True
         elif verb == "vm.shutdown" and chance.random() < 0.5:
@@ -144,6 +146,8 @@ class Client:
             body["host"] = chance.choice(self.hosts)
         if chance.random() < 0.05:
             body["dry_run"] = True
+        if not body.keys() & {"hold", "host"} and chance.random() < 0.1:
+            body["place"] = False
         return "vm.create", body
 
     def _new_vm(self) -> dict[str, Any]:
@@ -203,6 +207,7 @@ QUESTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
 WORK: dict[str, float] = {
     "vm.migrate": 6,
     "vm.start": 4,
+    "vm.place": 1,
     "vm.shutdown": 3,
     "vm.destroy": 2,
     "host.drain": 0.6,

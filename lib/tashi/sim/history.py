@@ -72,7 +72,7 @@ class History:
     def end_asked(self, vm: str) -> bool:
         """Whether anybody ever asked for this VM not to run: destroyed, or a start of it called back."""
         return self._asked("vm.destroy", self._names(vm)) or self._asked(
-            "job.cancel", self._jobs(vm, ("vm.create", "vm.start"))
+            "job.cancel", self._jobs(vm, ("vm.create", "vm.start", "vm.place"))
         )
 
     def _names(self, vm: str) -> set[str]:

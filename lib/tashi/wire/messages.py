@@ -204,8 +204,17 @@ class VmCreate(Strict, frozen=True):
     hints: Annotated[dict[Text, Text], Meta(max_length=32)] = {}
     count: Annotated[int, Meta(ge=1, le=10_000)] | None = None
     host: Ref | None = None
+    place: bool = True  # False: it waits for vm.place
     hold: bool = False
     hold_seconds: Seconds | None = None
+    dry_run: bool = False
+
+
+class VmPlace(Strict, frozen=True):
+    """A host for one that was created with ``place`` false."""
+
+    name: Ref
+    host: Ref
     dry_run: bool = False
 
 
