@@ -28,6 +28,7 @@ from tashi.agent.events import (
 )
 from tashi.agent.events import Tick as TimePassed
 from tashi.agent.greeting import why_unfit
+from tashi.agent.lines import learned
 from tashi.agent.mind import Mind
 from tashi.config import Config
 from tashi.model.host import Facts
@@ -44,7 +45,7 @@ from tashid.credentials import Credentials, addresses_of
 from tashid.driver.interface import DriverError
 from tashid.driver.open import open_driver
 from tashid.driver.settings import DriverSettings, dump_settings
-from tashid.enroll import Enrolled, enroll, enrolled
+from tashid.enroll import Enrolled, enroll, enrolled, keep_lines
 from tashid.identity import Machine, identity, lock_state
 from tashid.link import Link
 
@@ -55,6 +56,7 @@ USE_SECONDS = 30.0  # for certificates put in place, and libvirtd's reading of t
 CHECK_SECONDS = 0.5
 PATIENCE_SECONDS, PATIENCE_MAX_SECONDS = 2.0, 10.0  # without a welcome; then another socket
 HELLO_SECONDS = 3.0  # without a welcome on a line that is up; then another hello, for the first may be lost
+RENEW_BEATS, RENEW_SECONDS = 5, 60.0  # until the controller's newest key is tried, and tried again
 COMPACT_LINES = 2000
 # A migration's caller waits for hours: it must not stand in the way of calls that take moments.
 LONG_CALLS = ("migrate",)
@@ -116,7 +118,8 @@ class _Agent:
         self._long = Pool(self._loop, worker, config.agent.workers)
         self._events_argv = [sys.executable, "-P", "-m", "tashid.driver.events", settings]
         self._events: EventSource | None = None
-        self._link = Link(self._loop, me.controller, me.server_key, me.pair, self._linked, self._hear)
+        self._link = Link(self._loop, me.lines, me.pair, self._linked, self._hear)
+        self._state = config.agent.state
         self._credentials = Credentials(
             self._loop, config.agent, log, self._send, partial(self._short.call, "use_certificate", {}, USE_SECONDS),
             time.time,
@@ -128,6 +131,7 @@ class _Agent:
         self._welcomed = False
         self._patience = PATIENCE_SECONDS
         self._patient_until = self._hello_at = 0.0
+        self._renew_at = float("inf")
         self._compact_at = COMPACT_LINES
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.on_signal(number, self._loop.stop)
@@ -256,9 +260,25 @@ class _Agent:
             self._hello_at = min(self._hello_at, self._later())
             self._patient_until = self._hello_at + PATIENCE_MAX_SECONDS
         self._step(Heard(message))
+        if isinstance(message, Welcome) and self._mind.welcomed:
+            self._learn(message)
         newest = self._mind.memory.epoch if self._mind is not None else 0
         if isinstance(message, Pulse | Certified) and message.epoch >= newest:
             self._certificates(message)
+
+    def _learn(self, welcome: Welcome) -> None:
+        """Which keys the controller has: kept before they are used. With the newest one it is tried soon."""
+        lines = learned(self._link.lines, self._link.line, welcome.keys)
+        if lines != self._link.lines:
+            try:
+                keep_lines(self._state, self._me.host, lines)
+            except OSError as error:
+                self._log.error("can't keep the controller's keys", error=error)
+                return
+            self._link.lines = lines
+            self._log.notice("keys of the controller", server_keys=" ".join(line.server_key for line in lines))
+        beats = random.uniform(0, RENEW_BEATS)  # not all agents at once
+        self._renew_at = self._loop.now() + beats * welcome.heartbeat_seconds
 
     def _certificates(self, message: Pulse | Certified) -> None:
         try:
@@ -290,6 +310,9 @@ class _Agent:
             self._step(Connected())
         elif not self._mind.welcomed and now.monotonic >= self._patient_until:
             self._rebuild()
+        elif self._mind.welcomed and now.monotonic >= self._renew_at:
+            self._renew_at = self._loop.now() + RENEW_SECONDS
+            self._link.renew()
 
     def _rebuild(self) -> None:
         self._hello_at = float("inf")

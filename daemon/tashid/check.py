@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from tashi.config import Config
 from tashi.run.keys import check_private, read_pair
+from tashi.run.server_keys import CURRENT, NEXT
 from tashi.wire.errors import TashiError
 from tashid import start
 from tashid.contents import wrong
@@ -28,7 +29,7 @@ def here(config: Config) -> list[Found]:
     if os.path.isdir(state):
         found += _folder(state)
         found += _store(os.path.join(state, "store", "data.mdb"))
-        found += _key(os.path.join(state, "server.key"))
+        found += [each for name in (CURRENT, NEXT) for each in _key(os.path.join(state, name), "tashi-keygen --next")]
         found += _private(os.path.join(state, "ca.key"))
     if os.path.isdir(config.agent.state):
         found += _folder(config.agent.state)
@@ -65,7 +66,7 @@ def _folder(path: str) -> Iterator[Found]:
         yield _refused("folder", path, error)
 
 
-def _key(path: str) -> Iterator[Found]:
+def _key(path: str, help: str = "think of a new one: keys don't end by themselves") -> Iterator[Found]:
     if not os.path.lexists(path):
         return
     try:
@@ -75,9 +76,7 @@ def _key(path: str) -> Iterator[Found]:
         yield _refused("key", path, error)
     else:
         if days > KEY_DAYS:
-            yield _finding(
-                "key", path, f"it is {days:.0f} days old", "think of a new one: keys don't end by themselves"
-            )
+            yield _finding("key", path, f"it is {days:.0f} days old", help)
 
 
 def _private(path: str) -> Iterator[Found]:

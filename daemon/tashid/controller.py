@@ -18,16 +18,17 @@ from tashi.core.settings import Settings
 from tashi.core.state import DONE_KEPT
 from tashi.model.quota import UNLIMITED, Quota
 from tashi.run.authority import CertificateAuthority, read_or_make_authority
-from tashi.run.keys import KeyPair, read_or_make_pair
 from tashi.run.log import Log
 from tashi.run.loop import Loop, Source, Timer
 from tashi.run.notify import Notifier
+from tashi.run.server_keys import ServerKey, server_keys
+from tashi.wire import messages
 from tashid import start
 from tashid.accounts import Accounts
 from tashid.copies import Copies
 from tashid.principal import Directory
 from tashid.shell import Retention, Shell
-from tashid.sockets import Sockets
+from tashid.sockets import Sockets, ports_of
 from tashid.store.interface import WORKING_TABLES, Store
 from tashid.store.open import open_store
 from tashid.zap import Known, Zap
@@ -49,16 +50,16 @@ def serve(config: Config, options: argparse.Namespace, log: Log) -> None:
     descriptors = start.raise_file_limit()
     start.private_folder(own.state)
     start.public_folder(own.run)
-    key = read_or_make_pair(os.path.join(own.state, "server.key"))
+    keys = server_keys(own.state)
     store = open_store(os.path.join(own.state, "store"), own.store_limit)
     try:
         began = time.monotonic()
-        cluster = _load(store, _settings(config, key), read_or_make_authority(own.state, time.time()))
+        cluster = _load(store, _settings(config, keys), read_or_make_authority(own.state, time.time()))
         log.notice(
             "loaded", epoch=cluster.epoch, revision=cluster.revision, vms=len(cluster.state.vms),
             hosts=len(cluster.state.hosts), seconds=time.monotonic() - began, descriptors=descriptors,
         )  # fmt: skip
-        _Controller(config, key, store, cluster, log).run()
+        _Controller(config, keys, store, cluster, log).run()
     finally:
         store.close()
     log.notice("stopped")
@@ -95,10 +96,13 @@ def _ended_lately(store: Store, newest: int) -> list[tuple[str, bytes]]:
     return rows[-DONE_KEPT:]
 
 
-def _settings(config: Config, key: KeyPair) -> Settings:
+def _settings(config: Config, keys: list[ServerKey]) -> Settings:
+    """``keys``: the newest first; it is the one that documents name, with its ports."""
     own = config.controller
     address = _reached_at(own)
     host = f"[{address}]" if ":" in address else address
+    ports = ports_of(own, keys[0].second)
+    at = {door: (f"tcp://{host}:{port}",) if own.listen else () for door, port in ports.items()}
     return Settings(
         heartbeat_seconds=own.heartbeat_seconds,
         missed=own.missed,
@@ -106,11 +110,12 @@ def _settings(config: Config, key: KeyPair) -> Settings:
         pool_bytes=config.pool.capacity,
         networks=tuple(config.networks),
         quota=Quota(*(number or UNLIMITED for number in config.quota)),
-        agent_addresses=(f"tcp://{host}:{own.agent_port}",) if own.listen else (),
-        user_addresses=(f"tcp://{host}:{own.user_port}",) if own.listen else (),
-        admin_addresses=(f"tcp://{host}:{own.admin_port}",) if own.listen else (),
-        enroll_addresses=(f"tcp://{host}:{own.enroll_port}",) if own.listen else (),
-        server_key=key.public,
+        agent_addresses=at["agent"],
+        user_addresses=at["user"],
+        admin_addresses=at["admin"],
+        enroll_addresses=at["enroll"],
+        server_key=keys[0].pair.public,
+        server_keys=tuple(messages.ServerKey(key.pair.public, ports_of(own, key.second)["agent"]) for key in keys),
         certificate_seconds=own.certificate_days * 86400,
     )
 
@@ -124,13 +129,13 @@ def _reached_at(own: Own) -> str:
 class _Controller:
     """Shell and sockets, turned by the loop."""
 
-    def __init__(self, config: Config, key: KeyPair, store: Store, cluster: Cluster, log: Log) -> None:
+    def __init__(self, config: Config, keys: list[ServerKey], store: Store, cluster: Cluster, log: Log) -> None:
         own = config.controller
         self._log = log
         self._loop = Loop(Notifier())
         self._context = zmq.Context()
         self._zap = Zap(self._context, self._loop, log, _known_keys(cluster))
-        self._sockets = Sockets(self._context, own, key, log)
+        self._sockets = Sockets(self._context, own, keys, log)
         self._copies = Copies(self._loop, own.state, lambda: self._turn([]))
         retention = Retention(own.log_entries, own.log_days * 86400)
         self._accounts = Accounts(self._loop, log, lambda: self._turn([]))

@@ -17,6 +17,7 @@ import msgspec
 import tomli_w
 import zmq
 
+from tashi.agent.lines import Line
 from tashi.run.document import Document, read_document
 from tashi.run.files import write_durably
 from tashi.run.keys import KeyPair, read_or_make_pair, read_pair
@@ -36,11 +37,10 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Enrolled(NamedTuple):
-    """Who this agent is and whom it believes."""
+    """Who this agent is and whom it believes: the controller's newest key first."""
 
     host: str
-    controller: tuple[str, ...]
-    server_key: str
+    lines: tuple[Line, ...]
     pair: KeyPair
 
 
@@ -60,9 +60,15 @@ def enroll(state: str, file: str, addresses: tuple[str, ...]) -> str:
     credential = _ask(document, pair, Request(identity, "enroll", msgspec.Raw(body)))
     if credential is not None:
         keep(state, credential, time.time())
-    kept = {"host": document.name, "controller": document.controller, "server_key": document.server_key}
-    write_durably(os.path.join(state, "enrolled.toml"), tomli_w.dumps(kept).encode(), 0o600)
+    keep_lines(state, document.name, (Line(document.server_key, tuple(document.controller)),))
     return document.name
+
+
+def keep_lines(state: str, host: str, lines: tuple[Line, ...]) -> None:
+    """Remember whom the agent of ``host`` believes, the newest key first. Raises OSError."""
+    newest, *former = ({"controller": line.addresses, "server_key": line.server_key} for line in lines)
+    kept = {"host": host, **newest, **({"former": former} if former else {})}
+    write_durably(os.path.join(state, "enrolled.toml"), tomli_w.dumps(kept).encode(), 0o600)
 
 
 def enrolled(state: str) -> Enrolled:
@@ -71,12 +77,11 @@ def enrolled(state: str) -> Enrolled:
     try:
         with open(path, "rb") as stream:
             kept = tomllib.load(stream)
-        return Enrolled(
-            str(kept["host"]),
-            tuple(map(str, kept["controller"])),
-            str(kept["server_key"]),
-            read_pair(os.path.join(state, "agent.key")),
+        lines = tuple(
+            Line(str(each["server_key"]), tuple(map(str, each["controller"])))
+            for each in (kept, *kept.get("former", ()))
         )
+        return Enrolled(str(kept["host"]), lines, read_pair(os.path.join(state, "agent.key")))
     except FileNotFoundError as error:
         hint = "thost-add NAME on the controller, then here: tashi-agent --enroll FILE"
         raise Refused(Code.WRONG_STATE, f"{error.filename}: this host is not enrolled", hint) from error

@@ -12,11 +12,15 @@ from tashid.principal import Peer
 
 
 class Incoming(NamedTuple):
-    """Where an answer goes, who sent it, and its one frame (None: it had several)."""
+    """Where an answer goes, who sent it, and its one frame (None: it had several).
+
+    ``address``: where it came from, over tcp.
+    """
 
     connection: Hashable
     peer: Peer
     payload: bytes | memoryview | None
+    address: str = ""
 
 
 def payload_of(message: Incoming) -> bytes | memoryview:

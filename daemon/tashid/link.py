@@ -1,7 +1,7 @@
 """The agent's line to the controller: one DEALER, built anew when it turns out to be dead.
 
 A socket may be connected and deaf (a firewall that forgot, a peer that hangs), so who uses this judges by what it hears
-and calls `rebuild`. Each rebuild goes to the next controller on the list.
+and calls `rebuild`. Each rebuild goes to the next controller on the list, with the next key that it may have.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import zmq
 
+from tashi.agent.lines import Line
 from tashi.run.keys import KeyPair
 from tashi.run.loop import Loop
 from tashi.wire.errors import Code, Refused
@@ -35,83 +36,127 @@ FIRST_TRY, LONGEST_TRY = 100, 800
 SPREAD = (0.5, 1.5)
 
 
+class _Wire:
+    """One socket on its way to one controller."""
+
+    def __init__(self, line: Line, address: str, socket: zmq.Socket[bytes], monitor: zmq.Socket[bytes]) -> None:
+        self.line, self.address, self.socket, self.monitor = line, address, socket, monitor
+
+
 class Link:
-    """``up`` is told when the controller is connected and when it is not any more; ``heard`` gets each frame."""
+    """``up`` is told when the controller is connected and when it is not any more; ``heard`` gets each frame.
+
+    ``lines``: the controller's keys, the newest first. All are tried in turn; from one that is not the newest `renew`
+    goes over to the newest, and lets go of what works only when that does.
+    """
 
     def __init__(
         self,
         loop: Loop,
-        addresses: tuple[str, ...],
-        server_key: str,
+        lines: tuple[Line, ...],
         pair: KeyPair,
         up: Callable[[bool], None],
         heard: Callable[[bytes], None],
     ) -> None:
-        self._loop, self._addresses, self._server_key, self._pair = loop, addresses, server_key, pair
+        self._loop, self.lines, self._pair = loop, lines, pair
         self._up, self._heard = up, heard
         self._context = zmq.Context()
-        self._builds = -1
-        self._open: tuple[zmq.Socket[bytes], zmq.Socket[bytes]] | None = None
+        self._builds = self._turn = -1
+        self._wire: _Wire | None = None
+        self._next: _Wire | None = None  # to the newest key, while the one in use works
+
+    @property
+    def line(self) -> Line:
+        """The key and the addresses that are tried now."""
+        return self._wire.line if self._wire is not None else self.lines[0]
 
     @property
     def address(self) -> str:
         """The controller that is tried now."""
-        return self._addresses[self._builds % len(self._addresses)]
+        return self._wire.address if self._wire is not None else self.lines[0].addresses[0]
 
     def rebuild(self) -> None:
         """Drop the socket, if there is one, and connect a new one to the next controller."""
-        self._drop()
-        self._builds += 1
-        socket = dealer(self._context, self._server_key, self._pair)
-        channel = f"inproc://link-{self._builds}"
-        socket.monitor(channel, zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
-        monitor = self._context.socket(zmq.PAIR)
-        monitor.connect(channel)
-        self._open = (socket, monitor)
-        self._loop.watch(monitor, lambda _: self._watch(monitor))
-        self._loop.watch(socket, lambda _: self._read(socket))
-        connect(socket, self.address)
+        self.close_next()
+        self._drop(self._wire)
+        self._turn += 1
+        places = [(line, address) for line in self.lines for address in line.addresses]
+        self._wire = self._build(*places[self._turn % len(places)])
+
+    def renew(self) -> None:
+        """Try the newest key beside the one in use. Does nothing where that is the newest."""
+        newest = self.lines[0]
+        if self.line.server_key != newest.server_key:
+            self.close_next()
+            self._next = self._build(newest, newest.addresses[self._builds % len(newest.addresses)])
+
+    def close_next(self) -> None:
+        """Give up on the newest key for now."""
+        wire, self._next = self._next, None
+        self._drop(wire)
 
     def send(self, frame: bytes) -> bool:
         """Without waiting; False when nobody takes it now."""
-        if self._open is None:
+        if self._wire is None:
             return False
         try:
-            self._open[0].send(frame, zmq.NOBLOCK)
+            self._wire.socket.send(frame, zmq.NOBLOCK)
         except zmq.Again:
             return False
         return True
 
     def close(self) -> None:
         """Hang up for good."""
-        self._drop()
+        self.close_next()
+        wire, self._wire = self._wire, None
+        self._drop(wire)
         self._context.term()
 
-    def _drop(self) -> None:
-        if self._open is not None:
-            socket, monitor = self._open
-            self._open = None
-            self._loop.forget(monitor)
-            self._loop.forget(socket)
-            socket.disable_monitor()
-            monitor.close(0)
-            socket.close(0)
+    def _build(self, line: Line, address: str) -> _Wire:
+        self._builds += 1
+        socket = dealer(self._context, line.server_key, self._pair)
+        channel = f"inproc://link-{self._builds}"
+        socket.monitor(channel, zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
+        monitor = self._context.socket(zmq.PAIR)
+        monitor.connect(channel)
+        wire = _Wire(line, address, socket, monitor)
+        self._loop.watch(monitor, lambda _: self._watch(wire))
+        self._loop.watch(socket, lambda _: self._read(wire))
+        connect(socket, address)
+        return wire
 
-    def _watch(self, monitor: zmq.Socket[bytes]) -> None:
+    def _drop(self, wire: _Wire | None) -> None:
+        if wire is not None:
+            self._loop.forget(wire.monitor)
+            self._loop.forget(wire.socket)
+            wire.socket.disable_monitor()
+            wire.monitor.close(0)
+            wire.socket.close(0)
+
+    def _watch(self, wire: _Wire) -> None:
         """Each event is two frames, of which the first begins with its number (zmq_socket_monitor(3))."""
-        while True:
+        while wire in (self._wire, self._next):
             try:
-                event, _ = monitor.recv_multipart(zmq.NOBLOCK)
+                event, _ = wire.monitor.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return
-            self._up(int.from_bytes(event[:2], sys.byteorder) == zmq.EVENT_HANDSHAKE_SUCCEEDED)
-            if self._open is None or self._open[1] is not monitor:
-                return
+            up = int.from_bytes(event[:2], sys.byteorder) == zmq.EVENT_HANDSHAKE_SUCCEEDED
+            if wire is self._wire:
+                self._up(up)
+            elif up:
+                self._go_over()
 
-    def _read(self, socket: zmq.Socket[bytes]) -> None:
-        while self._open is not None and self._open[0] is socket:
+    def _go_over(self) -> None:
+        """The newest key has been proven: the line is that one from now on."""
+        former, self._wire, self._next = self._wire, self._next, None
+        self._turn = 0
+        self._drop(former)
+        self._up(True)
+
+    def _read(self, wire: _Wire) -> None:
+        while wire is self._wire:
             try:
-                frames = socket.recv_multipart(zmq.NOBLOCK)
+                frames = wire.socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return
             self._heard(frames[0])

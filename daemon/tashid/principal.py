@@ -17,11 +17,15 @@ from tashi.core.cluster import Cluster, Principal
 
 
 class Peer(NamedTuple):
-    """``role`` is the most that the socket gives: agent, operator, admin or enroll; then a uid (>= 0) or a key."""
+    """``role`` is the most that the socket gives: agent, operator, admin or enroll; then a uid (>= 0) or a key.
+
+    ``server``: the key of ours that the socket has.
+    """
 
     role: str
     uid: int = -1
     key: str = ""
+    server: str = ""
 
 
 class Named(NamedTuple):

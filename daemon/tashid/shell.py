@@ -187,10 +187,13 @@ class Shell:
         except (ValueError, RecursionError, TashiError) as error:
             self._log.warning("nonsense from an agent", host=host, error=error)
             return
-        self._note(batch, self._cluster.agent_said(host, message.connection, said, now), message.connection)
+        decision = self._cluster.agent_said(host, message.connection, said, now, message.peer.server)
+        self._note(batch, decision, message.connection)
 
     def _answer(self, message: Incoming, who: Principal | None, now: Now) -> Decision:
         """What to do about one request; always with a reply, or a long poll that will be answered."""
+        if who is not None and message.address:
+            self._cluster.state.uses.note(message.peer.key, message.address, message.peer.server, now.wall)
         try:
             request = _request(payload_of(message))
         except (ValueError, RecursionError, TashiError) as error:

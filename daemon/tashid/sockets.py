@@ -7,6 +7,8 @@
     agent       tcp, CURVE, keys of enrolled hosts                          agent
     enroll      tcp, CURVE, any key, one verb, small messages               enroll
 
+CURVE has one key a socket: while the controller has two, those on tcp are there twice, on ports of their own.
+
 A connection is (port, routing id), where the id is the one that our socket gave it. There is no ROUTER_HANDOVER: with
 it, a client that claims another's routing id gets the other's messages.
 """
@@ -17,16 +19,16 @@ import errno
 import grp
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import zmq
 
 from tashi.config import Controller
-from tashi.run.keys import KeyPair
 from tashi.run.log import Log
 from tashi.run.loop import Source
+from tashi.run.server_keys import ServerKey
 from tashi.wire.errors import Code, Refused
 from tashid.incoming import Incoming
 from tashid.principal import Peer, uid_of_address
@@ -38,11 +40,12 @@ Connection = tuple[str, bytes]  # port, routing id
 
 
 class Door(NamedTuple):
-    """A port's name, the most that it gives its callers, and the bytes of the largest message it takes."""
+    """A port's name, the most that it gives its callers, the bytes of the largest message it takes, and its key."""
 
     name: str
     role: str
     largest: int
+    server: str = ""
 
 
 LOCAL = (Door("admin.sock", "admin", MIB), Door("user.sock", "operator", MIB))
@@ -82,14 +85,16 @@ ENCRYPTED = {
 class Sockets:
     """All open doors."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], settings: Controller, key: KeyPair, log: Log) -> None:
+    def __init__(
+        self, context: zmq.Context[zmq.Socket[bytes]], settings: Controller, keys: Sequence[ServerKey], log: Log
+    ) -> None:
         self._context, self._log = context, log
         self._open: dict[str, tuple[Door, zmq.Socket[bytes]]] = {}
         self.dropped = 0  # answers that found nobody, or a full queue
         try:
             for door in LOCAL:
                 self._bind_local(door, settings)
-            if settings.listen:
+            for key in keys if settings.listen else ():
                 self._bind_remote(settings, key)
         except BaseException:
             self.close()
@@ -160,22 +165,26 @@ class Sockets:
             os.chown(path, -1, group)
             os.chmod(path, 0o660)
 
-    def _bind_remote(self, settings: Controller, key: KeyPair) -> None:
-        ports = {
-            "user": settings.user_port,
-            "admin": settings.admin_port,
-            "agent": settings.agent_port,
-            "enroll": settings.enroll_port,
-        }
-        for door in REMOTE:
+    def _bind_remote(self, settings: Controller, key: ServerKey) -> None:
+        ports = ports_of(settings, key.second)
+        for each in REMOTE:
+            name = f"second {each.name}" if key.second else each.name
+            door = each._replace(name=name, server=key.pair.public)
             socket = self._socket(door)
             for option, value in ENCRYPTED.items():
                 socket.setsockopt(option, value)
-            socket.curve_secretkey = key.secret.encode()
-            socket.setsockopt(zmq.ZAP_DOMAIN, door.name.encode())
+            socket.curve_secretkey = key.pair.secret.encode()
+            socket.setsockopt(zmq.ZAP_DOMAIN, each.name.encode())
             for address in addresses(settings.listen):
                 host = f"[{address}]" if ":" in address else address
-                _bind(socket, f"tcp://{host}:{ports[door.name]}")
+                _bind(socket, f"tcp://{host}:{ports[each.name]}")
+
+
+def ports_of(settings: Controller, second: bool) -> dict[str, int]:
+    """The ports of the key that has the first ones, or of the one that has the second ones, by door."""
+    return {
+        each.name: getattr(settings, f"second_{each.name}_port" if second else f"{each.name}_port") for each in REMOTE
+    }
 
 
 def addresses(listen: tuple[str, ...]) -> list[str]:
@@ -195,15 +204,18 @@ def _bind(socket: zmq.Socket[bytes], address: str) -> None:
 def _read(door: Door, socket: zmq.Socket[bytes], sender: bytes) -> Incoming:
     """The rest of a message whose first frame was ``sender``."""
     frame = socket.recv(copy=False)
-    peer = _peer(door, str(frame.get("Peer-Address" if door in LOCAL else "User-Id")))
+    peer = _peer(door, str(frame.get("User-Id" if door.server else "Peer-Address")))
+    address = str(frame.get("Peer-Address")) if door.server and door.role != "agent" else ""
     payload: memoryview | None = frame.buffer
     while frame.more:
         payload = None
         frame = socket.recv(copy=False)
-    return Incoming((door.name, sender), peer, payload)
+    return Incoming((door.name, sender), peer, payload, address)
 
 
 @lru_cache(PEERS_KEPT)
 def _peer(door: Door, proven: str) -> Peer:
     """Who is at this door, by what the transport proves of this very message: an address that has a uid, or a key."""
-    return Peer(door.role, uid=uid_of_address(proven)) if door in LOCAL else Peer(door.role, key=proven)
+    if door.server:
+        return Peer(door.role, key=proven, server=door.server)
+    return Peer(door.role, uid=uid_of_address(proven))

@@ -35,6 +35,10 @@ class Controller(NamedTuple):
     admin_port: int = 7401
     agent_port: int = 7402
     enroll_port: int = 7403
+    second_user_port: int = 7404
+    second_admin_port: int = 7405
+    second_agent_port: int = 7406
+    second_enroll_port: int = 7407
     group: str = "tashi"
     heartbeat_seconds: float = 1.0
     missed: int = 5
@@ -118,6 +122,10 @@ RANGES: dict[tuple[str, str], tuple[float, float]] = {
     ("controller", "admin_port"): (1, 65535),
     ("controller", "agent_port"): (1, 65535),
     ("controller", "enroll_port"): (1, 65535),
+    ("controller", "second_user_port"): (1, 65535),
+    ("controller", "second_admin_port"): (1, 65535),
+    ("controller", "second_agent_port"): (1, 65535),
+    ("controller", "second_enroll_port"): (1, 65535),
     ("controller", "heartbeat_seconds"): (0.05, 60),
     ("controller", "missed"): (2, 1000),
     ("controller", "log_days"): (0.001, 3650),

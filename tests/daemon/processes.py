@@ -57,7 +57,8 @@ class Controller:
         # Not pytest's own folder: another uid must be able to get to the sockets.
         self.folder = Path(tempfile.mkdtemp(prefix="tashi-"))
         self.folder.chmod(0o755)
-        self.ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+        names = [*PORTS, *(f"second_{name}" for name in PORTS)]
+        self.ports = dict(zip(names, free_ports(len(names)), strict=True))
         ports = "\n".join(f"{name}_port = {port}" for name, port in self.ports.items())
         self.config = self.folder / "tashi.toml"
         self.config.write_text(
@@ -124,7 +125,9 @@ class Controller:
 
     def remote(self, port: str, pair: KeyPair | None = None, host: str = "127.0.0.1") -> Asker:
         """A client on a tcp port, with a key of its own if none is given."""
-        return Asker(self.context, f"tcp://{host}:{self.ports[port]}", self.server_key, pair or new_pair())
+        file = "server-next.key" if (self.folder / "state/server-next.key").exists() else "server.key"
+        key = read_pair(str(self.folder / "state" / file)).public if port.startswith("second_") else self.server_key
+        return Asker(self.context, f"tcp://{host}:{self.ports[port]}", key, pair or new_pair())
 
     def descriptors(self) -> int:
         """How many descriptors it has open."""

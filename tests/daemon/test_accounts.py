@@ -33,7 +33,8 @@ ask = partial(Person, verb="status", group=NOGROUP, seconds=20.0)
 def directed() -> Iterator[Directed]:
     made = Directed("0 -", more=QUICK)
     try:
-        yield made.start()
+        made.start()
+        yield made
     finally:
         made.close()
 

@@ -169,7 +169,7 @@ def test_a_descriptor_taken_over_by_root_does_not_make_its_first_owner_root() ->
     context = zmq.Context()
     run = folder.folder / "run"
     run.mkdir(mode=0o755)
-    sockets = Sockets(context, Settings(run=str(run), listen=(), group="nogroup"), new_pair(), Log("test"))
+    sockets = Sockets(context, Settings(run=str(run), listen=(), group="nogroup"), [], Log("test"))
     (user,) = [socket for socket in sockets.all if "user.sock" in str(socket.last_endpoint)]
     script = "s = zmq.Context().socket(zmq.DEALER); s.connect(sys.argv[1]); s.send(b'question')"
     try:

@@ -45,7 +45,7 @@ class Bench:
     """A shell on a store in memory, with a clock that stands still, and everything that it sent."""
 
     def __init__(
-        self, contents: Contents | None = None, limit: int = 2**30, named: Callable[[int], Named] = numbered
+        self, contents: Contents | None = None, limit: int = 2**30, named: Callable[[int], Named | None] = numbered
     ) -> None:
         self.store = Counting(contents=contents, limit_bytes=limit)
         self.seconds = 100.0

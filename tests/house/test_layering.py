@@ -21,6 +21,7 @@ DOORS: dict[str, tuple[str, ...]] = {
         "tashi.wire",
         "tashi.model",
         "tashi.run.keys",
+        "tashi.run.server_keys",
         "tashi.run.authority",
         "tashi.run.document",
         "tashi.run.files",

@@ -83,7 +83,7 @@ def _server_key(state: str, key: str) -> str:
     new = not os.path.lexists(key)
     pair = read_or_make_pair(key)
     if new:
-        _give(state, key)
+        give(state, key)
     return pair.public
 
 
@@ -93,11 +93,11 @@ def _authority(state: str, path: str) -> None:
         from tashi.run.authority import read_or_make_authority
 
         read_or_make_authority(state, time.time())
-        _give(state, path)
+        give(state, path)
 
 
-def _give(state: str, path: str) -> None:
-    """To whoever the folder belongs to."""
+def give(state: str, path: str) -> None:
+    """Make ``path`` belong to whoever the folder ``state`` belongs to."""
     if os.geteuid() == 0:
         owner = os.stat(state)
         os.chown(path, owner.st_uid, owner.st_gid)

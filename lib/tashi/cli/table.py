@@ -56,6 +56,8 @@ _OWN: dict[str, tuple[Field, ...]] = {
         Field("differences", "DIFFERENCES", "hosts and VMs for tashi-divergence", "count"),
         Field("restored_at", "RESTORED", "when the store was put back, while that is not settled"),
         Field("uncompared", "UNCOMPARED", "hosts not compared with it since", "list"),
+        Field("server_keys", "KEYS", "public keys of the controller, the newest first", "list"),
+        Field("with_old_key", "OLD KEY", "hosts and keys of users that have not come with the newest", "count"),
         Field("grace", "GRACE", "whether the controller has just started and judges no silence yet", "flag"),
         Field("you", "YOU", "who you are here"),
         Field("role", "ROLE", "what you may here"),

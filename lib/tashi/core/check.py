@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from tashi.core.divergence import differences
+from tashi.core.keys import settings_of
+from tashi.core.server_keys import behind
 from tashi.core.turn import Turn
 from tashi.model.host import Health, Host
-from tashi.model.units import format_seconds, format_size
+from tashi.model.units import format_seconds, format_size, stamp
 from tashi.model.vm import claims, hosts_of
 from tashi.wire.messages import PROTOCOL
 
@@ -124,6 +126,19 @@ def _agent(host: Host, protocol: int, ahead: float) -> Iterator[Told]:
         yield "host", host, what, "set both by NTP: timedatectl set-ntp true"
 
 
+def _server_keys(turn: Turn, cluster: Cluster) -> Iterator[Told]:
+    """While there are two: everybody comes with the newer one."""
+    what = "it has not come with the controller's next key yet"
+    for each in behind(turn):
+        if isinstance(each, Host):
+            port = turn.settings.server_keys[0].port
+            yield "host", each, what, f"it tries by itself: can it reach port {port} of the controller?"
+        else:
+            use = turn.state.uses.of(each.public)
+            seen = f"last used {stamp(use.wall)}" if use is not None else "not used since the controller's start"
+            yield "key", each, f"{what}: {seen}", f"tashi.toml of {each.name}: {settings_of(turn, each.name)}"
+
+
 def _pool(turn: Turn, cluster: Cluster) -> Iterator[Told]:
     pool = turn.state.pool
     if pool.capacity_bytes and pool.used_bytes > pool.capacity_bytes:
@@ -145,4 +160,4 @@ def _unexplained(turn: Turn, cluster: Cluster) -> Iterator[Told]:
 
 
 LOOKS: tuple[Callable[[Turn, Cluster], Iterator[Told]], ...]
-LOOKS = (_claims, _vms, _jobs, _hosts, _pool, _unexplained)
+LOOKS = (_claims, _vms, _jobs, _hosts, _server_keys, _pool, _unexplained)

@@ -180,12 +180,16 @@ class Cluster:
         self.revision += 1
         return [entry]
 
-    def agent_said(self, host: str, conn: Any, message: AgentMessage, now: Now) -> Decision:
-        """One message of the agent on ``host``; ``back`` in the decision is for the connection that it came on."""
+    def agent_said(self, host: str, conn: Any, message: AgentMessage, now: Now, server: str = "") -> Decision:
+        """One message of the agent on ``host``; ``back`` in the decision is for the connection that it came on.
+
+        ``server``: the key of ours that this connection has.
+        """
         mark = self.mark()
         record = self.state.hosts.get(host)
         name = f"agent@{record.name}" if record is not None else "agent"
         turn = Turn(self.state, self.settings, now, Principal(name, "agent", host))
+        turn.server = server
         try:
             back = self._hear(turn, host, conn, message)
             if isinstance(message, Beat) and self.state.mark() == mark.undo and not turn.effects:

@@ -82,8 +82,10 @@ def hello(turn: Turn, host: Host, message: Hello, epoch: int) -> list[Controller
     facts = message.facts
     if host.facts is not None and abs(host.facts.disk_used_bytes - facts.disk_used_bytes) < DISK_STEP:
         facts = replace(facts, disk_used_bytes=host.facts.disk_used_bytes)
-    if facts != host.facts or message.uuid != host.uuid:
-        turn.put(replace(host, facts=facts, uuid=message.uuid, seen_at=stamp(turn.now.wall)))
+    server = turn.server or host.server_key
+    if facts != host.facts or message.uuid != host.uuid or server != host.server_key:
+        seen = stamp(turn.now.wall)
+        turn.put(replace(host, facts=facts, uuid=message.uuid, server_key=server, seen_at=seen))
     if not turn.settings.pool_bytes:
         _see_pool(turn, facts)
     return [_welcome(turn, message.protocol, epoch)]
@@ -92,7 +94,8 @@ def hello(turn: Turn, host: Host, message: Hello, epoch: int) -> list[Controller
 def _welcome(turn: Turn, protocol: int, epoch: int) -> Welcome:
     """What makes an agent tell all that it has."""
     settings, cluster = turn.settings, turn.state.meta.get("cluster", "")
-    return Welcome(epoch, settings.heartbeat_seconds, settings.missed, min(protocol, PROTOCOL), cluster)
+    spoken, keys = min(protocol, PROTOCOL), list(settings.server_keys)
+    return Welcome(epoch, settings.heartbeat_seconds, settings.missed, spoken, cluster, keys)
 
 
 def _see_pool(turn: Turn, facts: Facts) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from tashi.core import check, divergence
+from tashi.core import check, divergence, server_keys
 from tashi.core.doubts import Restored
 from tashi.core.metrics import measure
 from tashi.core.turn import Turn
@@ -86,6 +86,8 @@ def _status(turn: Turn, cluster: Cluster) -> dict[str, Any]:
         "differences": len(divergence.differences(turn)),
         "restored_at": restored.at if restored is not None else None,
         "uncompared": sorted(turn.host_name(host) for host in state.doubts.uncompared),
+        "server_keys": [key.public for key in turn.settings.server_keys],
+        "with_old_key": sum(1 for _ in server_keys.behind(turn)),
         "you": turn.who.name,
         "role": turn.who.role,
     }

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from tashi.model.quota import UNLIMITED, Quota
 from tashi.sched.index import Policy
+from tashi.wire.messages import ServerKey
 
 
 class Settings(NamedTuple):
@@ -22,6 +23,7 @@ class Settings(NamedTuple):
     admin_addresses: tuple[str, ...] = ()
     enroll_addresses: tuple[str, ...] = ()
     server_key: str = ""
+    server_keys: tuple[ServerKey, ...] = ()  # the newest first; it is ``server_key``
     moves_per_host: int = 2  # migrations at a time from or to one host, in a drain
     start_seconds: float = 180.0  # budgets of operations
     stop_seconds: float = 120.0

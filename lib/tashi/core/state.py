@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from tashi.core.doubts import Doubts, Restored
+from tashi.core.uses import Uses
 from tashi.model.host import Health, Host, HostState
 from tashi.model.image import Image
 from tashi.model.job import Job
@@ -100,6 +101,7 @@ class State:
         self.unknown_hosts: dict[str, str] = {}  # host id -> why what runs there is not known now; not stored
         self.told_unknown: dict[str, set[str]] = {}  # host id -> VMs whose last entry in the log has that for a reason
         self.progress: dict[str, MoveProgress] = {}  # vm -> how far its migration is; never stored
+        self.uses = Uses()  # of users' keys
         self.deadlines: dict[str, float] = {}  # operation id -> monotonic end of its budget
         self.doubts = Doubts()  # what hosts say against the records; not stored
         self.grace_until = 0.0  # monotonic: until then hosts may still be reporting in

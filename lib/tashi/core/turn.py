@@ -75,6 +75,7 @@ class Turn:
         self.epoch_above = 0  # an epoch higher than this is to be taken
         self.secret = b""  # chance of the shell's, for one-time tokens
         self.authority: Authority | None = None  # who signs certificates
+        self.server = ""  # the key of the controller's with which this came; empty: it did not come with any
 
     @property
     def owner(self) -> str:

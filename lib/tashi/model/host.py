@@ -63,6 +63,7 @@ class Host(Struct, frozen=True, omit_defaults=True):
 
     ``foreign_*``: what guests without a record use there, ours (``strays``) and others'. ``left``: strays that an
     administrator has decided to leave alone. ``certificates``: those that the other hosts believe, the newest last.
+    ``server_key``: the controller's key that its agent came with last.
     """
 
     id: str
@@ -85,3 +86,4 @@ class Host(Struct, frozen=True, omit_defaults=True):
     seen_at: str = ""
     certificates: tuple[Certificate, ...] = ()
     renewal: Renewal | None = None
+    server_key: str = ""

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from tashi.model.guest import Guest
 from tashi.model.host import Bytes, Count, Facts, Text
-from tashi.wire.messages import Credential, Long, Open
+from tashi.wire.messages import Credential, Long, Open, ServerKey
 
 Generation = Annotated[int, Meta(ge=0, le=2**53)]
 
@@ -144,13 +144,17 @@ AgentMessage = Hello | Beat | Inventory | Tell | Certify
 
 # -- controller to agents --------------------------------------------------------------------------------------------
 class Welcome(Open, frozen=True, tag="welcome", tag_field="say"):
-    """``protocol`` is what is spoken from here on; ``cluster`` marks the guests that are ours."""
+    """``protocol`` is what is spoken from here on; ``cluster`` marks the guests that are ours.
+
+    ``keys``: the controller's keys that are good now, the newest first.
+    """
 
     epoch: Count
     heartbeat_seconds: float
     missed: int
     protocol: Count = 1
     cluster: Text = ""
+    keys: Annotated[list[ServerKey], Meta(max_length=8)] = []
 
 
 class Pulse(Open, frozen=True, tag="pulse", tag_field="say"):

@@ -329,6 +329,13 @@ class Enroll(Strict, frozen=True):
     addresses: Annotated[list[Text], Meta(max_length=8)] = []
 
 
+class ServerKey(Open, frozen=True):
+    """One of the controller's public keys, and where its port for agents is."""
+
+    public: Key
+    port: Annotated[int, Meta(ge=1, le=65535)]
+
+
 class Credential(Open, frozen=True):
     """What a host needs for TLS, as PEM: the authority's certificate, the list of those that are ``revoked`` (number
 
