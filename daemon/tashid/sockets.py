@@ -205,7 +205,9 @@ def _read(door: Door, socket: zmq.Socket[bytes], sender: bytes) -> Incoming:
     """The rest of a message whose first frame was ``sender``."""
     frame = socket.recv(copy=False)
     peer = _peer(door, str(frame.get("User-Id" if door.server else "Peer-Address")))
-    address = str(frame.get("Peer-Address")) if door.server and door.role != "agent" else ""
+    address = ""
+    if door.server and door.role != "agent":
+        address = str(frame.get("Peer-Address")).removeprefix("::ffff:")  # IPv4 on a socket of both (RFC 4291)
     payload: memoryview | None = frame.buffer
     while frame.more:
         payload = None

@@ -10,6 +10,7 @@ import pytest
 from tashi.core.cluster import Principal
 from tashi.core.quota import group_of
 from tashi.core.settings import Settings
+from tashi.core.uses import ADDRESSES_KEPT, Uses
 from tashi.model.quota import UNLIMITED, Quota
 from tests.core.world import GIB, World
 
@@ -277,3 +278,15 @@ def test_while_the_directory_is_silent_an_operator_reads_and_does_not_change() -
     user = Principal("otto", "operator", doubt="its groups can't be looked up")
     world.create("own", who=user)
     assert world.refused("host.resume", user, name="h3").code == "denied"
+
+
+# -- uses of keys ------------------------------------------------------------------------------------------------------
+def test_addresses_of_a_key_are_those_of_the_last_day_and_not_too_many() -> None:
+    uses = Uses()
+    for hour in range(100):
+        uses.note("k", f"10.0.0.{hour}", "server", 3600.0 * hour)
+    uses.note("k", "10.0.0.90", "server", 3600.0 * 100)
+    use = uses.of("k")
+    assert use is not None and use.wall == 3600.0 * 100 and len(use.addresses) == ADDRESSES_KEPT
+    lately = use.lately(3600.0 * 100)
+    assert lately[:2] == ["10.0.0.90", "10.0.0.99"] and lately[-1] == "10.0.0.76" and len(lately) == 24

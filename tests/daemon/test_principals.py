@@ -61,6 +61,25 @@ def test_a_right_that_is_taken_away_ends_at_once_on_a_live_connection(controller
     assert ada.code("status") == "denied"
 
 
+@pytest.mark.attack(38)
+def test_a_key_on_two_machines_shows_and_nothing_is_stored_for_that(controller: Controller, admin: Asker) -> None:
+    pair = new_pair()
+    admin.ok("user.add", name="ada", key=pair.public)
+
+    def key() -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(admin.ask("list", noun="key", full=True)["rows"])
+        return found
+
+    assert (key()["last_used_at"], key()["last_address"], key()["addresses"]) == (None, None, [])
+    before = admin.ok("status")["revision"]
+    for address in ("127.0.0.1", "127.0.0.7"):  # the second one is a cloned home
+        ada = controller.remote("user", pair, f"{address}:0;127.0.0.1")
+        assert ada.ok("status")["you"] == "ada"
+    assert (key()["last_address"], key()["addresses"]) == ("127.0.0.7", ["127.0.0.7", "127.0.0.1"])
+    assert key()["last_used_at"] > key()["created_at"]
+    assert admin.ok("status")["revision"] == before
+
+
 @pytest.mark.attack(32)
 def test_the_enrolment_port_knows_one_verb_and_a_token_buys_one_place(controller: Controller, admin: Asker) -> None:
     token = admin.ok("host.add", name="h1")["extra"]["token"]

@@ -10,10 +10,12 @@ from tashi.core.certificates import near_end
 from tashi.core.keys import of_user
 from tashi.core.state import NOTHING
 from tashi.core.turn import Turn
+from tashi.core.uses import Use
 from tashi.model.host import Health, Host
 from tashi.model.job import Job, JobState
 from tashi.model.quota import Amount
 from tashi.model.units import stamp, unstamp
+from tashi.model.user import Key
 from tashi.model.vm import Vm
 
 Getter = Callable[[Turn, Any], Any]
@@ -106,6 +108,10 @@ def _group_limit(key: str) -> Getter:
     return lambda turn, group: _number(getattr(group.quota, key))
 
 
+def _use(turn: Turn, key: Key) -> Use | None:
+    return turn.state.uses.of(key.public)
+
+
 def _number(limit: int) -> int | None:
     return None if limit < 0 else limit
 
@@ -157,6 +163,9 @@ _DERIVED: dict[str, dict[str, Getter]] = {
     },
     "key": {
         "age_seconds": lambda turn, key: round(turn.now.wall - unstamp(key.created_at), 3),
+        "last_used_at": lambda turn, key: stamp(use.wall) if (use := _use(turn, key)) else "",
+        "last_address": lambda turn, key: next(reversed(use.addresses)) if (use := _use(turn, key)) else "",
+        "addresses": lambda turn, key: use.lately(turn.now.wall) if (use := _use(turn, key)) else [],
     },
     "job": {
         "state": lambda turn, job: job.state.value,

@@ -123,6 +123,9 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field("public", "KEY", "public half", shown=True, width=40),
         Field("age_seconds", "AGE", "how long it has been let in", "seconds", shown=True),
         Field("created_at", "ADDED", "when it was let in", shown=True, width=24),
+        Field("last_used_at", "USED", "when it was used last, since the controller's start", shown=True, width=24),
+        Field("last_address", "FROM", "where it came from then", shown=True, width=15),
+        Field("addresses", "ADDRESSES", "where it came from in the last 24 hours, the latest first", "list"),
     ),
     "difference": (
         Field("name", "NAME", "name of the VM or host", shown=True, width=12),
