@@ -47,6 +47,9 @@ def test_why(verb: str) -> None:
         body = {"name": world.ok("vm.shutdown", name="web").job}
     if verb == "host.resume":
         world.ok("host.drain", name="h1")
+    if verb == "host.confirm-off":
+        world.host("h1").up = False
+        world.run(7)
     if verb in ("adopt", "forget"):
         world.host("h1").gets_stray("v-99", of="web")
     raw = Request("request-why", verb, msgspec.Raw(json.dumps(body).encode()), why="because")

@@ -56,6 +56,7 @@ WALK: dict[str, Row] = {
     "host.drain": named("h1", "h1", "nix"),
     "host.resume": named("h1", "h1", "nix"),
     "host.certify": named("h1", "h1", "nix"),
+    "host.confirm-off": named("h1", "h1", "nix"),
     "host.remove": named("h1", "h1", "nix"),
     "image.add": Row({"name": "i", "path": "i.raw", "format": "raw"}),
     "image.remove": named("my-image", "tiny", "nix", guarded=("operator",)),

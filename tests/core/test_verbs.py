@@ -34,6 +34,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "host.drain": {"name": "h1"},
     "host.resume": {"name": "h1"},
     "host.certify": {"name": "h1"},
+    "host.confirm-off": {"name": "h1"},
     "host.remove": {"name": "h3"},
     "image.add": {"name": "i", "path": "i.raw", "format": "raw"},
     "image.remove": {"name": "nix"},

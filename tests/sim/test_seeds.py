@@ -29,7 +29,7 @@ FAILED = [
 HAPPENS = (
     "vm.create done", "vm.create failed", "vm.create cancelled", "vm.place done", "vm.start done", "vm.shutdown done",
     "vm.shutdown failed", "vm.destroy done", "vm.migrate done", "vm.migrate failed", "vm.migrate cancelled",
-    "host.drain done", "host.drain failed", "host.resume done", "job.cancel done",
+    "host.drain done", "host.drain failed", "host.resume done", "host.confirm-off done", "job.cancel done",
 )  # fmt: skip
 
 

@@ -89,9 +89,9 @@ class Call:
             return 0
         return self._failed[0] if not self.succeeded and len(set(self._failed)) == 1 else 1
 
-    def confirm(self, action: str, names: Sequence[str]) -> bool:
-        """Ask before much is destroyed, where there is somebody to ask: a terminal at both ends, and no -y."""
-        asked = not self.common.get("yes") and not self.dry_run and len(names) > 1
+    def confirm(self, action: str, names: Sequence[str], least: int = 2) -> bool:
+        """Ask before ``least`` or more are destroyed, where there is somebody to ask: a terminal and no -y."""
+        asked = not self.common.get("yes") and not self.dry_run and len(names) >= least
         if not asked or "-" in self.operands or not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
             return True
         which = f"{', '.join(names[:8])}{'...' if names[8:] else ''}".translate(CONTROL)

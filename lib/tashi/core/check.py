@@ -87,7 +87,13 @@ def _vms(turn: Turn, cluster: Cluster) -> Iterator[Told]:
             yield "vm", vm, f"it is locked by {vm.job}, which does not run", OUR_FAULT
         for host in sorted(vm.leftovers.keys() & turn.state.unknown_hosts.keys()):
             name = turn.host_name(host)
-            yield "vm", vm, f"{name} still has to clear what it had of it", f"it does so when it is heard: start {name}"
+            way = f", or thost-remove {name}" if turn.why_off(host) else ""
+            yield (
+                "vm",
+                vm,
+                f"{name} still has to clear what it had of it",
+                f"it does so when it is heard: start {name}{way}",
+            )
 
 
 def _jobs(turn: Turn, cluster: Cluster) -> Iterator[Told]:
@@ -108,6 +114,8 @@ def _hosts(turn: Turn, cluster: Cluster) -> Iterator[Told]:
             expired = turn.now.wall > host.token_until_wall
             again = "its token is no longer valid: " if expired else ""
             yield "host", host, "it has not enrolled", f"{again}thost-add {host.name}, then tashi-agent --enroll there"
+        elif unknown and host.off:
+            yield "host", host, turn.why_off(host.id), f"start it again, or thost-remove {host.name}"
         elif unknown and host.id not in turn.state.doubts.ahead:
             yield "host", host, unknown, f"on {host.name}: systemctl status tashi-agent; is the network up?"
         elif host.health is Health.DEGRADED:

@@ -253,7 +253,7 @@ class Cluster:
             return Decision(reply=Reply(raw.id, msgspec.Raw(found.ok), revision=found.revision))
         turn.request = request_key(turn.who.name, raw.id)
         turn.secret = self.chance() if raw.verb in verbs.SECRET else b""
-        turn.authority = self.authority
+        turn.authority, turn.contacts = self.authority, self.contacts
         accepted = verb.act(turn, body)
         if getattr(body, "dry_run", False):
             self._undo(mark)
@@ -315,7 +315,7 @@ class Cluster:
             turn.authority = self.authority
             return [certificates.answer(turn, host, message, self.epoch)]
         if isinstance(message, Inventory):
-            back = agents.inventory(turn, host, known, message)
+            back = agents.inventory(turn, host, known, message, self.epoch)
             self._reported.add(host_id)
             self._silent.discard(host_id)
             self.resend.host_is_back(turn, host_id)

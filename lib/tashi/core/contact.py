@@ -22,6 +22,8 @@ from tashi.wire.agents import (
     ControllerMessage,
     Hello,
     Inventory,
+    Row,
+    Rows,
     Seen,
     Tell,
     Welcome,
@@ -83,9 +85,9 @@ def hello(turn: Turn, host: Host, message: Hello, epoch: int) -> list[Controller
     if host.facts is not None and abs(host.facts.disk_used_bytes - facts.disk_used_bytes) < DISK_STEP:
         facts = replace(facts, disk_used_bytes=host.facts.disk_used_bytes)
     server = turn.server or host.server_key
-    if facts != host.facts or message.uuid != host.uuid or server != host.server_key:
+    if facts != host.facts or message.uuid != host.uuid or server != host.server_key or host.off:
         seen = stamp(turn.now.wall)
-        turn.put(replace(host, facts=facts, uuid=message.uuid, server_key=server, seen_at=seen))
+        turn.put(replace(host, facts=facts, uuid=message.uuid, server_key=server, seen_at=seen, off=""))
     if not turn.settings.pool_bytes:
         _see_pool(turn, facts)
     return [_welcome(turn, message.protocol, epoch)]
@@ -130,7 +132,7 @@ def _set_health(turn: Turn, host: Host, degraded: str) -> None:
         turn.put(replace(host, health=health, reason=degraded))
 
 
-def inventory(turn: Turn, host: Host, contact: Contact, message: Inventory) -> list[ControllerMessage]:
+def inventory(turn: Turn, host: Host, contact: Contact, message: Inventory, epoch: int) -> list[ControllerMessage]:
     """All that is on a host. From here on it is known, and what it still owes us is asked of it."""
     contact.heard = turn.now.monotonic
     rebooted = bool(host.boot_id) and host.boot_id != message.boot_id
@@ -139,6 +141,7 @@ def inventory(turn: Turn, host: Host, contact: Contact, message: Inventory) -> l
     contact.clock_ahead = message.wall_seconds - turn.now.wall if message.wall_seconds else 0.0
     contact.foreign = [seen for seen in message.guests if seen.foreign]
     there = {seen.vm: seen for seen in message.guests if not seen.foreign}
+    host = _bury(turn, host, there, epoch)
     turn.mentions += sorted(doubts.compare(turn.state, host.id, there))
     for vm in [vm for vm in turn.state.doubts.strays if vm not in there]:
         doubts.no_stray(turn.state, host.id, vm)
@@ -151,6 +154,7 @@ def inventory(turn: Turn, host: Host, contact: Contact, message: Inventory) -> l
     after = replace(
         _count_strays(turn, host, contact),
         boot_id=message.boot_id,
+        off="",
         health=Health.UP if host.health is Health.UNKNOWN else host.health,
         reason="" if host.health is Health.UNKNOWN else host.reason,
     )
@@ -164,6 +168,18 @@ def inventory(turn: Turn, host: Host, contact: Contact, message: Inventory) -> l
             turn.mentions += sorted(turn.state.vms_of_host.get(host.id, ()))
         turn.mentions += sorted(turn.state.told_unknown.pop(host.id, ()))
     return [Acked(message.incarnation, [message.seq])]
+
+
+def _bury(turn: Turn, host: Host, there: dict[str, Seen], epoch: int) -> Host:
+    """What was destroyed while this host was off is removed, as it would have been had the host been heard then."""
+    left = {vm: generation for vm, generation in host.buried.items() if vm in there and there[vm].state != "absent"}
+    ours = turn.state.vms_of_host.get(host.id, ())  # of which the record says what is to be done
+    rows = [Row(vm, "absent", left[vm], keep_disk=True) for vm in sorted(left) if vm not in ours]
+    if rows:
+        turn.send(host.id, Rows(epoch, rows))
+    for row in rows:
+        del there[row.vm]
+    return turn.put(replace(host, buried=left)) if left != host.buried else host
 
 
 def tell(turn: Turn, host: Host, contact: Contact, message: Tell) -> list[ControllerMessage]:

@@ -6,7 +6,7 @@ import hashlib
 
 from msgspec.structs import replace
 
-from tashi.core import certificates, life
+from tashi.core import certificates, life, off
 from tashi.core.turn import Turn
 from tashi.model.host import Host, HostState
 from tashi.model.job import JobState
@@ -100,6 +100,8 @@ def remove(turn: Turn, body: Named) -> Accepted:
     host: Host = turn.find("host", body.name)
     if host.job:
         raise Refused(Code.LOCKED, f"{host.name}: locked by {host.job}", f"tjob-wait {host.job}")
+    if host.off:
+        off.forget_leftovers(turn, host)
     there = turn.state.vms_of_host.get(host.id)
     if there:
         names = sorted(turn.state.vms[vm].name for vm in there)
@@ -107,7 +109,9 @@ def remove(turn: Turn, body: Named) -> Accepted:
         raise Refused(
             Code.WRONG_STATE,
             f"{host.name}: it still has {', '.join(names[:5])}{more}",
-            f"thost-drain {host.name}",
+            f"thost-confirm-off {host.name}, once it is off"
+            if turn.host_unknown(host.id)
+            else f"thost-drain {host.name}",
         )
     life.step("host", host.state, "remove", host.name)
     job = turn.begin("host.remove", "host", host.id, host.name)

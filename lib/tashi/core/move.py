@@ -35,16 +35,18 @@ class Verdict(StrEnum):
 
 NO_FIGURES = "the source is silent: no figures"
 N, M, R, P, G = Evidence.NONE, Evidence.MOVING, Evidence.RUNNING, Evidence.PAUSED, Evidence.GONE
-E = Evidence.ENDED
+E, OFF = Evidence.ENDED, Evidence.OFF
 VERDICTS: dict[tuple[Evidence, Evidence], Verdict] = {
     # (source, destination)
     **{(source, R): Verdict.ARRIVED for source in Evidence},
-    **{(source, E): Verdict.ENDED for source in (N, M, P, G)},
-    **{(R, destination): Verdict.STAYED for destination in (N, M, P, G, E)},
+    **{(source, E): Verdict.ENDED for source in (N, M, P, G, OFF)},
+    **{(R, destination): Verdict.STAYED for destination in (N, M, P, G, E, OFF)},
     (P, G): Verdict.STAYED,
     (P, P): Verdict.CLEAR,
     (G, P): Verdict.CLEAR,
-    (G, G): Verdict.LOST,
+    (OFF, P): Verdict.CLEAR,
+    (P, OFF): Verdict.LOST,  # it may have run there: what the source has in memory may be older than the disk
+    **{(source, destination): Verdict.LOST for source in (G, OFF) for destination in (G, OFF)},
 }
 
 
@@ -161,10 +163,26 @@ def _destination_says(seen: Seen, carried: bool, generation: int, ask: int) -> E
     return G if carried and ask and seen.answer == ask else N
 
 
-def _decide(turn: Turn, vm: Vm, observed: Observed) -> None:
+def end_is_off(turn: Turn, vm: Vm, host: str) -> None:
+    """One end was confirmed to be off.
+
+    A source that is off has lost the guest for good, so from now on it is the destination's, which is asked. A
+    destination that is off now may be back later, and a source that was not heard may send the guest there then: what
+    the source has proven before is all that this word is joined with.
+    """
+    assert vm.move is not None
+    if host == vm.move.source:
+        move = replace(vm.move, destination_says=N, ask=vm.move.ask + 1, reason=turn.why_off(host))
+        _decide(turn, turn.put(replace(vm, move=move)), vm.observed)
+    else:
+        _decide(turn, vm, vm.observed, destination_is_off=True)
+
+
+def _decide(turn: Turn, vm: Vm, observed: Observed | None, destination_is_off: bool = False) -> None:
     assert vm.move is not None
     move = vm.move
-    verdict = VERDICTS.get((move.source_says, move.destination_says), Verdict.WAIT)
+    source_says = OFF if turn.why_off(move.source) else move.source_says
+    verdict = VERDICTS.get((source_says, OFF if destination_is_off else move.destination_says), Verdict.WAIT)
     match verdict:
         case Verdict.ARRIVED:
             _arrived(turn, vm, move, observed)
@@ -183,22 +201,26 @@ def _decide(turn: Turn, vm: Vm, observed: Observed) -> None:
         case Verdict.LOST:
             generation = vm.generation + 1
             left = vm.leftovers | {
-                host: Leftover(generation, only_if="paused") for host in (move.source, move.destination)
+                move.source: Leftover(generation, only_if="paused", claim=source_says is P),
+                move.destination: Leftover(generation, only_if="paused"),
             }
-            reason = f"it ended while it migrated to {turn.host_name(move.destination)}"
+            words = [turn.why_off(host) for host in (move.source, move.destination)]
+            reason = " and ".join(filter(None, words))
+            reason = reason or f"it ended while it migrated to {turn.host_name(move.destination)}"
             vm = replace(vm, desired=Desired.STOPPED, generation=generation, move=None, leftovers=left, host="")
             turn.put(replace(vm, reason=reason, observed=None))
             turn.end(vm.job, JobState.FAILED, reason)
         case Verdict.WAIT:
-            turn.phase(vm.job, "switch-over" if move.source_says in (P, G) else "copy", move.reason)
+            turn.phase(vm.job, "switch-over" if source_says in (P, G, OFF) else "copy", move.reason)
 
 
-def _arrived(turn: Turn, vm: Vm, move: Move, observed: Observed) -> None:
+def _arrived(turn: Turn, vm: Vm, move: Move, observed: Observed | None) -> None:
     """The record follows the guest. The source keeps its claim until it has proven that nothing is left there."""
     left = vm.leftovers | {move.source: Leftover(vm.generation, only_if="paused", claim=True)}
     vm = replace(vm, host=move.destination, move=None, leftovers=left, reason="")
     # The outcome seen was that of `incoming`; the order to run it is still to come.
-    turn.put(replace(vm, observed=replace(observed, outcome="") if observed.host == move.destination else None))
+    there = observed if observed is not None and observed.host == move.destination else None
+    turn.put(replace(vm, observed=replace(there, outcome="") if there is not None else None))
     if move.total_seconds is not None:
         _report(turn, vm.job, move.total_seconds, move.downtime_seconds, move.bytes)
     elif turn.host_unknown(move.source):
@@ -233,13 +255,14 @@ def _report(turn: Turn, job_id: str, total: float | None, down: float | None, se
     turn.end(job_id, JobState.DONE, result=result)
 
 
-def _stayed(turn: Turn, vm: Vm, move: Move, observed: Observed) -> None:
+def _stayed(turn: Turn, vm: Vm, move: Move, observed: Observed | None) -> None:
     """The source runs it under a newer generation; the destination drops what never ran."""
     generation = vm.generation + 1
     left = vm.leftovers | {move.destination: Leftover(generation, only_if="never-ran", claim=True)}
     vm = replace(vm, host=move.source, generation=generation, move=None, leftovers=left)
-    turn.put(replace(vm, observed=observed if observed.host == move.source else vm.observed))
-    reason = move.reason or "it did not get through"
+    here = observed is not None and observed.host == move.source
+    turn.put(replace(vm, observed=observed if here else vm.observed))
+    reason = turn.why_off(move.destination) or move.reason or "it did not get through"
     turn.end(vm.job, JobState.CANCELLED if move.cancelled else JobState.FAILED, reason)
 
 

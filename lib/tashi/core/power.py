@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from tashi.core import life
 from tashi.core.observe import gone
 from tashi.core.placement import place, place_or_wait
+from tashi.core.removal import to_be_removed
 from tashi.core.turn import Turn
 from tashi.model.vm import Desired, Leftover, Vm, VmState, Waiting
 from tashi.wire.errors import Code, Refused
@@ -101,10 +102,10 @@ def destroy(turn: Turn, body: VmVerb) -> Accepted:
     left = {host: replace(what, generation=generation, only_if="") for host, what in vm.leftovers.items()}
     if vm.move is not None:
         left[vm.move.destination] = Leftover(generation, claim=True)
-    if vm.disk_made and not vm.host and not left:
-        left = {_deleter(turn): Leftover(generation)}
+    where, left = to_be_removed(turn, vm, generation, vm.host, left)
     vm = replace(
         vm,
+        host=where,
         desired=Desired.ABSENT,
         generation=generation,
         waiting=Waiting.NO,
@@ -120,19 +121,12 @@ def destroy(turn: Turn, body: VmVerb) -> Accepted:
     return Accepted(job=job.id, kind="vm", objects={vm.id: vm.name}, done=done, dry_run=body.dry_run)
 
 
-def _deleter(turn: Turn) -> str:
-    """A host to delete the disk of a VM that is on none: one that is heard, if there is one."""
-    if not turn.state.hosts:
-        raise Refused(Code.UNAVAILABLE, "there is no host that could delete its disk", "thost-add NAME")
-    return min(turn.state.hosts, key=lambda host: (bool(turn.host_unknown(host)), int(host[2:])))
-
-
 def _legal(turn: Turn, vm: Vm, event: str) -> None:
     state, reason = turn.shown(vm)
     if state is VmState.UNKNOWN:
         raise Refused(
             Code.WRONG_STATE,
             f"can't {event} {vm.name}: it is unknown: {reason}",
-            "it starts elsewhere only on evidence that it does not run where it was",
+            "it starts elsewhere only on evidence: a new boot of its host, or thost-confirm-off",
         )
     life.step("vm", state, event, vm.name)

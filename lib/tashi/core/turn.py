@@ -6,7 +6,7 @@ and say by `send` what an agent should hear. Operations begin and end here too, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -25,6 +25,7 @@ from tashi.wire.errors import Code, NotFound, Refused
 
 if TYPE_CHECKING:
     from tashi.core.certificates import Authority
+    from tashi.core.contact import Contact
 
 
 class Principal(Struct, frozen=True, gc=False):
@@ -76,6 +77,7 @@ class Turn:
         self.secret = b""  # chance of the shell's, for one-time tokens
         self.authority: Authority | None = None  # who signs certificates
         self.server = ""  # the key of the controller's with which this came; empty: it did not come with any
+        self.contacts: Mapping[str, Contact] = {}  # the agents' connections, for requests
 
     @property
     def owner(self) -> str:
@@ -117,6 +119,11 @@ class Turn:
     def host_unknown(self, host: str) -> str:
         """Why this host can't be judged now; empty when it can, or when there is none."""
         return self.state.unknown_hosts.get(host, "") if host else ""
+
+    def why_off(self, host: str) -> str:
+        """On whose word this host is known to run nothing; empty without one."""
+        record = self.state.hosts.get(host)
+        return f"{record.name} was confirmed to be off by {record.off}" if record is not None and record.off else ""
 
     def shown(self, vm: Vm) -> tuple[VmState, str]:
         """What people see of a VM, and why. Of one that its hosts describe otherwise nothing is known for sure."""

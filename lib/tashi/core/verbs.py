@@ -10,7 +10,21 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tashi.core import backups, certificates, create, divergence, drain, hosts, images, jobs, keys, move, power, users
+from tashi.core import (
+    backups,
+    certificates,
+    create,
+    divergence,
+    drain,
+    hosts,
+    images,
+    jobs,
+    keys,
+    move,
+    off,
+    power,
+    users,
+)
 from tashi.core.turn import Turn
 from tashi.wire import messages
 from tashi.wire.errors import Fault
@@ -42,6 +56,7 @@ VERBS: dict[str, Verb] = {
     "host.drain": Verb(messages.Named, "operator", drain.drain),
     "host.resume": Verb(messages.Named, "operator", hosts.resume),
     "host.certify": Verb(messages.Named, "admin", certificates.renew),
+    "host.confirm-off": Verb(messages.Named, "admin", off.confirm),
     "host.remove": Verb(messages.Named, "admin", hosts.remove),
     "image.add": Verb(messages.ImageAdd, "operator", images.add),
     "image.remove": Verb(messages.Named, "operator", images.remove),

@@ -60,7 +60,8 @@ def _host_reason(turn: Turn, host: Host) -> str:
     if host.id in turn.state.doubts.ahead:
         return "its agent has obeyed a newer store than this; see tashi-divergence"
     if unknown:
-        return unknown.removeprefix(f"{host.name} is ").removeprefix(f"{host.name} ")
+        word = f"; confirmed to be off by {host.off}" if host.off else ""
+        return unknown.removeprefix(f"{host.name} is ").removeprefix(f"{host.name} ") + word
     strays = [vm for vm in host.strays if vm not in host.left]
     odd = f"strays: {', '.join(strays)}; see tashi-divergence" if strays else ""
     return host.reason or near_end(turn, host) or odd

@@ -67,6 +67,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field("boot_id", "BOOT", "changes with each boot"),
         Field("certificate_until", "CERTIFICATE", "end of its certificate for TLS between hosts"),
         Field("enrolled", "ENROLLED", "yes, or no while its token is unused"),
+        Field("off", "OFF", "administrator who has said that it is off, until it is heard again"),
         Field("job", "JOB", "operation that is at work on it"),
         Field("seen_at", "SEEN", "last hello of its agent"),
         Field("created_at", "CREATED", "when it was added"),

@@ -64,6 +64,8 @@ class Host(Struct, frozen=True, omit_defaults=True):
     ``foreign_*``: what guests without a record use there, ours (``strays``) and others'. ``left``: strays that an
     administrator has decided to leave alone. ``certificates``: those that the other hosts believe, the newest last.
     ``server_key``: the controller's key that its agent came with last.
+    ``off``: the administrator who has said that it is off, until it is heard again. ``buried``: VM -> generation, of
+    those destroyed meanwhile; should it come back, it is told to remove them.
     """
 
     id: str
@@ -87,3 +89,5 @@ class Host(Struct, frozen=True, omit_defaults=True):
     certificates: tuple[Certificate, ...] = ()
     renewal: Renewal | None = None
     server_key: str = ""
+    off: str = ""
+    buried: dict[str, int] = {}

@@ -72,6 +72,7 @@ class Evidence(StrEnum):
     PAUSED = "paused"  # it is here, not running, no migration under way
     ENDED = "ended"  # it ran here under this move's generation, and does not any more
     GONE = "gone"  # nothing of it is here
+    OFF = "off"  # an administrator's word: nothing runs here; whether it has run here, nobody knows
 
 
 class Move(Struct, frozen=True, omit_defaults=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from tashi.sim.cast import Cast, heal
 from tashi.sim.hypervisor import Hypervisor
@@ -12,6 +13,7 @@ from tashi.sim.network import CALM, ROUGH, Weather
 
 # seconds: how long a fault lasts at most
 LONGEST = 25.0
+WORD_SECONDS = (1.0, 15.0)  # from a power cut to an administrator's word that the host is off
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Climate:
     store_fails: float = 0.0
     agent_crash: float = 0.0
     power_cut: float = 0.0
+    confirmed: float = 0.0  # probability that an administrator says of a host without power that it is off
     line_cut: float = 0.0  # between a host and the controller
     peer_cut: float = 0.0  # between two hosts
     reconnect: float = 0.0
@@ -40,9 +43,9 @@ CLIMATES: tuple[Climate, ...] = (
     Climate(controller_crash=8.0, store_fails=30.0, clock_jump=30.0),
     Climate(ROUGH, controller_crash=15.0, agent_crash=15.0, line_cut=20.0),
     Climate(agent_crash=6.0, hypervisor_down=20.0, stall=15.0),
-    Climate(power_cut=25.0, agent_crash=30.0, line_cut=30.0),
-    Climate(peer_cut=20.0, line_cut=25.0, agent_crash=25.0, switch_over=0.5),
-    Climate(controller_freeze=20.0, controller_crash=30.0, power_cut=60.0, peer_cut=30.0),
+    Climate(power_cut=25.0, confirmed=0.6, agent_crash=30.0, line_cut=30.0),
+    Climate(peer_cut=20.0, line_cut=25.0, agent_crash=25.0, confirmed=0.6, switch_over=0.5),
+    Climate(controller_freeze=20.0, controller_crash=30.0, power_cut=60.0, confirmed=0.6, peer_cut=30.0),
     Climate(
         ROUGH,
         controller_crash=30.0,
@@ -69,6 +72,7 @@ class Faults:
         self.machines = list(cast.machines.values())
         self.climate = climate
         self._stopped = False
+        self._awaited: set[str] = set()  # hosts that stay off until an administrator was answered about them
 
     def begin(self) -> None:
         self.network.weather = self.climate.weather
@@ -148,7 +152,28 @@ class Faults:
 
     def _lose_power(self, machine: Machine) -> None:
         machine.cut_power()
-        self._for_a_while(machine.restore_power)
+        if self.world.happens(self.climate.confirmed) and machine.name not in self._awaited:
+            self._awaited.add(machine.name)
+            self.world.after(self.world.chance.uniform(*WORD_SECONDS), lambda: self._confirm_off(machine))
+        else:
+            self._for_a_while(lambda: self._restore(machine))
+
+    def _restore(self, machine: Machine) -> None:
+        if machine.name not in self._awaited:
+            machine.restore_power()
+
+    def _confirm_off(self, machine: Machine) -> None:
+        """The word is true as long as it is on its way: no power before it is answered, or given up. In no run are
+        messages late for long that has it: there an honest administrator would have to be patient, too."""
+
+        def answered(reply: dict[str, Any]) -> None:
+            self.world.say("root", f"is told of {machine.name}: {reply.get('ok') or reply.get('error')}")
+            self._awaited.discard(machine.name)
+            self._for_a_while(lambda: self._restore(machine))
+
+        if not self._stopped:
+            self.world.say("root", f"says that {machine.name} is off")
+            self.cast.root.ask("host.confirm-off", {"name": machine.name}, answered)
 
     def _line_cut(self) -> None:
         self._cut(self._machine().name, "controller")
