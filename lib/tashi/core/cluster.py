@@ -14,14 +14,13 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from tashi.core import certificates, divergence, drain, images, jobs, keys, query, rights, usage, verbs
+from tashi.core import certificates, divergence, drain, images, jobs, keys, query, queue, rights, usage, verbs
 from tashi.core import contact as agents
 from tashi.core.budgets import Budgets
 from tashi.core.certificates import Authority
 from tashi.core.contact import Contact
 from tashi.core.decision import Decision, Entry, Found, Park, entries_of, found_of, problem, request_key
 from tashi.core.denied import Denials
-from tashi.core.placement import retry_waiting
 from tashi.core.plainly import plainly
 from tashi.core.resend import Resend
 from tashi.core.settings import Settings
@@ -345,7 +344,7 @@ class Cluster:
         for job in list(self.state.jobs.values()):
             if job.verb == "host.drain":
                 drain.advance(turn, job.id, settings.moves_per_host)
-        self.state.freed = self.state.freed or bool(self.state.waiting)
+        queue.look_at_the_clock(turn)
 
     # -- inside: the end of a turn ----------------------------------------------------------------------------------
     def _close(
@@ -358,10 +357,11 @@ class Cluster:
             if parent is not None and parent.verb == "host.drain":
                 drain.part_ended(turn, part)
         if self.state.freed and self.state.waiting:
-            retry_waiting(turn)
+            queue.retry(turn)
         divergence.settle(turn)
         if self.state.doubts.released:
             self.state.doubts.released = False
+            self.state.freed = True
             for host in self.contacts:
                 self.resend.host_is_back(turn, host)
         for job in turn.started:

@@ -1,40 +1,58 @@
-"""Where a VM goes, the refusal that says why nowhere, and the queue of those that wait.
+"""Where a VM goes, and the refusal that says why nowhere. Those that wait for room are in `tashi.core.queue`.
 
 The claim is the record itself: a VM with a host holds that host's capacity from the same transaction on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from msgspec.structs import replace
 
 from tashi.core import quota
-from tashi.core.doubts import why_held
 from tashi.core.turn import Turn
-from tashi.model.job import JobState
+from tashi.model.name import number_of
 from tashi.model.units import format_size
-from tashi.model.vm import Desired, Leftover, Vm, Waiting
+from tashi.model.vm import Leftover, Vm, Waiting
 from tashi.wire.errors import Code, Refused
 
+KEPT = "kept for one that has waited long"
+PASSES = 10  # so many later ones may get a place before one that waits; then a host is kept for it
+NONE: frozenset[str] = frozenset()
 NAMED_HOSTS = 20  # a refusal names so many hosts, and counts the rest
 
 
 def choose(
-    turn: Turn, name: str, cores: int, memory_bytes: int, pin: str | None = None, exclude: frozenset[str] = frozenset()
+    turn: Turn,
+    name: str,
+    cores: int,
+    memory_bytes: int,
+    pin: str | None = None,
+    exclude: frozenset[str] = NONE,
+    kept: frozenset[str] = NONE,
 ) -> str:
-    """The id of the host that takes it. Raises Refused (no-room, impossible) with each host and its reason."""
+    """The id of the host that takes it. Raises Refused (no-room, impossible) with each host and its reason.
+
+    ``exclude``: hosts that have something of it. ``kept``: those that are kept for others.
+    """
     index = turn.state.index
+    shut = exclude | kept if kept else exclude
     if pin is not None:
-        host = pin if pin not in exclude and index.fits(pin, cores, memory_bytes) else None
+        host = pin if pin not in shut and index.fits(pin, cores, memory_bytes) else None
     else:
-        host = index.pick(cores, memory_bytes, turn.settings.policy, exclude)
+        host = index.pick(cores, memory_bytes, turn.settings.policy, shut)
     if host is None:
-        raise _no_room(turn, name, cores, memory_bytes, exclude, pin)
+        raise _no_room(turn, name, cores, memory_bytes, exclude, kept, pin)
     return host
 
 
-def _no_room(turn: Turn, name: str, cores: int, memory_bytes: int, exclude: frozenset[str], pin: str | None) -> Refused:
+def _no_room(
+    turn: Turn,
+    name: str,
+    cores: int,
+    memory_bytes: int,
+    exclude: frozenset[str],
+    kept: frozenset[str],
+    pin: str | None,
+) -> Refused:
     index, wish = turn.state.index, _wish(cores, memory_bytes)
     if not turn.state.hosts:
         return Refused(Code.NO_ROOM, f"{name}: there are no hosts", "thost-add NAME")
@@ -42,6 +60,7 @@ def _no_room(turn: Turn, name: str, cores: int, memory_bytes: int, exclude: froz
         return Refused(Code.IMPOSSIBLE, f"{name}: no host could ever hold {wish}", "thost-list shows what hosts have")
     reasons = index.explain(cores, memory_bytes, exclude, pin)
     reasons = {host: reason for host, reason in reasons.items() if host not in exclude or host == pin}
+    reasons = dict.fromkeys(sorted(kept), KEPT) | reasons
     if pin is not None:
         hint = f"thost-list {turn.host_name(pin)} shows its state"
         return Refused(Code.NO_ROOM, f"{name}: {turn.host_name(pin)}: {reasons.get(pin, 'it is not usable')}", hint)
@@ -82,7 +101,10 @@ def place(turn: Turn, vm: Vm) -> Vm:
             Code.LOCKED, f"{vm.name}: {turn.host_name(vm.pin)} is still clearing what it had of it", "try again"
         )
     # What is left on a host may be a guest paused in its past: it must be gone before this VM runs there again.
-    host = choose(turn, vm.name, vm.cores, vm.memory_bytes, vm.pin or None, frozenset(vm.leftovers))
+    kept = turn.state.kept
+    others = frozenset(host for host, whose in kept.items() if whose != vm.id) if kept else NONE
+    left_on = frozenset(vm.leftovers)
+    host = choose(turn, vm.name, vm.cores, vm.memory_bytes, vm.pin or None, left_on, others)
     left = vm.leftovers
     if vm.host and vm.host != host:
         left = left | {vm.host: Leftover(vm.generation)}
@@ -97,9 +119,28 @@ def place(turn: Turn, vm: Vm) -> Vm:
         observed=vm.observed if vm.host == host else None,
         reason="",
         hold_until_wall=0.0,
+        kept="",
     )
     turn.put(placed)
     return placed
+
+
+def passed_by(turn: Turn, vm: Vm) -> None:
+    """This one has a place now: it has passed those requests that wait for room and were there before it."""
+    state = turn.state
+    if not state.waiting:
+        return
+    own = number_of(request_of(turn, vm))
+    for request in {request_of(turn, state.vms[each]) for each in state.waiting if state.vms[each].job}:
+        count = state.passed.get(request, 0)
+        if count < PASSES and number_of(request) < own:
+            state.put("passed", request, count + 1)
+
+
+def request_of(turn: Turn, vm: Vm) -> str:
+    """The operation that a VM has been part of since it was asked for: that of all parts, when there are several."""
+    job = turn.state.jobs.get(vm.job)
+    return (job.parent if job is not None else "") or vm.job
 
 
 def place_or_wait(turn: Turn, vms: list[Vm], hold: bool, hold_seconds: float | None) -> bool:
@@ -111,6 +152,7 @@ def place_or_wait(turn: Turn, vms: list[Vm], hold: bool, hold_seconds: float | N
         for vm in vms:
             place(turn, vm)
             fit += 1
+        passed_by(turn, vms[0])
         return False
     except Refused as refused:
         turn.state.rollback(mark)
@@ -132,74 +174,3 @@ def _some_fit(name: str, fit: int, wanted: int, refusal: Refused) -> Refused:
     return Refused(
         refusal.code, f"{name}: room for {fit} of {wanted}, and it is all or none; with those placed, {reason}"
     )
-
-
-def retry_waiting(turn: Turn) -> None:
-    """Capacity came back, or hosts did: try those that wait, first come first served.
-
-    The first held one that does not fit keeps back those held after it, so that none is passed for ever; one that
-    waits for a certain host only keeps nobody back, and a pending one is nobody's to keep: it only waited for hosts to
-    report. The parts of one request are placed together or not at all.
-    """
-    state = turn.state
-    state.freed = False
-    blocked = False
-    for group in _groups(turn):
-        held = group[0].waiting is Waiting.HELD
-        if held and blocked:
-            _give_up(turn, group, Refused(Code.NO_ROOM, f"{group[0].name}: others have waited for room longer"))
-            continue
-        mark = state.mark()
-        try:
-            for vm in group:
-                placed = place(turn, vm)
-                turn.phase(placed.job, "starting")
-                turn.begin_budget(placed.job)
-        except Refused as refusal:
-            state.rollback(mark)
-            if _give_up(turn, group, refusal):
-                continue
-            blocked = blocked or (held and not group[0].pin)
-    state.freed = False
-
-
-def _groups(turn: Turn) -> Iterator[list[Vm]]:
-    """Those that wait, in order of their operations: who asked first comes first, after any restart too."""
-    seen: set[str] = set()
-    for vm_id in sorted(turn.state.waiting, key=lambda each: int(turn.state.vms[each].job[2:] or 0)):
-        vm = turn.state.vms.get(vm_id)
-        if vm is None or vm_id in seen or vm.waiting in (Waiting.NO, Waiting.UNPLACED):
-            continue
-        job = turn.state.jobs.get(vm.job)
-        parts = turn.state.children.get(job.parent, set()) if job is not None and job.parent else set()
-        ids = [turn.state.jobs[part].target for part in parts] or [vm_id]
-        group = [turn.state.vms[i] for i in ids if i in turn.state.waiting]
-        seen.update(ids)
-        if any(why_held(turn.state, each) for each in group):
-            continue  # it may have been placed since
-        yield sorted(group, key=lambda each: int(each.id[2:]))
-
-
-def _give_up(turn: Turn, group: list[Vm], refusal: Refused) -> bool:
-    """Whether these can't wait any longer: the start's grace is over, their hold ended, or it became impossible."""
-    impossible = refusal.code is Code.IMPOSSIBLE
-    ended = False
-    for vm in group:
-        over = vm.waiting is Waiting.PENDING and not turn.state.gathering(turn.now.monotonic)
-        over = over or bool(vm.hold_until_wall and turn.now.wall >= vm.hold_until_wall)
-        if over or impossible:
-            reason = refusal.text.partition(": ")[2][:400]
-            why = "the hold is over: " if vm.waiting is Waiting.HELD and not impossible else ""
-            job = vm.job
-            turn.put(
-                replace(
-                    vm,
-                    waiting=Waiting.NO,
-                    desired=Desired.STOPPED,
-                    failure=why + reason,
-                    reason="",
-                )
-            )
-            turn.end(job, JobState.FAILED, why + reason)
-            ended = True
-    return ended

@@ -35,8 +35,8 @@ NAMED = ("vm", "host", "image", "user", "group", "key")
 META: dict[str, Any] = dict.fromkeys(ID_LETTER, int) | {
     "cluster": str, "restored": Restored, "certificate": int, "revocation": int, "revoked": dict[str, float],
 }  # fmt: skip
-UNTOLD = ("meta", "request", "usage", "clock")  # tables whose changes are nobody's news
-UNSTORED = ("clock",)
+UNTOLD = ("meta", "request", "usage", "clock", "passed")  # tables whose changes are nobody's news
+UNSTORED = ("clock", "passed")
 NOWHERE: list[str] = []
 DONE_KEPT = 1000  # ended operations that stay in memory for tjob-list
 _STORED = TYPES | {"done": Job, "usage": Tally}
@@ -68,6 +68,7 @@ class State:
         self.requests: dict[str, Answered] = {}  # those of the batch that is not durable yet
         self.usage: dict[str, Tally] = {}
         self.clocks: dict[str, Any] = {}  # how time was kept so far; not stored, but taken back by `rollback`
+        self.passed: dict[str, int] = {}  # operation whose VMs wait -> how many have passed it; not stored either
         self.meta: dict[str, Any] = {}  # counters by kind, and what else is said of the whole (META)
         self.tables: dict[str, dict[str, Any]] = {
             "vm": self.vms,
@@ -82,6 +83,7 @@ class State:
             "request": self.requests,
             "usage": self.usage,
             "clock": self.clocks,
+            "passed": self.passed,
         }
         self.names: dict[str, dict[str, tuple[str, ...]]] = {table: {} for table in NAMED}
         self._ordered: dict[str, list[str]] = {}  # ids by table, of tables that did not gain or lose any since
@@ -89,6 +91,7 @@ class State:
         self.children: dict[str, set[str]] = {}
         self.copying: dict[str, Job] = {}  # operations on the store itself
         self.waiting: dict[str, None] = {}  # ids of VMs without a place
+        self.kept: dict[str, str] = {}  # host id -> VM that waits, for which nothing else is placed there
         self.freed = False  # capacity came back: the waiting may be tried again
         self.host_of_key: dict[str, str] = {}
         self.user_of_key: dict[str, str] = {}
@@ -269,6 +272,15 @@ class State:
                 self.waiting[key] = None
             else:
                 del self.waiting[key]
+        kept_before, kept_after = old.kept if old is not None else "", new.kept if new is not None else ""
+        if kept_before != kept_after:
+            if self.kept.get(kept_before) == key:
+                del self.kept[kept_before]
+                self.freed = True
+            if kept_after:
+                self.kept[kept_after] = key
+        if old is not None and new is not None and waits and len(new.leftovers) < len(old.leftovers):
+            self.freed = True
 
     def _count(self, owner: str, amount: Amount, sign: int) -> None:
         held = self.held.get(owner, NOTHING).plus(amount, sign)
@@ -297,7 +309,7 @@ class State:
         if not why_not and host.health is not Health.UP:
             why_not = f"{host.health.value}: {host.reason}" if host.reason else host.health.value
         self.index.set_host(host.id, cores, memory, not why_not, why_not)
-        self.freed = self.freed or not why_not
+        self.freed = self.freed or not why_not or host.id in self.kept
 
     def _apply_user(self, key: str, old: User | None, new: User | None) -> None:
         self._apply_name("user", key, old, new)

@@ -216,6 +216,8 @@ class Turn:
             job, state=state, reason=reason, phase="", ended_at=self.at(), result=result if result else job.result
         )
         self.state.put("job", job.id, None)
+        if job.id in self.state.passed:
+            self.state.put("passed", job.id, None)
         self.state.put("done", done_key(job.id), ended)
         self.job = job.id
         self.ended.append(ended)

@@ -8,6 +8,7 @@ from typing import Any
 from tashi.core import quota
 from tashi.core.certificates import near_end
 from tashi.core.keys import of_user
+from tashi.core.placement import request_of
 from tashi.core.state import NOTHING
 from tashi.core.turn import Turn
 from tashi.core.uses import Use
@@ -125,6 +126,9 @@ _DERIVED: dict[str, dict[str, Getter]] = {
         "image": _image_name,
         "destination": lambda turn, vm: turn.host_name(vm.move.destination) if vm.move is not None else "",
         "desired": lambda turn, vm: vm.desired.value,
+        "passed": lambda turn, vm: turn.state.passed.get(request_of(turn, vm), 0) if vm.waiting else None,
+        "kept": lambda turn, vm: turn.host_name(vm.kept),
+        "hold_until": lambda turn, vm: stamp(vm.hold_until_wall) if vm.hold_until_wall else "",
         "nics": lambda turn, vm: [f"{nic.network}/{nic.mac}" for nic in vm.nics],
     },
     "host": {

@@ -42,6 +42,9 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field("job", "JOB", "operation that is at work on it"),
         Field("nics", "NICS", "networks and MAC addresses", "list"),
         Field("hints", "HINTS", "hints given at creation", "map"),
+        Field("passed", "PASSED", "how many that asked later got a place while it waits", "count"),
+        Field("kept", "KEPT", "host where nothing else is placed until it has its place"),
+        Field("hold_until", "HOLD", "when it gives up waiting"),
         Field("created_at", "CREATED", "when it was asked for"),
     ),
     "host": (

@@ -102,6 +102,11 @@ class Index:
         room = self._rooms.get(host)
         return room is not None and room.eligible and room.free_cores >= cores and room.free_memory >= memory_bytes
 
+    def could_hold(self, host: str, cores: int, memory_bytes: int) -> bool:
+        """Whether this very host could take the VM, were nothing on it."""
+        room = self._rooms.get(host)
+        return room is not None and room.eligible and room.cores >= cores and room.memory >= memory_bytes
+
     def pick(
         self, cores: int, memory_bytes: int, policy: Policy = "pack", exclude: AbstractSet[str] = frozenset()
     ) -> str | None:
