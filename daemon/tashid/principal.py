@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from tashi.core.cluster import Cluster, Principal
+from tashi.core.rights import lowered
 
 
 class Peer(NamedTuple):
@@ -65,6 +66,19 @@ class Directory:
             return self._local(peer)
         user = self._cluster.user_of_key(peer.key) if peer.key else None
         return Principal(user.name, peer.role) if user is not None else None
+
+    def unchanged(self, peer: Peer) -> Callable[[], bool]:
+        """A question for later: whether this caller may see then what it may now. No, if that can't be said at once."""
+        before = self._rights(peer)
+        return lambda: before is not None and self._rights(peer) == before
+
+    def _rights(self, peer: Peer) -> tuple[str, str] | None:
+        """Name and role."""
+        try:
+            who = self.who(peer)
+        except Unnamed:
+            return None
+        return None if who is None else (who.name, lowered(self._cluster.state, who).role)
 
     def _local(self, peer: Peer) -> Principal | None:
         if peer.role == "admin" and peer.uid not in (0, self._own_uid):

@@ -78,7 +78,7 @@ class _Batch:
         self.sending: list[tuple[Any, list[bytes]]] = []
         self.orders: dict[str, list[ControllerMessage]] = {}  # by host
         self.replies: list[tuple[Any, Reply, bytes | None]] = []
-        self.parks: list[tuple[Any, Park]] = []
+        self.parks: list[tuple[Incoming, Park]] = []
         self.wake: set[str] = set()
         self.epoch_above = 0
 
@@ -165,7 +165,7 @@ class Shell:
             else:
                 self._hear(batch, message, who.host, now)
         else:
-            self._note(batch, self._answer(message, who, now), message.connection)
+            self._note(batch, self._answer(message, who, now), message)
 
     def _hold(self, message: Incoming) -> None:
         assert self._accounts is not None
@@ -188,7 +188,7 @@ class Shell:
             self._log.warning("nonsense from an agent", host=host, error=error)
             return
         decision = self._cluster.agent_said(host, message.connection, said, now, message.peer.server)
-        self._note(batch, decision, message.connection)
+        self._note(batch, decision, message)
 
     def _answer(self, message: Incoming, who: Principal | None, now: Now) -> Decision:
         """What to do about one request; always with a reply, or a long poll that will be answered."""
@@ -265,7 +265,8 @@ class Shell:
         value = self._store.get("request", key)
         return None if value is None else found_of(value)
 
-    def _note(self, batch: _Batch, decision: Decision, connection: Hashable | None) -> None:
+    def _note(self, batch: _Batch, decision: Decision, message: Incoming | None) -> None:
+        connection = message.connection if message is not None else None
         if decision.fault:
             self._log.error("fault, nothing was changed", trace=decision.fault[-480:])
         if decision.log:
@@ -275,10 +276,10 @@ class Shell:
             batch.urgent = batch.urgent and decision.urgent
         if decision.reply is not None:
             batch.replies.append((connection, decision.reply, decision.rows))
-        if decision.park is not None:
-            batch.parks.append((connection, decision.park))
-        for message in decision.back:
-            batch.sending.append((connection, [_encode(message)]))
+        if decision.park is not None and message is not None:
+            batch.parks.append((message, decision.park))
+        for each in decision.back:
+            batch.sending.append((connection, [_encode(each)]))
         for host, order in decision.effects:
             _append(batch.orders.setdefault(host, []), order)
         if decision.wake:
@@ -351,15 +352,16 @@ class Shell:
         self._park(batch, self._clock().monotonic)
 
     def _park(self, batch: _Batch, now: float) -> None:
-        for connection, park in batch.parks:
+        for message, park in batch.parks:
+            reply = partial(self._reply_to, message.connection)
             if self._watchers.full(park.principal):
                 busy = Refused(Code.BUSY, f"{park.principal} watches too often at a time")
-                self._reply_to(connection, problem(park.request, busy))
+                reply(problem(park.request, busy))
                 continue
             try:
-                self._watchers.add(partial(self._reply_to, connection), park, now)
+                self._watchers.add(reply, park, now, self._directory.unchanged(message.peer))
             except TashiError as error:
-                self._reply_to(connection, problem(park.request, self._unreadable(error)))
+                reply(problem(park.request, self._unreadable(error)))
 
     def _reply_to(self, connection: Hashable, reply: Reply) -> None:
         self._send(connection, [_encode(reply)])

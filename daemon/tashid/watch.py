@@ -6,6 +6,9 @@ of an operation is found by their ids and answered at once; readers without ids 
 times a second, and those that wait for the same are given the same encoded answer. (One that reads what is older than
 the last of these times is catching up, and is not kept waiting.)
 
+What a reader may see was decided when it asked. Whose rights have changed since gets an empty answer: who then asks
+again gets what is his now, or is refused.
+
 Recent entries are kept in memory, because those who wait for their own request ask for the last few, over and over.
 """
 
@@ -54,10 +57,10 @@ _head = msgspec.json.Decoder(_Head).decode
 class _Reader:
     """One parked long poll."""
 
-    __slots__ = ("answered", "park", "to", "until")
+    __slots__ = ("answered", "park", "still", "to", "until")
 
-    def __init__(self, to: Callable[[Reply], None], park: Park, until: float) -> None:
-        self.to, self.park, self.until = to, park, until
+    def __init__(self, to: Callable[[Reply], None], park: Park, until: float, still: Callable[[], bool]) -> None:
+        self.to, self.park, self.until, self.still = to, park, until, still
         self.answered = False
 
 
@@ -83,14 +86,18 @@ class Watchers:
         """How many readers are parked."""
         return sum(self._count.values())
 
-    def add(self, to: Callable[[Reply], None], park: Park, now: float) -> None:
+    def add(self, to: Callable[[Reply], None], park: Park, now: float, still: Callable[[], bool]) -> None:
         """Answer from the log, or park. ``to`` is called once. ``now`` in monotonic seconds.
 
-        Raises Damaged or Unavailable when the log can't be read.
+        ``still``: whether the reader may see now what it might when it asked. Raises Damaged or Unavailable when the
+        log can't be read.
         """
+        if not still():
+            to(_nothing(park))
+            return
         if self._answered_now(to, park, now):
             return
-        reader = _Reader(to, park, now + park.wait_seconds)
+        reader = _Reader(to, park, now + park.wait_seconds, still)
         self._count[park.principal] = self._count.get(park.principal, 0) + 1
         self._serial += 1
         heappush(self._ends, (reader.until, self._serial, reader))
@@ -210,7 +217,8 @@ class Watchers:
         self._count[park.principal] -= 1
         if not self._count[park.principal]:
             del self._count[park.principal]
-        reader.to(_reply(park, encoded or _encode(changes), changes.revision))
+        told = _reply(park, encoded or _encode(changes), changes.revision)
+        reader.to(told if reader.still() else _nothing(park))
 
 
 def _tells(changes: Changes, head: int) -> bool:
@@ -238,6 +246,10 @@ def _recall(value: bytes) -> Entry:
     ids = frozenset(each for each in (head.id, head.job, head.parent, head.target) if each)
     owner = head.owner if head.kind in PRIVATE else ""
     return Entry(0, 0.0, value, (), ids, head.kind, owner, head.job, head.name)
+
+
+def _nothing(park: Park) -> Reply:
+    return _reply(park, _encode(Changes([], park.after)), park.after)
 
 
 def _reply(park: Park, changes: bytes, revision: int) -> Reply:

@@ -286,7 +286,8 @@ def start_as(uid: int, script: str, *argv: str, group: int = -1) -> subprocess.P
     become = f"import json, os, sys, zmq\nfrom tests.daemon.processes import Asker\nos.setgroups([{gid}])\n"
     become += f"os.setresgid({uid}, {uid}, {uid}); os.setresuid({uid}, {uid}, {uid})\n"
     argv_ = [sys.executable, "-c", become + script, *argv]
-    return subprocess.Popen(argv_, env=environment(), stdout=subprocess.PIPE, text=True)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(argv_, env=environment(), stdin=pipe, stdout=pipe, text=True)
 
 
 def run_as(uid: int, script: str, *argv: str, group: int = -1) -> str:

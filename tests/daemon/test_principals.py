@@ -17,7 +17,7 @@ from tashi.run.keys import new_pair
 from tashi.run.log import Log
 from tashid.principal import Peer, uid_of_address
 from tashid.sockets import Sockets
-from tests.daemon.processes import PORTS, Asker, Controller, Person, enrolled, run_as, until
+from tests.daemon.processes import PORTS, Asker, Controller, Person, enrolled, run_as, start_as, until
 from tests.daemon.raw import frame, one_property, zmtp_null
 
 NOBODY = 65534
@@ -144,6 +144,77 @@ def test_another_uid_is_a_user_on_the_user_socket_and_nobody_on_the_other(groupe
     assert ask_as(NOBODY, grouped, "user.sock", "user.add", {"name": "eve", "uid": NOBODY})["error"]["code"] == "denied"
     assert ask_as(NOBODY, grouped, "admin.sock", "status", {}) == {}
     assert ask_as(NOBODY + 5, grouped, "user.sock", "status", {}) == {}
+
+
+@needs_root
+def test_the_group_of_the_settings_makes_a_user_also_beside_an_account_s_own_group(grouped: Controller) -> None:
+    stranger = NOBODY - 5
+    assert Person(stranger, grouped, "status").answer() == {}
+    assert Person(stranger, grouped, "status", group=NOBODY).you() == f"uid:{stranger}"
+    assert Person(stranger, grouped, "status", "admin.sock", group=NOBODY).answer() == {}
+
+
+class Worker:
+    """Somebody with another uid who stays connected to the user socket and asks one thing after the other."""
+
+    SCRIPT = (
+        "asker = Asker(zmq.Context(), sys.argv[1])\n"
+        "for line in sys.stdin:\n"
+        "    verb, body = json.loads(line)\n"
+        "    print(json.dumps(asker.ask(verb, **body)), flush=True)\n"
+    )
+
+    def __init__(self, uid: int, controller: Controller) -> None:
+        self.process = start_as(uid, self.SCRIPT, f"ipc://{controller.folder}/run/user.sock", group=NOBODY)
+
+    def ask(self, verb: str, **body: Any) -> dict[str, Any]:
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(json.dumps([verb, body]) + "\n")
+        self.process.stdin.flush()
+        answer: dict[str, Any] = json.loads(self.process.stdout.readline())
+        return answer
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        assert self.process.wait(20) == 0
+
+
+@needs_root
+@pytest.mark.attack(5)
+def test_another_uid_loses_its_role_in_the_middle_of_its_work(grouped: Controller) -> None:
+    admin, uid = grouped.local(), NOBODY - 7
+    admin.ok("user.add", name="olga", uid=uid, role="operator")
+    enrolled(grouped, "h1", new_pair())
+    olga = Worker(uid, grouped)
+    assert olga.ask("host.drain", name="h1", dry_run=True).get("error") is None
+    admin.ok("user.set", name="olga", role="user")
+    assert olga.ask("host.drain", name="h1")["error"]["code"] == "denied"
+    assert olga.ask("status")["ok"]["role"] == "user"
+    admin.ok("user.remove", name="olga")
+    assert olga.ask("status")["ok"]["you"] == f"uid:{uid}"
+    olga.close()
+
+
+@pytest.mark.attack(5)
+def test_a_key_that_is_revoked_ends_what_waits_for_changes_too(controller: Controller, admin: Asker) -> None:
+    first, second = new_pair(), new_pair()
+    admin.ok("user.add", name="olga", key=first.public, role="operator")
+    token = admin.ok("user.enroll", name="olga")["extra"]["token"]
+    known = json.loads(admin.ask("list", noun="key")["rows"])
+    controller.remote("enroll", second).ok("key.register", token=token, user="olga")
+    lost, kept = controller.remote("user", first), controller.remote("user", second)
+    after = admin.ok("status")["revision"]
+    for asker in (lost, kept):
+        asker.send("changes", after=after, wait_seconds=20)
+        asker.silent(0.2)
+    admin.ok("key.revoke", name=known["id"])
+    told = kept.reply()["ok"]
+    assert [each["verb"] for each in told["entries"]] == ["key.revoke", "key.revoke"]
+    nothing = lost.reply()["ok"]
+    assert (nothing["entries"], nothing["revision"]) == ([], after)
+    assert lost.code("changes", after=after) == "denied"
+    assert kept.ok("status")["you"] == "olga"
 
 
 @needs_root
