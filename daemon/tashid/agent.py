@@ -76,6 +76,7 @@ def main(argv: list[str] | None = None) -> int:
 def serve(config: Config, options: argparse.Namespace, log: Log) -> None:
     """Enrol, or run until told to stop. Raises TashiError or OSError for what keeps it from that."""
     state = config.agent.state
+    log.format = config.agent.log_format
     start.raise_file_limit()
     start.private_folder(state)
     lock = lock_state(state)

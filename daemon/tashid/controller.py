@@ -47,6 +47,7 @@ def main(argv: list[str] | None = None) -> int:
 def serve(config: Config, options: argparse.Namespace, log: Log) -> None:
     """Run until told to stop. Raises TashiError or OSError for what keeps it from starting."""
     own = config.controller
+    log.format = own.log_format
     descriptors = start.raise_file_limit()
     start.private_folder(own.state)
     start.public_folder(own.run)

@@ -47,6 +47,7 @@ class Controller(NamedTuple):
     log_entries: int = 1_000_000
     store_limit: int = 16 * 2**30
     certificate_days: float = 90.0
+    log_format: str = "text"
 
 
 class Agent(NamedTuple):
@@ -63,6 +64,7 @@ class Agent(NamedTuple):
     cores: int = 0
     memory: int = 0
     disk: int = 0
+    log_format: str = "text"
 
 
 class Quota(NamedTuple):
@@ -113,6 +115,8 @@ SIZES = {("controller", "store_limit"), ("agent", "memory"), ("agent", "disk"), 
 SIZES |= {("quota", "memory"), ("quota", "disk")}
 CHOICES: dict[tuple[str, str], tuple[str, ...]] = {
     ("controller", "policy"): ("pack", "spread"),
+    ("controller", "log_format"): ("text", "json"),
+    ("agent", "log_format"): ("text", "json"),
     ("agent", "driver"): ("libvirt", "fake"),
     ("agent", "accel"): ("auto", "kvm", "tcg"),
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon.processes import PATIENCE, ROOT, Asker, Controller, environment
+from tests.daemon.processes import PATIENCE, ROOT, Asker, Controller, environment, until
 
 
 def test_it_answers_and_ends_in_good_order(controller: Controller, admin: Asker) -> None:
@@ -252,3 +252,15 @@ def test_help_says_what_it_does(command: str) -> None:
     )
     assert ended.returncode == 0
     assert "--config FILE" in ended.stdout
+
+
+def test_its_log_can_be_objects() -> None:
+    controller = Controller(more='log_format = "json"')
+    try:
+        controller.process = controller.spawn()
+        until(lambda: '"event": "serving"' in controller.log, "it serves")
+        assert controller.stop() == 0
+        told = [json.loads(line) for line in controller.log.splitlines()]
+        assert told[-1]["event"] == "stopped" and {each["daemon"] for each in told} == {"tashi-controller"}
+    finally:
+        controller.close()

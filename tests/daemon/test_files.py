@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,24 @@ def test_a_log_line_says_its_level_the_way_its_reader_wants_it(tmp_path: Path) -
     journal, terminal = (tmp_path / "log").read_text().splitlines()
     assert journal == "<4>host lost host=h-1"
     assert terminal.endswith("Z tashi-agent error: store full bytes=10")
+
+
+def test_a_log_line_can_be_an_object(tmp_path: Path) -> None:
+    with open(tmp_path / "log", "wb", buffering=0) as file:
+        for systemd in (False, True):
+            log = Log("tashi-agent", systemd=systemd, fd=file.fileno())
+            log.format = "json"
+            log.warning("host lost", host="h-1\n\x1b[31m", seconds=5.25, again=True, why="x" * 600)
+    terminal, journal = (tmp_path / "log").read_text().splitlines()
+    assert journal.startswith("<4>{")
+    for line in (terminal, journal.removeprefix("<4>")):
+        assert "\x1b" not in line
+        told = json.loads(line)
+        assert told.pop("logged_at").endswith("Z") and len(told.pop("why")) == 503
+        assert told == {
+            "daemon": "tashi-agent", "level": "warning", "event": "host lost",
+            "host": "h-1\n\x1b[31m", "seconds": 5.25, "again": True,
+        }  # fmt: skip
 
 
 @pytest.mark.parametrize(
