@@ -23,9 +23,9 @@ class Host:
         self.vms += sign
         self.used = Parts(*(used + sign * part for used, part in zip(self.used, size, strict=True)))
 
-    @property
-    def fits(self) -> bool:
-        return all(used <= offer for used, offer in zip(self.used, self.offer, strict=True))
+    def holds(self, more: Parts) -> bool:
+        """Whether what is on it, and so much more, is no more than it offers."""
+        return all(used + add <= offer for used, add, offer in zip(self.used, more, self.offer, strict=True))
 
 
 class Judge:
@@ -54,10 +54,10 @@ class Judge:
             answer, line = self._vms.pop(name)
             self._count(answer, line, -1)
 
-    def placed(self) -> Iterator[tuple[Name, Name, Parts]]:
-        """(VM, host, size) of all that are there now."""
+    def placed(self) -> Iterator[tuple[Name, Name, Line]]:
+        """(VM, host, its create) of all that are there now."""
         for name, (host, line) in self._vms.items():
-            yield name, host, parts_of(line)
+            yield name, host, line
 
     @property
     def hosts_used(self) -> int:
@@ -111,7 +111,7 @@ class Judge:
                 self.faults.append(f"{name}: {place} has more of {group} than another {spread}")
         self._vms[name] = answer, line
         self._count(answer, line, 1)
-        if not host.fits:
+        if not host.holds(Parts(0, 0, 0)):
             self.faults.append(f"{name}: {answer} offers {tuple(host.offer)}, used are {tuple(host.used)}")
 
     def _count(self, answer: Name, line: Line, sign: int) -> None:
