@@ -35,6 +35,7 @@ from tashid.zap import Known, Zap
 
 NAME = "tashi-controller"
 SECRET_BYTES = 32
+GARBAGE_AT_ONCE = 20_000  # objects made since the collector last looked; it takes a ms
 CLUSTER_BYTES = 8  # of the id that marks this cluster's guests
 
 
@@ -82,8 +83,10 @@ def _load(store: Store, settings: Settings, authority: CertificateAuthority) -> 
         cluster.load(table, store.load(table))
     cluster.load("done", _ended_lately(store, cluster.state.counted("job")))
     cluster.loaded(clock(), epoch, store.head())
-    # What was loaded stays: the collector need not walk it again and again.
+    # What was loaded stays: the collector need not walk it again and again. Nor has it much to find of what comes:
+    # records are in no cycles.
     gc.freeze()
+    gc.set_threshold(GARBAGE_AT_ONCE)
     gc.enable()
     return cluster
 

@@ -9,9 +9,9 @@ from tashi.core.placement import check_disk, place_or_wait
 from tashi.core.turn import Turn
 from tashi.model.image import Image
 from tashi.model.job import JobState
-from tashi.model.name import check_name
+from tashi.model.name import check_name, number_of
 from tashi.model.units import format_size
-from tashi.model.vm import NicRecord, Vm, VmState, Waiting, state_of
+from tashi.model.vm import STARTING, NicRecord, Vm, VmState, Waiting, state_of
 from tashi.wire.errors import Code, NotFound, Refused
 from tashi.wire.messages import Accepted, VmCreate
 
@@ -49,7 +49,7 @@ def create(turn: Turn, body: VmCreate) -> Accepted:
         placement={vm.name: turn.host_name(vm.host) for vm in placed if vm.host},
         held=held,
         dry_run=body.dry_run,
-        note=state_of(placed[0], "")[0] if held else VmState.STARTING,
+        note=state_of(placed[0], "")[0] if held else STARTING,
     )
 
 
@@ -114,8 +114,6 @@ def _check_names(turn: Turn, names: list[str]) -> None:
 
 def _record(turn: Turn, name: str, body: VmCreate, image: Image, disk_bytes: int, pin: str, parent: str) -> Vm:
     vm_id = turn.new_id("vm")
-    number = int(vm_id[2:]) * 8  # eight addresses a VM; as many as it may have NICs
-    nics = tuple(NicRecord(network, mac_of(number + at)) for at, network in enumerate(body.nics))
     job = turn.begin(
         "vm.create",
         "vm",
@@ -135,12 +133,17 @@ def _record(turn: Turn, name: str, body: VmCreate, image: Image, disk_bytes: int
         created_at=job.created_at,
         disk_bytes=disk_bytes,
         disk=f"disks/{vm_id}.qcow2",
-        nics=nics,
+        nics=_nics(vm_id, body.nics) if body.nics else (),
         hints=body.hints,
         pin=pin,
         job=job.id,
         doing="vm.create",
     )
+
+
+def _nics(vm_id: str, networks: list[str]) -> tuple[NicRecord, ...]:
+    number = number_of(vm_id) * 8  # eight addresses a VM; as many as it may have NICs
+    return tuple(NicRecord(network, mac_of(number + at)) for at, network in enumerate(networks))
 
 
 def mac_of(number: int) -> str:

@@ -17,6 +17,7 @@ from tashi.wire.errors import Code, Refused
 KEPT = "kept for one that has waited long"
 PASSES = 10  # so many later ones may get a place before one that waits; then a host is kept for it
 NONE: frozenset[str] = frozenset()
+PLACED = Waiting.NO
 NAMED_HOSTS = 20  # a refusal names so many hosts, and counts the rest
 
 
@@ -114,7 +115,7 @@ def place(turn: Turn, vm: Vm) -> Vm:
         generation=vm.generation + (vm.disk_made and vm.host != host),
         host=host,
         disk_made=bool(vm.disk),
-        waiting=Waiting.NO,
+        waiting=PLACED,
         leftovers=left,
         observed=vm.observed if vm.host == host else None,
         reason="",

@@ -10,6 +10,8 @@ from tashi.model.quota import DEFAULT, UNLIMITED, Amount, Quota, amount_of, tota
 from tashi.model.vm import Vm
 from tashi.wire.errors import Code, Refused
 
+NOT_SET, NO_LIMIT = Quota(), Quota(UNLIMITED, UNLIMITED, UNLIMITED, UNLIMITED)
+
 
 def group_of(state: State, owner: str) -> str:
     """The first group of a user, as things are now; empty for none."""
@@ -30,8 +32,10 @@ def held_by_group(state: State, group: str) -> Amount:
 def limits_of(turn: Turn, owner: str) -> Quota:
     """What holds for an owner: its own numbers, and where it has none those that are set for everybody."""
     ids = turn.state.names["user"].get(owner)
-    own = turn.state.users[ids[0]].quota if ids else Quota()
+    own = turn.state.users[ids[0]].quota if ids else NOT_SET
     usual = turn.settings.quota
+    if own == NOT_SET:
+        return usual
     return Quota(*(_of(own, key) if _of(own, key) != DEFAULT else _of(usual, key) for key in Amount._fields))
 
 
@@ -41,10 +45,13 @@ def check(turn: Turn, vms: Sequence[Vm]) -> None:
     What the owner holds already is never refused, only more of it: a quota may be lowered below what is there.
     """
     owner, state = vms[0].owner, turn.state
+    own, groups = limits_of(turn, owner), groups_of(state, owner)
+    if own == NO_LIMIT and not groups:
+        return
     before = [amount_of(state.vms[vm.id]) for vm in vms if vm.id in state.vms]
     more = total(amount_of(vm) for vm in vms).plus(total(before), -1)
-    _check(vms[0].name, owner, limits_of(turn, owner), state.held.get(owner, NOTHING), more, f"tuser-show {owner}")
-    for group in groups_of(state, owner):
+    _check(vms[0].name, owner, own, state.held.get(owner, NOTHING), more, f"tuser-show {owner}")
+    for group in groups:
         quota = state.groups[state.names["group"][group][0]].quota
         _check(vms[0].name, f"group {group}", quota, held_by_group(state, group), more, f"tuser-groups {group}")
 

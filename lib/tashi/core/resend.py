@@ -55,12 +55,12 @@ class Resend:
         self, turn: Turn, touched: dict[tuple[str, str], Any], epoch: int, contacts: dict[str, Contact]
     ) -> list[tuple[str, ControllerMessage]]:
         """The orders that follow from what this turn changed."""
-        vms = {key: None for table, key in touched if table == "vm"}
-        jobs = {key: None for table, key in touched if table == "job"}
+        vms = [key for table, key in touched if table == "vm"]
+        jobs = [key for table, key in touched if table == "job"]
         if self._back:
             for host in sorted(self._back):
-                vms |= dict.fromkeys(sorted(turn.state.vms_of_host.get(host, ())))
-            jobs |= dict.fromkeys(turn.state.jobs)
+                vms += sorted(turn.state.vms_of_host.get(host, ()))
+            jobs += turn.state.jobs
             self._back.clear()
         orders: dict[str, list[Row | Shot]] = {}
         for vm_id in vms:

@@ -10,26 +10,26 @@ from collections.abc import Iterator
 from tashi.core.doubts import why_held
 from tashi.core.state import State
 from tashi.model.guest import Disk, Guest, Nic
-from tashi.model.vm import Desired, Vm, settled
+from tashi.model.image import Image
+from tashi.model.vm import ABSENT, RUNNING, STOPPED, Vm, settled
 from tashi.wire.agents import OnlyIf, Row
+
+NO_IMAGE = Image("", "", "", "", "raw", "")
 
 
 def guest_of(state: State, vm: Vm) -> Guest:
     """All that a hypervisor needs to run this VM."""
-    image = state.images.get(vm.image)
-    disks = []
-    if vm.disk and image is not None:
-        disks.append(Disk(vm.disk, "qcow2", image.path, image.format, vm.disk_bytes))
+    image = state.images.get(vm.image, NO_IMAGE)
     return Guest(
         id=vm.id,
         name=vm.name,
         cores=vm.cores,
         memory_bytes=vm.memory_bytes,
-        disks=disks,
-        nics=[Nic(nic.network, nic.mac) for nic in vm.nics],
-        kernel=image.kernel if image is not None else "",
-        initrd=image.initrd if image is not None else "",
-        kernel_args=image.kernel_args if image is not None else "",
+        disks=[Disk(vm.disk, "qcow2", image.path, image.format, vm.disk_bytes)] if vm.disk and image.path else [],
+        nics=[Nic(nic.network, nic.mac) for nic in vm.nics] if vm.nics else [],
+        kernel=image.kernel,
+        initrd=image.initrd,
+        kernel_args=image.kernel_args,
         hints=vm.hints,
         owner=vm.owner,
         image=vm.image,
@@ -41,7 +41,7 @@ def row_of(state: State, vm: Vm, host: str) -> Row | None:
     """What ``host`` is told of this VM; None when it has no part in it."""
     left = vm.leftovers.get(host)
     if left is not None:
-        lives = vm.desired is not Desired.ABSENT
+        lives = vm.desired is not ABSENT
         only_if: OnlyIf = left.only_if  # type: ignore[assignment]
         return Row(vm.id, "absent", left.generation, guest_of(state, vm), only_if=only_if, keep_disk=lives)
     if vm.move is not None and host == vm.move.destination:
@@ -55,13 +55,9 @@ def row_of(state: State, vm: Vm, host: str) -> Row | None:
         target = state.hosts.get(vm.move.destination)
         peer = target.facts.migrate_uri if target is not None and target.facts is not None else ""
         return Row(vm.id, "source", vm.generation, guest_of(state, vm), peer=peer)
-    match vm.desired:
-        case Desired.RUNNING:
-            return Row(vm.id, "run", vm.generation, guest_of(state, vm))
-        case Desired.STOPPED:
-            return Row(vm.id, "stop", vm.generation)
-        case Desired.ABSENT:
-            return Row(vm.id, "absent", vm.generation, guest_of(state, vm))
+    if vm.desired is STOPPED:
+        return Row(vm.id, "stop", vm.generation)
+    return Row(vm.id, "run" if vm.desired is RUNNING else "absent", vm.generation, guest_of(state, vm))
 
 
 def unsettled(state: State, vm: Vm) -> Iterator[tuple[str, Row]]:

@@ -108,7 +108,7 @@ class State:
         self.deadlines: dict[str, float] = {}  # operation id -> monotonic end of its budget
         self.doubts = Doubts()  # what hosts say against the records; not stored
         self.grace_until = 0.0  # monotonic: until then hosts may still be reporting in
-        self._undo: list[tuple[str, str, Any]] = []
+        self._undo: list[tuple[tuple[str, str], Any]] = []  # (table, key), and the record before
         self._derive: dict[str, Callable[[str, Any, Any], None]] = {
             "vm": self._apply_vm,
             "host": self._apply_host,
@@ -131,14 +131,13 @@ class State:
         """Replace (or with None remove) a record; remembered for `rollback` and `puts_since`."""
         records = self.tables[table]
         old = records.get(key)
-        if old is new:
-            return
-        self._undo.append((table, key, old))
-        self._apply(table, key, old, new)
+        if old is not new:
+            self._undo.append(((table, key), old))
+            self._apply(records, table, key, old, new)
 
     def next_number(self, kind: str) -> int:
         """The next number of a kind: never given twice, whatever is undone by hand."""
-        number = self.counted(kind) + 1
+        number: int = self.meta.get(kind, 0) + 1
         self.put("meta", kind, number)
         return number
 
@@ -153,8 +152,9 @@ class State:
         """Be as at ``mark``."""
         undo = self._undo
         while len(undo) > mark:
-            table, key, old = undo.pop()
-            self._apply(table, key, self.tables[table].get(key), old)
+            (table, key), old = undo.pop()
+            records = self.tables[table]
+            self._apply(records, table, key, records.get(key), old)
 
     def forget_undo(self) -> None:
         """What has been done is durable."""
@@ -166,16 +166,16 @@ class State:
     def touched(self, mark: int) -> dict[tuple[str, str], Any]:
         """(table, key) -> record before, for all news since ``mark``, in order of first change."""
         first: dict[tuple[str, str], Any] = {}
-        for table, key, old in self._undo[mark:]:
-            if table not in UNTOLD:
-                first.setdefault((table, key), old)
+        for where, old in self._undo[mark:]:
+            if where[0] not in UNTOLD and where not in first:
+                first[where] = old
         return first
 
     def puts_since(self, mark: int) -> list[tuple[str, str, bytes | None]]:
         """The newest value of each key changed since ``mark``, encoded; None where it was removed."""
         puts: list[tuple[str, str, bytes | None]] = []
         tables = self.tables
-        for table, key in {(table, key): None for table, key, _ in self._undo[mark:]}:
+        for table, key in dict.fromkeys(where for where, _ in self._undo[mark:]):
             if table not in UNSTORED:
                 record = tables[table].get(key)
                 puts.append((table, key, None if record is None else _encode(record)))
@@ -213,15 +213,14 @@ class State:
         return self._ordered[table]
 
     # -- indexes ----------------------------------------------------------------------------------------------------
-    def _apply(self, table: str, key: str, old: Any, new: Any) -> None:
-        records = self.tables[table]
+    def _apply(self, records: dict[str, Any], table: str, key: str, old: Any, new: Any) -> None:
         if new is None:
             records.pop(key, None)
         else:
             records[key] = new
-        if old is None or new is None:
-            self._ordered.pop(table, None)
         if table in self._derive:
+            if old is None or new is None:
+                self._ordered.pop(table, None)
             self._derive[table](key, old, new)
 
     def _apply_name(self, table: str, key: str, old: Any, new: Any) -> None:
@@ -241,15 +240,21 @@ class State:
         self._apply_name("vm", key, old, new)
         held_before = held_after = on_before = on_after = NOWHERE
         waits = False
+        counted_before = counted_after = None
         if old is not None:
             self.pool.used_bytes -= old.disk_bytes
-            self._count(old.owner, amount_of(old), -1)
+            counted_before = (old.owner, amount_of(old))
             held_before, on_before = claims(old), hosts_of(old)
         if new is not None:
             self.pool.used_bytes += new.disk_bytes
-            self._count(new.owner, amount_of(new), 1)
+            counted_after = (new.owner, amount_of(new))
             held_after, on_after = claims(new), hosts_of(new)
             waits = bool(new.waiting)
+        if counted_before != counted_after:
+            if counted_before is not None:
+                self._count(*counted_before, -1)
+            if counted_after is not None:
+                self._count(*counted_after, 1)
         if held_before != held_after:
             for host in held_before:
                 if host not in held_after and old is not None:
@@ -267,11 +272,10 @@ class State:
                     self.vms_of_host[host].add(key)
                 else:
                     self.vms_of_host[host] = {key}
-        if waits != (key in self.waiting):
-            if waits:
-                self.waiting[key] = None
-            else:
-                del self.waiting[key]
+        if waits:
+            self.waiting[key] = None
+        elif key in self.waiting:
+            del self.waiting[key]
         kept_before, kept_after = old.kept if old is not None else "", new.kept if new is not None else ""
         if kept_before != kept_after:
             if self.kept.get(kept_before) == key:

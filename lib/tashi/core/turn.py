@@ -19,7 +19,7 @@ from tashi.model.clock import Now
 from tashi.model.job import Job, JobState
 from tashi.model.name import ID_LETTER, kind_of_id, make_id
 from tashi.model.units import stamp
-from tashi.model.vm import Desired, Vm, VmState, state_of
+from tashi.model.vm import ABSENT, UNKNOWN, Vm, VmState, state_of
 from tashi.wire.agents import ControllerMessage
 from tashi.wire.errors import Code, NotFound, Refused
 
@@ -127,8 +127,8 @@ class Turn:
 
     def shown(self, vm: Vm) -> tuple[VmState, str]:
         """What people see of a VM, and why. Of one that its hosts describe otherwise nothing is known for sure."""
-        why = differs(self.state, vm) if vm.desired is not Desired.ABSENT else ""
-        return (VmState.UNKNOWN, why) if why else state_of(vm, self.host_unknown(vm.host))
+        why = differs(self.state, vm) if vm.desired is not ABSENT else ""
+        return (UNKNOWN, why) if why else state_of(vm, self.host_unknown(vm.host))
 
     def budget_left(self, job: Job) -> float:
         """Seconds that an operation still may take; an hour when it has no end."""

@@ -17,11 +17,8 @@ wrote begins to count there.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
-
-from msgspec.structs import replace
 
 from tashi.core.quota import group_of
 from tashi.core.state import State
@@ -80,25 +77,26 @@ def levels(vm: Vm | None) -> dict[tuple[str, str], Levels]:
 
 def _changed(state: State, at: float, before: Vm | None, after: Vm | None) -> None:
     had, has = levels(before), levels(after)
-    if had == has:
-        return
-    for who in had | has:
-        rise = _less(has.get(who, NOTHING), had.get(who, NOTHING))
-        if rise != NOTHING:
-            _note(state, at, who, rise)
+    for who, level in has.items():
+        _note(state, at, who, _less(level, had.pop(who)) if who in had else level)
+    for who, level in had.items():
+        _note(state, at, who, _less(NOTHING, level))
 
 
 def _note(state: State, at: float, who: tuple[str, str], rise: Levels) -> None:
+    if rise == NOTHING:
+        return
     begin = int(at // DAY) * DAY
-    _add(state, Tally(*who, day_of(begin), begin, rise, _times(rise, at - begin)))
+    _add(state, who, day_of(begin), begin, rise, _times(rise, at - begin))
 
 
-def _add(state: State, more: Tally) -> None:
-    key = f"{more.period}/{more.kind}/{more.name}"
+def _add(state: State, who: tuple[str, str], period: str, begin: int, level: Levels, late: Amounts) -> None:
+    kind, name = who
+    key = f"{period}/{kind}/{name}"
     known = state.usage.get(key)
     if known is not None:
-        more = replace(known, level=_sum(known.level, more.level), late=_sum(known.late, more.late))
-    state.put("usage", key, more)
+        level, late = _sum(known.level, level), _sum(known.late, late)
+    state.put("usage", key, Tally(kind, name, period, begin, level, late))
 
 
 def _begin(turn: Turn) -> None:
@@ -106,9 +104,7 @@ def _begin(turn: Turn) -> None:
     state = turn.state
     wanted, known = claimed(state), noted(state)
     for who in wanted | known:
-        rise = _less(wanted.get(who, NOTHING), known.get(who, NOTHING))
-        if rise != NOTHING:
-            _note(state, turn.now.wall, who, rise)
+        _note(state, turn.now.wall, who, _less(wanted.get(who, NOTHING), known.get(who, NOTHING)))
     state.put("clock", "usage", Clock(turn.now.wall - turn.now.monotonic))
 
 
@@ -155,7 +151,7 @@ def _fold(state: State, clock: Clock, today: int) -> None:
         begin = month_begin(tally.begin)
         late = _sum(tally.late, _times(tally.level, tally.begin - begin))
         state.put("usage", key, None)
-        _add(state, replace(tally, period=tally.period[:7], begin=begin, late=late))
+        _add(state, (tally.kind, tally.name), tally.period[:7], begin, tally.level, late)
     if len(old) <= FOLDED_AT_ONCE:
         state.put("clock", "usage", clock._replace(folded=today))
 
@@ -223,11 +219,11 @@ def _between(tally: Tally, begin: float, end: float) -> Amounts:
 
 
 def _sum(one: Any, other: Any) -> Any:
-    return tuple(map(operator.add, one, other))
+    return (one[0] + other[0], one[1] + other[1], one[2] + other[2])
 
 
 def _less(one: Any, other: Any) -> Any:
-    return tuple(map(operator.sub, one, other))
+    return (one[0] - other[0], one[1] - other[1], one[2] - other[2])
 
 
 def _times(level: Levels, seconds: float) -> Amounts:

@@ -35,7 +35,13 @@ class Amount(NamedTuple):
     disk_bytes: int = 0
 
     def plus(self, other: Amount, sign: int = 1) -> Amount:
-        return Amount(*(own + sign * more for own, more in zip(self, other, strict=True)))
+        vms, cores, memory_bytes, disk_bytes = other
+        return Amount(
+            self.vms + sign * vms,
+            self.cores + sign * cores,
+            self.memory_bytes + sign * memory_bytes,
+            self.disk_bytes + sign * disk_bytes,
+        )
 
 
 def amount_of(vm: Vm) -> Amount:

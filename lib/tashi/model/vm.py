@@ -41,6 +41,12 @@ class Waiting(StrEnum):
     UNPLACED = "unplaced"  # held, until somebody names its host; no queue tries it
 
 
+# Named once, because every look into an enum costs as much as a call.
+RUNNING, STOPPED, ABSENT = Desired.RUNNING, Desired.STOPPED, Desired.ABSENT
+STARTING, DESTROYING, UNKNOWN = VmState.STARTING, VmState.DESTROYING, VmState.UNKNOWN
+IS_RUNNING, IS_STOPPED, SHUTTING_DOWN = VmState.RUNNING, VmState.STOPPED, VmState.SHUTTING_DOWN
+
+
 class NicRecord(Struct, frozen=True, gc=False):
     network: str
     mac: str
@@ -138,7 +144,7 @@ def settled(vm: Vm) -> bool:
 
 def at_rest(vm: Vm) -> bool:
     """Nothing of it runs or may run anywhere: wanted stopped, and proven so."""
-    if vm.desired is not Desired.STOPPED or vm.move is not None:
+    if vm.desired is not STOPPED or vm.move is not None:
         return False
     seen = vm.observed
     if not vm.host or seen is None:
@@ -150,8 +156,7 @@ def at_rest(vm: Vm) -> bool:
 
 def claims(vm: Vm) -> list[str]:
     """Ids of the hosts whose cores and memory this VM holds: both ends of a migration, every doubt included."""
-    rests = vm.desired is Desired.STOPPED and at_rest(vm)
-    hosts = [] if not vm.host or vm.waiting or rests else [vm.host]
+    hosts = [] if not vm.host or vm.waiting or at_rest(vm) else [vm.host]
     if not vm.leftovers and vm.move is None:
         return hosts
     if vm.move is not None and vm.move.destination not in hosts:
@@ -176,21 +181,21 @@ def state_of(vm: Vm, host_unknown: str) -> tuple[VmState, str]:
 
     The order of the lines is the table: the first that applies is true.
     """
-    if vm.desired is Desired.ABSENT:
-        return VmState.DESTROYING, (f"waits: {host_unknown}" if host_unknown else vm.reason)
+    if vm.desired is ABSENT:
+        return DESTROYING, (f"waits: {host_unknown}" if host_unknown else vm.reason)
     if vm.waiting:
         return (VmState.PENDING if vm.waiting is Waiting.PENDING else VmState.HELD), vm.reason
     if vm.move is not None:
         return VmState.MIGRATING, vm.move.reason or host_unknown or vm.reason
     if at_rest(vm):
-        return (VmState.FAILED, vm.failure) if vm.failure else (VmState.STOPPED, vm.reason)
+        return (VmState.FAILED, vm.failure) if vm.failure else (IS_STOPPED, vm.reason)
     if host_unknown:
-        return VmState.UNKNOWN, host_unknown
-    if vm.desired is Desired.STOPPED:
-        return VmState.SHUTTING_DOWN, vm.reason
+        return UNKNOWN, host_unknown
+    if vm.desired is STOPPED:
+        return SHUTTING_DOWN, vm.reason
     state = vm.observed.state if vm.observed is not None and vm.observed.host == vm.host else ""
     if state == "running":
-        return (VmState.SHUTTING_DOWN, vm.reason) if vm.doing == "vm.shutdown" else (VmState.RUNNING, vm.reason)
+        return (SHUTTING_DOWN, vm.reason) if vm.doing == "vm.shutdown" else (IS_RUNNING, vm.reason)
     if state == "paused":
-        return VmState.UNKNOWN, "paused on its host, not by us"
-    return VmState.STARTING, vm.reason
+        return UNKNOWN, "paused on its host, not by us"
+    return STARTING, vm.reason
