@@ -98,10 +98,15 @@ class Accounts:
         held.messages.append(message)
         held.bytes += size
 
-    def released(self) -> Iterator[tuple[Incoming, str]]:
-        """What need not wait any more, in the order in which it came, and why its sender has no name, if so."""
+    def released(self, refuse: Callable[[Incoming, Unavailable], None]) -> Iterator[Incoming]:
+        """What need not wait any more, in the order in which it came. Whose sender has no name is refused."""
         while self._released:
-            yield self._released.popleft()
+            message, why = self._released.popleft()
+            if why:
+                hint = f"getent passwd {message.peer.uid} on the controller's machine tells whether it does"
+                refuse(message, Unavailable(why, hint))
+            else:
+                yield message
 
     @property
     def news(self) -> bool:

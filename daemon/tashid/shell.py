@@ -12,7 +12,7 @@ There is no socket and no clock in here, so the same code runs in the simulator.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable
 from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ from tashi.core.cluster import Cluster, Decision, Found, Mark, Now, Park, done_k
 from tashi.core.cluster import Principal as Principal
 from tashi.core.decision import Entry
 from tashi.core.rate import Rate
+from tashi.core.server_keys import told_of_next
 from tashi.core.verbs import VERBS
 from tashi.run.log import Log
 from tashi.wire.agents import AgentMessage, ControllerMessage, Rows
@@ -132,14 +133,9 @@ class Shell:
     def _begin(self) -> _Batch:
         return _Batch(self._cluster.mark(), self._clock().monotonic)
 
-    def _named(self) -> Iterator[Incoming]:
-        """Messages that waited until it was known whose they are. Who has no name after all that is told so."""
-        for message, why in self._accounts.released() if self._accounts is not None else ():
-            if why:
-                hint = f"getent passwd {message.peer.uid} on the controller's machine tells whether it does"
-                self._reply_to(message.connection, problem(id_of(message), Unavailable(why, hint)))
-            else:
-                yield message
+    def _named(self) -> Iterable[Incoming]:
+        """Messages that waited until it was known whose they are."""
+        return self._accounts.released(self._refuse) if self._accounts is not None else ()
 
     def _handle(self, batch: _Batch, message: Incoming | None, now: Now) -> None:
         if message is None:
@@ -172,7 +168,10 @@ class Shell:
         try:
             self._accounts.hold(message)
         except Unavailable as error:
-            self._reply_to(message.connection, problem(id_of(message), error))
+            self._refuse(message, error)
+
+    def _refuse(self, message: Incoming, error: TashiError) -> None:
+        self._reply_to(message.connection, problem(id_of(message), error))
 
     def _flooded(self, key: str, who: Principal | None, now: Now) -> None:
         if self._floods.begins(key, now.monotonic):
@@ -275,7 +274,10 @@ class Shell:
                 batch.bytes += len(entry.value)
             batch.urgent = batch.urgent and decision.urgent
         if decision.reply is not None:
-            batch.replies.append((connection, decision.reply, decision.rows))
+            reply = decision.reply
+            if message is not None and message.peer.server:
+                reply = told_of_next(self._cluster.settings, reply, message.peer.server, message.peer.role)
+            batch.replies.append((connection, reply, decision.rows))
         if decision.park is not None and message is not None:
             batch.parks.append((message, decision.park))
         for each in decision.back:

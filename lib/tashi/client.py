@@ -58,6 +58,7 @@ class Client:
         self._socket: zmq.Socket[bytes] | None = None
         self._monitor: zmq.Socket[bytes] | None = None
         self._lost = False  # the connection went away, and is not back
+        self.instead = ""  # what tashi.toml should say of the controller, if it said so
 
     def ask(self, verb: str, body: dict[str, Any], why: str = "", wait: float = 0.0) -> Answer:
         """The answer to one request; ``wait`` seconds are what the controller may take over it by design.
@@ -184,10 +185,13 @@ class Client:
 
     def _read(self, frames: list[bytes]) -> tuple[str, Answer | TashiError]:
         try:
-            return reply(frames)
+            identity, answer = reply(frames)
         except ValueError as error:
             where = self.addresses[self._turn % len(self.addresses)]
             raise Fault(f"what answers at {where} is not a controller: {error}") from error
+        if isinstance(answer, Answer) and answer.instead:
+            self.instead = answer.instead
+        return identity, answer
 
     def _connected(self) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]]:
         if self._socket is not None and self._monitor is not None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pty
 import socket
+import subprocess
 import threading
 import tomllib
 from collections.abc import Iterator
@@ -15,11 +17,11 @@ from typing import Any
 import pytest
 
 from tashi.agent.lines import Line, learned
-from tashi.run.keys import new_pair, read_pair
+from tashi.run.keys import new_pair, read_pair, write_pair
 from tashi.run.server_keys import drop_old, make_next, server_keys
 from tashi.wire.errors import Refused
 from tashi.wire.messages import ServerKey
-from tests.daemon.processes import Controller, Host, until
+from tests.daemon.processes import ROOT, Controller, Host, environment, until
 from tests.daemon.test_backup import run
 
 
@@ -155,6 +157,40 @@ def test_a_key_that_is_withdrawn_before_it_has_taken_over(quick: Controller) -> 
         until(lambda: believed(one) == [old], "and forgets the new one")
     finally:
         one.close()
+
+
+def on_terminal(config: Path, *argv: str) -> str:
+    """What a command says on standard error, that is a terminal."""
+    ours, theirs = pty.openpty()
+    with open(ours, "rb") as screen, open(theirs, "wb") as terminal:
+        path = f"{ROOT / '.venv/bin'}:{os.environ['PATH']}"
+        env = environment() | {"TASHI_CONFIG": str(config), "PATH": path}
+        subprocess.run([ROOT / "cmd" / argv[0], *argv[1:]], env=env, stderr=terminal, stdout=subprocess.PIPE)
+        terminal.write(b"\0")
+        terminal.flush()
+        said = b""
+        while not said.endswith(b"\0"):
+            said += screen.read1()
+        return said[:-1].decode().replace("\r\n", "\n")
+
+
+def test_a_user_with_the_old_key_is_told_what_to_put_where(quick: Controller) -> None:
+    ann, config = new_pair(), quick.folder / "ann.toml"
+    key = quick.folder / "ann.key"
+    write_pair(str(key), ann)
+    quick.local().ok("user.add", name="ann", key=ann.public)
+    old = f'controller = ["tcp://127.0.0.1:{quick.ports["user"]}"], server_key = "{quick.server_key}"'
+    config.write_text(f'[client]\nkey = "{key}"\n{old}\n'.replace(", server_key", "\nserver_key"))
+    assert on_terminal(config, "tvm-list") == ""
+    run(quick, "tashi-keygen", "--next")
+    again(quick)
+    new = f'controller = ["tcp://127.0.0.1:{quick.ports["second_user"]}"], server_key = "{next_key(quick)}"'
+    said = on_terminal(config, "tvm-list")
+    assert said == f"tvm-list: the controller's key is about to end\nhint: put into tashi.toml: {new}\n"
+    assert behind(quick) == 1
+    config.write_text(f'[client]\nkey = "{key}"\n{new}\n'.replace(", server_key", "\nserver_key"))
+    assert on_terminal(config, "tvm-list") == ""
+    assert behind(quick) == 0
 
 
 class Way:

@@ -79,6 +79,12 @@ class Call:
         self.output.failure(name, problem)
         self._failed.append(exit_status(problem.code))
 
+    def tell_of_next_key(self) -> None:
+        """Tell whoever sits at a terminal that the controller's key is about to be another. Scripts are left alone."""
+        instead = self._client.instead if self._client is not None else ""
+        if instead and sys.stderr is not None and sys.stderr.isatty():
+            complain(self.prog, "the controller's key is about to end", f"put into tashi.toml: {instead}")
+
     def untrue(self) -> None:
         """The answer is no: status 1, and nothing more to tell."""
         self._failed.append(1)

@@ -79,6 +79,7 @@ class Tool(click.Command):
             call.output.failure("", Failure(str(error.code), error.text, error.hint))
             status = exit_status(error.code)
         call.output.flush()
+        call.tell_of_next_key()
         return status
 
     def ask(self, name: str, words: list[str], client: Client) -> None:

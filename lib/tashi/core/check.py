@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from tashi.core.divergence import differences
-from tashi.core.keys import settings_of
-from tashi.core.server_keys import behind
+from tashi.core.server_keys import behind, client_settings
 from tashi.core.turn import Turn
 from tashi.model.host import Health, Host
 from tashi.model.units import format_seconds, format_size, stamp
@@ -144,7 +143,9 @@ def _server_keys(turn: Turn, cluster: Cluster) -> Iterator[Told]:
         else:
             use = turn.state.uses.of(each.public)
             seen = f"last used {stamp(use.wall)}" if use is not None else "not used since the controller's start"
-            yield "key", each, f"{what}: {seen}", f"tashi.toml of {each.name}: {settings_of(turn, each.name)}"
+            user = turn.state.users[turn.state.names["user"][each.name][0]]
+            helps = f"tashi.toml of {each.name}: {client_settings(turn.settings, user.role)}"
+            yield "key", each, f"{what}: {seen}", helps
 
 
 def _pool(turn: Turn, cluster: Cluster) -> Iterator[Told]:

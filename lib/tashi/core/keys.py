@@ -58,24 +58,13 @@ def invite(turn: Turn, body: Named) -> Accepted:
     document = {
         "user": user.name,
         "token": token,
-        "controller": ",".join(_addresses(turn, user.role)),
+        "controller": ",".join(settings.admin_addresses if user.role == "admin" else settings.user_addresses),
         "enroll": ",".join(settings.enroll_addresses),
         "server_key": settings.server_key,
     }
     return Accepted(
         job=job.id, kind="user", objects={user.id: user.name}, done=True, extra=document, dry_run=body.dry_run
     )
-
-
-def _addresses(turn: Turn, role: str) -> tuple[str, ...]:
-    return turn.settings.admin_addresses if role == "admin" else turn.settings.user_addresses
-
-
-def settings_of(turn: Turn, name: str) -> str:
-    """What a user's tashi.toml has to say of the controller, in one line."""
-    user = turn.state.users[turn.state.names["user"][name][0]]
-    controller = ", ".join(f'"{address}"' for address in _addresses(turn, user.role))
-    return f'controller = [{controller}], server_key = "{turn.settings.server_key}"'
 
 
 def register(turn: Turn, body: Register) -> Accepted:

@@ -27,12 +27,13 @@ class Ask(NamedTuple):
 class Answer(NamedTuple):
     """What a request brought: ``ok`` is the verb's own record, ``rows`` a list's ready text.
 
-    ``revision`` is the change log's when this was answered: watch from there.
+    ``revision`` is the change log's when this was answered: watch from there. ``instead``: what tashi.toml should say.
     """
 
     ok: dict[str, Any]
     revision: int
     rows: bytes = b""
+    instead: str = ""
 
 
 def new_id() -> str:
@@ -68,7 +69,8 @@ def reply(frames: list[bytes]) -> tuple[str, Answer | TashiError]:
         return message["id"], error(problem)
     if not isinstance(ok, dict | None) or type(revision) is not int:
         raise ValueError("a reply with neither an answer nor an error")
-    return message["id"], Answer(ok or {}, revision, frames[1] if len(frames) > 1 else b"")
+    rows, instead = frames[1] if len(frames) > 1 else b"", str(message.get("instead", ""))
+    return message["id"], Answer(ok or {}, revision, rows, instead)
 
 
 def error(problem: dict[str, Any]) -> TashiError:

@@ -61,12 +61,16 @@ class Problem(Open, frozen=True):
 
 
 class Reply(Open, frozen=True):
-    """``ok`` or ``error``. ``revision`` is the change log's when this was answered: watch from there."""
+    """``ok`` or ``error``. ``revision`` is the change log's when this was answered: watch from there.
+
+    ``instead``: what tashi.toml should say, for who knows the controller by a key that is about to end.
+    """
 
     id: str
     ok: msgspec.Raw = msgspec.Raw(b"null")
     error: Problem | None = None
     revision: int = 0
+    instead: str = ""
 
 
 class Nothing(Strict, frozen=True): ...
