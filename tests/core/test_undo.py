@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tashi.core.cluster import Cluster
 from tashi.core.settings import Settings
@@ -47,6 +48,8 @@ def derived(cluster: Cluster) -> dict[str, Any]:
         "vms_of_host": {host: set(vms) for host, vms in state.vms_of_host.items() if vms},
         "children": {job: set(parts) for job, parts in state.children.items() if parts},
         "waiting": sorted(state.waiting),
+        "kept": dict(state.kept),
+        "held": dict(state.held),
         "keys": (dict(state.host_of_key), dict(state.user_of_key), dict(state.user_of_uid)),
         "pool": state.pool.used_bytes,
         "room": {host: (state.index.free(host), state.index.explain(1, 1, pin=host).get(host)) for host in state.hosts},
@@ -85,3 +88,20 @@ def test_puts_are_the_newest_value_of_each_key() -> None:
     assert puts["vm", "v-1"] is None
     assert [key for table, key in puts if table == "done"]
     assert len(puts) == len(world.cluster.puts_since(mark)), "each key once"
+
+
+def test_vms_loaded_together_are_counted_as_one_by_one() -> None:
+    world = World()
+    world.create("web", 2)
+    world.ok("vm.create", name="many", image="tiny", cores=1, memory_bytes=GIB, count=3)
+    world.ok("vm.create", name="later", image="tiny", cores=8, memory_bytes=8 * GIB, count=3, hold=True)
+    later = next(vm for vm in world.cluster.state.vms.values() if vm.waiting)
+    world.cluster.state.put("vm", later.id, replace(later, kept="h-1"))
+    records, beside = world.everything(), derived(world.cluster)
+    loaded = Cluster(Settings(pool_bytes=100 * GIB), lambda: b"")
+    for kind in ("meta", "vm", "host", "image", "user", "group", "key", "job"):
+        loaded.load(kind, [(key, value) for (table, key), value in records.items() if table == kind])
+    loaded.loaded(world.now(), 2, 0)
+    for host in world.cluster.state.hosts:
+        loaded.state.set_reachable(host, "")
+    assert beside["kept"] and beside["waiting"] and derived(loaded) == beside

@@ -187,11 +187,15 @@ class State:
             known = ((key, value) for key, value in rows if key in META)
             self.meta.update({key: msgspec.json.decode(value, type=META[key]) for key, value in known})
             return
-        decode, records, derive = _DECODERS[table].decode, self.tables[table], self._derive.get(table, _nothing)
+        decode = _DECODERS[table].decode
+        loaded = {key: decode(value) for key, value in rows}
+        self.tables[table].update(loaded)
         self._ordered.pop(table, None)
-        for key, value in rows:
-            record = records[key] = decode(value)
-            derive(key, None, record)
+        if table == "vm":
+            self._apply_new_vms(loaded)
+        elif table in self._derive:
+            for key, record in loaded.items():
+                self._derive[table](key, None, record)
 
     # -- looking ----------------------------------------------------------------------------------------------------
     @property
@@ -286,8 +290,31 @@ class State:
         if old is not None and new is not None and waits and len(new.leftovers) < len(old.leftovers):
             self.freed = True
 
-    def _count(self, owner: str, amount: Amount, sign: int) -> None:
-        held = self.held.get(owner, NOTHING).plus(amount, sign)
+    def _apply_new_vms(self, vms: dict[str, Vm]) -> None:
+        """What `_apply_vm` does for each of these, in half the time: a start has a hundred thousand."""
+        names, there = self.names["vm"], self.vms_of_host
+        alike: dict[tuple[str, Amount], int] = {}  # how many count for their owner as much
+        for key, vm in vms.items():
+            names[vm.name] = (*names[vm.name], key) if vm.name in names else (key,)
+            for host in claims(vm):
+                self.index.claim(host, vm.cores, vm.memory_bytes)
+            for host in hosts_of(vm):
+                if host in there:
+                    there[host].add(key)
+                else:
+                    there[host] = {key}
+            if vm.waiting:
+                self.waiting[key] = None
+            if vm.kept:
+                self.kept[vm.kept] = key
+            counts = (vm.owner, amount_of(vm))
+            alike[counts] = alike.get(counts, 0) + 1
+        for (owner, amount), number in alike.items():
+            self.pool.used_bytes += number * amount.disk_bytes
+            self._count(owner, amount, number)
+
+    def _count(self, owner: str, amount: Amount, times: int) -> None:
+        held = self.held.get(owner, NOTHING).plus(amount, times)
         if held.vms:
             self.held[owner] = held
         else:
@@ -350,7 +377,3 @@ class State:
                 self.children.pop(parent, None)
         else:
             self.children.setdefault(parent, set()).add(key)
-
-
-def _nothing(key: str, old: Any, new: Any) -> None:
-    """What follows from a record that nothing is derived from."""

@@ -34,13 +34,13 @@ class Amount(NamedTuple):
     memory_bytes: int = 0
     disk_bytes: int = 0
 
-    def plus(self, other: Amount, sign: int = 1) -> Amount:
+    def plus(self, other: Amount, times: int = 1) -> Amount:
         vms, cores, memory_bytes, disk_bytes = other
         return Amount(
-            self.vms + sign * vms,
-            self.cores + sign * cores,
-            self.memory_bytes + sign * memory_bytes,
-            self.disk_bytes + sign * disk_bytes,
+            self.vms + times * vms,
+            self.cores + times * cores,
+            self.memory_bytes + times * memory_bytes,
+            self.disk_bytes + times * disk_bytes,
         )
 
 
