@@ -19,6 +19,7 @@ teardown() { :; }
   [ "${lines[0]}" = "made: $PWD/state/server-next.key, mode 0600" ]
   [ "${lines[2]}" = 'ports: 7404 for users, 7405 for administrators, 7406 for agents, 7407 for enrolment' ]
   next=${lines[1]}
+  [ "$(tashi-init --config own.toml | tail -1)" = "$next" ]
   fail_with 1 'there is a next key already' tashi-keygen --next --config own.toml
   fail_with 69 'nobody can say who needs the old key' tashi-keygen --drop-old --config own.toml
   run -0 --separate-stderr tashi-keygen --drop-old --force --config own.toml

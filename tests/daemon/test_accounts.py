@@ -22,7 +22,6 @@ from tashid.passwd import look_up
 from tashid.principal import Named, Peer
 from tests.daemon.directory import Directed, needs_directory
 from tests.daemon.processes import Host, Person, until
-from tests.daemon.test_agent import QUICK
 
 NOGROUP, NOBODY = 65534, 65534
 ANN, BOB, CAROL = 5001, 5002, 5003  # uids that are in no file
@@ -31,7 +30,7 @@ ask = partial(Person, verb="status", group=NOGROUP, seconds=20.0)
 
 @pytest.fixture
 def directed() -> Iterator[Directed]:
-    made = Directed("0 -", more=QUICK)
+    made = Directed("0 -", more="heartbeat_seconds = 0.3\nmissed = 8")  # silent sooner than a name is waited for
     try:
         made.start()
         yield made
@@ -72,7 +71,7 @@ def test_a_directory_that_hangs_keeps_nobody_waiting_but_whom_it_should_name(dir
         assert h1["health"] == "up", h1
         slowest = max(slowest, time.monotonic() - began)
         time.sleep(0.05)
-    assert slowest < 1.0
+    assert slowest < names.LOOK_SECONDS / 2
     for person, name in others:
         assert person.you() == name
     for bob in bobs:
@@ -101,9 +100,7 @@ def test_who_can_not_be_named_is_nobody_not_somebody_else(directed: Directed) ->
     """A directory that fails is not one that says that there is no such account."""
     assert ask(ANN, directed).you() == "uid:5001"
     directed.say("fail")
-    began = time.monotonic()
     assert ask(BOB, directed).answer()["error"]["code"] == "unavailable"
-    assert time.monotonic() - began < names.LOOK_SECONDS
     assert ask(0, directed).you() == "root"
 
 

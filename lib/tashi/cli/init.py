@@ -77,14 +77,14 @@ def _folder(state: str) -> None:
 
 
 def _server_key(state: str, key: str) -> str:
-    """The public half; the pair belongs to whoever the folder belongs to."""
-    from tashi.run.keys import read_or_make_pair
+    """The public half, of the newer one where there are two; the pair belongs to whoever the folder belongs to."""
+    from tashi.run.server_keys import server_keys
 
     new = not os.path.lexists(key)
-    pair = read_or_make_pair(key)
+    newest = server_keys(state)[0]
     if new:
         give(state, key)
-    return pair.public
+    return newest.pair.public
 
 
 def _authority(state: str, path: str) -> None:
