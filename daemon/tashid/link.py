@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import sys
+import threading
 from collections.abc import Callable
 
 import zmq
@@ -37,10 +38,22 @@ SPREAD = (0.5, 1.5)
 
 
 class _Wire:
-    """One socket on its way to one controller."""
+    """One socket on its way to one controller, with a context of its own."""
 
-    def __init__(self, line: Line, address: str, socket: zmq.Socket[bytes], monitor: zmq.Socket[bytes]) -> None:
-        self.line, self.address, self.socket, self.monitor = line, address, socket, monitor
+    def __init__(self, line: Line, address: str, pair: KeyPair) -> None:
+        self.line, self.address = line, address
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.socket = dealer(self._context, line.server_key, pair)
+        self.socket.monitor("inproc://link", zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
+        self.monitor = self._context.socket(zmq.PAIR)
+        self.monitor.connect("inproc://link")
+
+    def hang_up(self) -> None:
+        """Without waiting: the context's own thread may be asking a DNS that does not answer."""
+        self.socket.disable_monitor()
+        self.monitor.close(0)
+        self.socket.close(0)
+        threading.Thread(target=self._context.term, daemon=True).start()
 
 
 class Link:
@@ -60,7 +73,6 @@ class Link:
     ) -> None:
         self._loop, self.lines, self._pair = loop, lines, pair
         self._up, self._heard = up, heard
-        self._context = zmq.Context()
         self._builds = self._turn = -1
         self._wire: _Wire | None = None
         self._next: _Wire | None = None  # to the newest key, while the one in use works
@@ -110,28 +122,20 @@ class Link:
         self.close_next()
         wire, self._wire = self._wire, None
         self._drop(wire)
-        self._context.term()
 
     def _build(self, line: Line, address: str) -> _Wire:
         self._builds += 1
-        socket = dealer(self._context, line.server_key, self._pair)
-        channel = f"inproc://link-{self._builds}"
-        socket.monitor(channel, zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
-        monitor = self._context.socket(zmq.PAIR)
-        monitor.connect(channel)
-        wire = _Wire(line, address, socket, monitor)
-        self._loop.watch(monitor, lambda _: self._watch(wire))
-        self._loop.watch(socket, lambda _: self._read(wire))
-        connect(socket, address)
+        wire = _Wire(line, address, self._pair)
+        self._loop.watch(wire.monitor, lambda _: self._watch(wire))
+        self._loop.watch(wire.socket, lambda _: self._read(wire))
+        connect(wire.socket, address)
         return wire
 
     def _drop(self, wire: _Wire | None) -> None:
         if wire is not None:
             self._loop.forget(wire.monitor)
             self._loop.forget(wire.socket)
-            wire.socket.disable_monitor()
-            wire.monitor.close(0)
-            wire.socket.close(0)
+            wire.hang_up()
 
     def _watch(self, wire: _Wire) -> None:
         """Each event is two frames, of which the first begins with its number (zmq_socket_monitor(3))."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -54,7 +55,7 @@ class Client:
         self.addresses, self.seconds = addresses, seconds
         self._server_key, self._key = server_key, key
         self._turn = 0
-        self._context = zmq.Context()
+        self._context: zmq.Context[zmq.Socket[bytes]] | None = None  # for one connection
         self._socket: zmq.Socket[bytes] | None = None
         self._monitor: zmq.Socket[bytes] | None = None
         self._lost = False  # the connection went away, and is not back
@@ -145,7 +146,7 @@ class Client:
 
     def close(self) -> None:
         """Give up the sockets; the client can't be used afterwards."""
-        self._context.destroy(0)
+        self._hang_up()
 
     # -- one socket -------------------------------------------------------------------------------------------------
     def _exchange(self, unanswered: Open, unsent: list[str], until: float) -> dict[str, Answer | TashiError]:
@@ -203,7 +204,8 @@ class Client:
         why = "" if address.endswith(".sock") else why_not_an_address(address)
         if why:
             raise TashiError(Code.BAD_REQUEST, why, "client.controller in tashi.toml, or $TASHI_CONTROLLER")
-        socket = self._socket = self._context.socket(zmq.DEALER)
+        context = self._context = zmq.Context()
+        socket = self._socket = context.socket(zmq.DEALER)
         for option, value in (
             (zmq.LINGER, 0),
             (zmq.IMMEDIATE, 1),
@@ -220,7 +222,7 @@ class Client:
         channel = f"inproc://monitor-{self._turn}"
         socket.monitor(channel, zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED)
         self._lost = False
-        self._monitor = self._context.socket(zmq.PAIR)
+        self._monitor = context.socket(zmq.PAIR)
         self._monitor.setsockopt(zmq.LINGER, 0)
         self._monitor.connect(channel)
         try:
@@ -253,10 +255,13 @@ class Client:
             raise TashiError(Code.BAD_REQUEST, "client.server_key: not a key of 40 characters (Z85)") from error
 
     def _hang_up(self) -> None:
+        """Give up the connection, without waiting: its context may be asking a DNS that does not answer."""
         for socket in (self._monitor, self._socket):
             if socket is not None:
                 socket.close(0)
-        self._socket = self._monitor = None
+        if self._context is not None:
+            threading.Thread(target=self._context.term, daemon=True).start()
+        self._socket = self._monitor = self._context = None
 
     def _no_answer(self, seconds: float) -> TashiError:
         where = ", ".join(self.addresses)

@@ -18,6 +18,7 @@ import pytest
 from tests.daemon.processes import PATIENCE, Asker, Controller, Host, until
 
 QUICK = "heartbeat_seconds = 0.3\nmissed = 4"
+SILENCE = 2 * 0.3 * 4  # twice the seconds after which a host is judged
 
 
 class Cluster:
@@ -288,6 +289,28 @@ def test_workers_go_with_their_agent(cluster: Cluster) -> None:
     children = until(lambda: children_of(agent.pid), "it has workers")
     cluster.hosts["h1"].kill()
     until(lambda: not [pid for pid in children if os.path.exists(f"/proc/{pid}/exe")], "they are gone")
+
+
+@pytest.mark.fault(54)
+def test_a_host_whose_hypervisor_calls_hang_is_heard_all_the_while(cluster: Cluster) -> None:
+    """Storage that stalls: every call of a worker hangs. The agent's beats don't wait for them, nor do other hosts."""
+    cluster.up("h1", "h2")
+    agent = cluster.hosts["h1"].process
+    assert agent is not None
+    for pid in children_of(agent.pid):
+        os.kill(pid, signal.SIGSTOP)
+    hangs = cluster.ask.ok("vm.create", name="web", image="tiny", cores=1, memory_bytes=2**30, host="h1")
+    revision = cluster.ask.ok("status")["revision"]
+    for number in range(5):
+        cluster.create(f"other{number}", host="h2")
+    time.sleep(SILENCE)  # nothing else could show that nobody was judged silent
+    assert cluster.health("h1") == "up" and cluster.vm("web")["state"] == "starting"
+    told = cluster.ask.ok("changes", after=revision, kinds=["host"], wait_seconds=0)["entries"]
+    assert not told, "its beats never paused"
+    for pid in children_of(agent.pid):
+        os.kill(pid, signal.SIGCONT)
+    cluster.done(hangs)
+    assert cluster.vm("web")["state"] == "running"
 
 
 def children_of(pid: int) -> list[int]:

@@ -86,6 +86,27 @@ def test_a_guest_outlives_a_cut_cable(shell: Shell) -> None:
     assert process_of(shell, "h1", "still") == before
 
 
+@pytest.mark.fault(46)
+def test_a_line_that_drops_all_packets_is_noticed_at_both_ends_and_made_anew(lab: Lab, shell: Shell) -> None:
+    """TCP keeps the connection open at both ends: no packet gets through that could end it."""
+    log = lab.folders.data / "hosts/h1/agent.log"
+
+    def lines() -> set[str]:
+        """The agent's own ends of its connections to the controller."""
+        port = lab.record.ports["agent_port"]
+        shown = shell.run("tashi-lab", "exec", "h1", "ss", "-Htn", "state", "established", f"dport = :{port}").stdout
+        return {line.split()[2] for line in shown.splitlines()}
+
+    before, told = lines(), log.read_text().count("not heard any more")
+    assert len(before) == 1
+    shell.run("tashi-lab", "cut", "h1")
+    shell.wait_host("h1", "unknown")
+    wait_until(lambda: log.read_text().count("not heard any more") > told, "the agent notices", seconds=30)
+    shell.run("tashi-lab", "heal", "h1")
+    shell.wait_host("h1", "up")
+    wait_until(lambda: len(lines()) == 1 and not lines() & before, "its connection is another", seconds=30)
+
+
 def test_the_own_heart_tells_of_a_migration_and_a_slow_cable_makes_it_long(shell: Shell) -> None:
     shell.run("tvm-create", "-q", "beating", *LINUX)
     beats = ("tashi-lab", "beats", "--vm", "beating")

@@ -48,6 +48,7 @@ class Tool(click.Command):
         )
         self._function, self._noun, self._common = function, noun, common
         self._prints, self._checked = prints, checked
+        self._lasting: Call | None = None
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """-o help ends the command whatever is missing; other fields are known to be there before it begins."""
@@ -70,6 +71,7 @@ class Tool(click.Command):
     def invoke(self, ctx: click.Context) -> int:
         """Run the function; returns the exit status."""
         call, own = self._call(ctx)
+        self._lasting = call  # hanging up may take as long as the DNS does: that is left to the process' end
         try:
             self._function(call, **own)
             status = call.status()
