@@ -6,7 +6,6 @@ import argparse
 import os
 import resource
 import stat
-import sys
 from collections.abc import Callable
 
 import zmq
@@ -76,9 +75,3 @@ def _check(path: str, forbidden: int, why: str, hint: str) -> None:
         raise Refused(Code.DENIED, f"{path}: mode {mode:04o}: {why}", hint.format(path=path))
     if state.st_uid not in (os.geteuid(), 0):
         raise Refused(Code.DENIED, f"{path}: belongs to uid {state.st_uid}", f"chown it to uid {os.geteuid()}")
-
-
-def usage_error(made: argparse.ArgumentParser, text: str) -> None:
-    """End with status 2, as for any wrong usage."""
-    made.print_usage(sys.stderr)
-    made.exit(2, f"{made.prog}: {text}\n")

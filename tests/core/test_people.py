@@ -268,14 +268,15 @@ def test_a_foreign_object_is_not_told_of_in_the_log_either() -> None:
 
 def test_while_the_directory_is_silent_an_operator_reads_and_does_not_change() -> None:
     world = people()
-    sure = Principal("olga", "operator", granted="operator")
-    doubted = Principal("olga", "operator", granted="operator", doubt="its groups can't be looked up")
+    world.ok("user.add", name="olga", role="operator")
+    sure = Principal("olga", "operator")
+    doubted = Principal("olga", "operator", doubt="the directory does not answer")
     world.create("web", who=ADA)
     world.ok("host.drain", sure, name="h3")
     assert [row["name"] for row in world.rows(who=doubted)] == ["web"]
     for verb, name in (("host.resume", "h3"), ("vm.destroy", "web")):
         assert world.refused(verb, doubted, name=name).code == "unavailable"
-    user = Principal("otto", "operator", doubt="its groups can't be looked up")
+    user = Principal("otto", "operator", doubt="the directory does not answer")
     world.create("own", who=user)
     assert world.refused("host.resume", user, name="h3").code == "denied"
 

@@ -89,10 +89,6 @@ class Move(Struct, frozen=True):
     ran: float = 0.0
     text: str = ""
 
-    @property
-    def is_under_way(self) -> bool:
-        return self.phase in ("copy", "switch", "confirm")
-
 
 class Fault(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What goes wrong with a call. Empty ``host``, ``call`` or ``vm``: any. The first that fits, ``times`` times.

@@ -6,18 +6,17 @@ from msgspec.structs import replace
 
 from tashi.core.state import State
 from tashi.core.turn import RANK, Principal, Turn
+from tashi.model.user import ROLES
 from tashi.wire.errors import Code, NotFound, Refused, Unavailable
-
-PEOPLE = ("user", "operator", "admin")
 
 
 def lowered(state: State, who: Principal) -> Principal:
     """The caller with the role that the user's own record leaves of what the socket allows."""
-    if who.owns or who.role not in PEOPLE:
+    if who.owns or who.role not in ROLES:
         return who
     ids = state.names["user"].get(who.name)
     if ids is None:
-        return who if who.role in ("admin", "user") else replace(who, role=who.granted)
+        return who if who.role in ("admin", "user") else replace(who, role="user")
     own = state.users[ids[0]].role
     return who if RANK[own] >= RANK[who.role] else replace(who, role=own)
 

@@ -31,15 +31,14 @@ if TYPE_CHECKING:
 class Principal(Struct, frozen=True, gc=False):
     """Who asks. ``role`` is the most that the socket allows; an agent's ``host`` is its own host's id.
 
-    ``owns``: it can open the store itself, so no record makes it less. ``granted``: what a user without a record may,
-    by its groups on the controller's machine; ``doubt`` says why it is not certain any more who it is.
+    ``owns``: it can open the store itself, so no record makes it less; ``doubt`` says why it is not certain any more
+    who it is.
     """
 
     name: str
     role: str
     host: str = ""
     owns: bool = False
-    granted: str = "user"
     doubt: str = ""
 
 
