@@ -52,7 +52,7 @@ for path in sys.argv[1:]:
         told[path] = options(module.main)
 print(json.dumps(told))
 """
-TYPES = {"text": "string", "size": "integer", "count": "integer", "seconds": "number"}
+TYPES = {"text": "string", "size": "integer", "count": "integer", "seconds": "number", "hours": "number"}
 TYPES |= {"list": "array", "map": "object", "flag": "boolean"}
 
 

@@ -11,7 +11,7 @@ from tashi.model.name import kind_of_id
 from tashi.model.units import format_seconds, format_size
 from tashi.wire.errors import Code, Refused
 
-_RIGHT = ("size", "seconds", "count")
+_RIGHT = ("size", "seconds", "hours", "count")
 
 PLAN = (
     Field("name", "NAME", "the object", shown=True, width=12),
@@ -80,9 +80,9 @@ _OWN: dict[str, tuple[Field, ...]] = {
     ),
     "usage": (
         Field("name", "NAME", "user, group or host; null for users without a group", shown=True, width=12),
-        Field("core_seconds", "CORES", "cores claimed, times seconds", "seconds", shown=True, width=8),
-        Field("memory_gib_seconds", "MEMORY", "GiB of memory claimed, times seconds", "seconds", shown=True, width=8),
-        Field("disk_gib_seconds", "DISK", "GiB of disk promised, times seconds", "seconds", shown=True, width=8),
+        Field("core_seconds", "CORE-HOURS", "cores claimed, times seconds", "hours", shown=True),
+        Field("memory_gib_seconds", "MEMORY-GIB-HOURS", "GiB of memory claimed, times seconds", "hours", shown=True),
+        Field("disk_gib_seconds", "DISK-GIB-HOURS", "GiB of disk promised, times seconds", "hours", shown=True),
         Field("from_at", "FROM", "when the span begins"),
         Field("to_at", "TO", "when it ends"),
     ),
@@ -180,6 +180,8 @@ def human(kind: str, value: Any) -> str:
         return format_size(int(value))
     if kind == "seconds":
         return format_seconds(float(value))
+    if kind == "hours":
+        return f"{value / 3600:.3f}"
     return exact(value)
 
 

@@ -1,6 +1,7 @@
 """The one table of fields per noun: columns, JSON keys, filters and tashi-json(5) all come from it.
 
-``kind`` says how a value is shown to people: ``text``, ``size`` (bytes), ``seconds``, ``count``, ``list``, ``map``.
+``kind`` says how a value is shown to people: ``text``, ``size`` (bytes), ``seconds``, ``hours`` (seconds), ``count``,
+``list``, ``map``.
 ``shown`` fields are the columns that a list prints unasked; the others come with ``-o`` or in ``-j``.
 """
 
