@@ -64,6 +64,8 @@ COMMON = {
     zmq.BACKLOG: 4096,
     zmq.HANDSHAKE_IVL: 5_000,  # ms; who says nothing for so long is cut off
 }
+# What an agent says while the controller is busy stays with it: ten thousand full queues would be the machine's memory.
+UNREAD_EACH = {zmq.RCVHWM: 50}
 # Not at the agents' door, where thousands have a heartbeat of their own: with each of these, libzmq walks through a
 # list of all timers. A dead agent's connection is closed by TCP, which finds its answers unacknowledged.
 PINGED = {
@@ -142,7 +144,7 @@ class Sockets:
     def _socket(self, door: Door) -> zmq.Socket[bytes]:
         socket = self._context.socket(zmq.ROUTER)
         self._open[door.name] = (door, socket)
-        for option, value in (COMMON if door.role == "agent" else COMMON | PINGED).items():
+        for option, value in (COMMON | (UNREAD_EACH if door.role == "agent" else PINGED)).items():
             socket.setsockopt(option, value)
         socket.maxmsgsize = door.largest
         return socket
