@@ -11,11 +11,12 @@ from tashi.run.keys import new_pair
 from tashid.link import dealer
 from tests.bench.crowd import crowd
 from tests.bench.filled import fill
-from tests.daemon.processes import PATIENCE, Asker, Controller, until
+from tests.daemon.processes import Asker, Controller, until
 
 AGENTS, BEAT_SECONDS = 1000, 1.0
-MISSED = 15  # of a busy machine's beats
-ANSWER_SECONDS = 2.0
+MISSED = 60  # on a machine that is busy with other things; the agents are back in two seconds on one that is not
+BACK_SECONDS = 60.0
+ANSWER_SECONDS = 10.0  # what commands bear unless they are told otherwise
 ALL_UP = {"up": AGENTS}
 
 
@@ -28,11 +29,11 @@ def test_a_thousand_agents_come_back_at_once_and_an_administrator_is_answered_me
         controller.start()
         with crowd(f"tcp://127.0.0.1:{controller.ports['agent']}", controller.server_key, BEAT_SECONDS, pairs):
             admin = controller.local()
-            until(lambda: hosts(admin) == ALL_UP, "all are up")
+            until(lambda: hosts(admin) == ALL_UP, "all are up", BACK_SECONDS)
             before = admin.ok("status")["revision"]
             controller.kill()
             controller.start()
-            admin, asked, end = controller.local(), 0, time.monotonic() + PATIENCE
+            admin, asked, end = controller.local(), 0, time.monotonic() + BACK_SECONDS
             while hosts(admin) != ALL_UP:
                 assert time.monotonic() < end, f"not all are back: {hosts(admin)}"
                 admin.send("user.add", name=f"user{asked}", uid=10_000 + asked)
