@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
+import threading
+from collections.abc import Iterator
 
 GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00"  # ZMTP 3.0 (RFC 23): signature and version; mechanism follows
 
@@ -35,3 +38,42 @@ def frame(plain: socket.socket) -> bytes:
 
 def one_property(name: bytes, value: bytes) -> bytes:
     return bytes([len(name)]) + name + struct.pack(">I", len(value)) + value
+
+
+class Wire:
+    """Leads one connection to a port of ours; on ``far`` more can be said to that port than the client says."""
+
+    def __init__(self, to_port: int) -> None:
+        self._door = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._door.getsockname()[1]
+        self.far = socket.create_connection(("127.0.0.1", to_port))
+        self._near: socket.socket | None = None
+        threading.Thread(target=self._lead, daemon=True).start()
+
+    def _lead(self) -> None:
+        with contextlib.suppress(OSError):
+            self._near, _ = self._door.accept()
+            threading.Thread(target=_carry, args=(self.far, self._near), daemon=True).start()
+            _carry(self._near, self.far)
+
+    def close(self) -> None:
+        for each in (self._door, self._near, self.far):
+            if each is not None:
+                with contextlib.suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)  # ends who waits in it
+                each.close()
+
+
+def _carry(one: socket.socket, other: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while piece := one.recv(65536):
+            other.sendall(piece)
+
+
+@contextlib.contextmanager
+def wire(to_port: int) -> Iterator[Wire]:
+    made = Wire(to_port)
+    try:
+        yield made
+    finally:
+        made.close()

@@ -13,7 +13,7 @@ import pytest
 from tests.house.tree import ROOT, files
 
 PARTS = ["lint", "fast", "daemon", "commands", "lab"]
-SOAKED = ["seeds", "kills", "store", "doors", "faults", "fuzz", "packages"]
+SOAKED = ["seeds", "kills", "store", "faults", "fuzz", "packages"]
 
 
 def check(
