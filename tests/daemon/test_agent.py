@@ -327,4 +327,4 @@ def test_an_asker_is_answered_while_hosts_talk(cluster: Cluster) -> None:
         began = time.monotonic()
         asker.ok("status")
         slowest = max(slowest, time.monotonic() - began)
-    assert slowest < 2.0
+    assert slowest < 5.0

@@ -78,7 +78,7 @@ def test_thousands_of_silent_connections_are_cut_and_keep_nobody_waiting(control
         newcomer = controller.remote("user", user)
         assert newcomer.ok("status")
         assert admin.ok("status")
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 4.0, "they waited until the silent were cut off"
         newcomer.close()
         until(lambda: controller.descriptors() < before + 100, "the silent are cut off", 30)
     finally:
