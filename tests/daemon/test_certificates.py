@@ -16,7 +16,8 @@ from tashi.run.loop import Loop
 from tashi.run.notify import Notifier
 from tashi.wire.agents import Certified
 from tashid.credentials import Credentials
-from tashid.driver.fake_world import Fault, World
+from tashid.driver.fake_rows import Fault
+from tashid.driver.fake_world import World
 from tests.daemon.processes import Controller, Host, until
 from tests.daemon.test_agent import QUICK
 

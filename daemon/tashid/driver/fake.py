@@ -17,7 +17,8 @@ from tashi.model.host import Facts
 from tashi.wire.agents import GuestState, Seen
 from tashid.driver import calls, image_header
 from tashid.driver.calls import read_args
-from tashid.driver.fake_world import Clock, FakeGuest, Fault, RealClock, World
+from tashid.driver.fake_rows import FakeGuest, Fault
+from tashid.driver.fake_world import Clock, RealClock, World
 from tashid.driver.interface import Capability, DriverError, MoveJob, MoveStats, is_ours, spares
 from tashid.driver.settings import DriverSettings
 

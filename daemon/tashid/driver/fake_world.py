@@ -18,11 +18,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal, Protocol
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from tashi.model.guest import Guest
 from tashi.wire.agents import GuestState
+from tashid.driver.fake_rows import FakeGuest, Fault, Faults, Mark, Move, Turn
 from tashid.driver.fake_shelf import FolderShelf, MemoryShelf, Shelf
 from tashid.driver.interface import DriverError
 
@@ -49,79 +48,6 @@ class RealClock:
         time.sleep(seconds)
 
 
-class FakeGuest(Struct, frozen=True, omit_defaults=True):
-    """A guest on one host, in every state that a real one can be seen in."""
-
-    vm: str
-    name: str
-    cores: int
-    memory_bytes: int
-    state: GuestState
-    generation: int = 0
-    foreign: bool = False
-    never_ran: bool = False
-    hints: dict[str, str] = {}
-    cluster: str = ""
-    guest: Guest | None = None  # what it was made of
-
-
-class Turn(Struct, frozen=True):
-    """At ``due`` a guest of a host will be in ``state``."""
-
-    host: str
-    vm: str
-    state: GuestState
-    due: float
-
-
-class Move(Struct, frozen=True):
-    """A migration. ``phase`` ends at ``due``; after the last one ``text`` says why it did not work."""
-
-    vm: str
-    source: str
-    destination: str
-    generation: int
-    memory_bytes: int
-    phase: Literal["copy", "switch", "confirm", "done", "failed", "unknown"]
-    due: float
-    began: float
-    paused: float = 0.0
-    ran: float = 0.0
-    text: str = ""
-
-
-class Fault(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What goes wrong with a call. Empty ``host``, ``call`` or ``vm``: any. The first that fits, ``times`` times.
-
-    In this order: ``delay`` seconds pass; ``fail``: refused with this text, without effect; ``hang`` "before" the
-    effect; then the effect; ``kill``: the caller dies; ``hang`` "after" it; ``error``: an answer that proves nothing;
-    ``lie``: the state that is told instead. Calls are the driver's, and ``copy``, ``switch``, ``confirm`` for a
-    migration's phases, which know ``delay`` and ``fail``.
-    """
-
-    host: str = ""
-    call: str = ""
-    vm: str = ""
-    delay: float = 0.0
-    fail: str = ""
-    hang: Literal["", "before", "after"] = ""
-    kill: bool = False
-    error: str = ""
-    lie: Literal["", "running", "paused", "stopped", "absent"] = ""
-    times: int = 2**31
-
-    def fits(self, host: str, call: str, vm: str) -> bool:
-        return self.times > 0 and self.host in ("", host) and self.call in ("", call) and self.vm in ("", vm)
-
-
-class _Faults(Struct, frozen=True):
-    faults: list[Fault] = []
-
-
-class _Mark(Struct, frozen=True):
-    """A row that says all by being there."""
-
-
 class World:
     """``World(folder)`` for processes that share it; `World.in_memory` for one process with a clock of its own."""
 
@@ -140,7 +66,7 @@ class World:
     def power_on(self, host: str) -> None:
         """The host is there, its guests as they were left; a new host has none."""
         with self._shelf.locked():
-            self._shelf.put("powered", host, _Mark())
+            self._shelf.put("powered", host, Mark())
 
     def power_cut(self, host: str) -> None:
         """All that runs there ends at once; what is defined stays defined."""
@@ -157,7 +83,7 @@ class World:
     def cut(self, one: str, other: str) -> None:
         """The hypervisors of two hosts don't reach each other."""
         with self._present():
-            self._shelf.put("cuts", _between(one, other), _Mark())
+            self._shelf.put("cuts", _between(one, other), Mark())
 
     def heal(self, one: str, other: str) -> None:
         with self._present():
@@ -272,7 +198,7 @@ class World:
     def set_faults(self, faults: list[Fault]) -> None:
         """Replace the whole table, which is faults.json in a folder."""
         with self._present():
-            self._shelf.put("", "faults", _Faults(faults))
+            self._shelf.put("", "faults", Faults(faults))
 
     def take_fault(self, host: str, call: str, vm: str) -> Fault:
         """What is to go wrong with this call; a fault that does nothing when nothing is."""
@@ -358,17 +284,17 @@ class World:
         self._shelf.put("over", f"{move.source}+{move.vm}", replace(move, phase=phase, text=text))
 
     def _take_fault(self, host: str, call: str, vm: str) -> Fault:
-        faults = (self._shelf.row("", "faults", _Faults) or _Faults()).faults
+        faults = (self._shelf.row("", "faults", Faults) or Faults()).faults
         for number, fault in enumerate(faults):
             if fault.fits(host, call, vm):
                 used = replace(fault, times=fault.times - 1)
-                self._shelf.put("", "faults", _Faults([*faults[:number], used, *faults[number + 1 :]]))
+                self._shelf.put("", "faults", Faults([*faults[:number], used, *faults[number + 1 :]]))
                 return fault
         return Fault()
 
     def _linked(self, one: str, other: str) -> bool:
-        cut = self._shelf.row("cuts", _between(one, other), _Mark)
-        return cut is None and all(self._shelf.row("powered", host, _Mark) is not None for host in (one, other))
+        cut = self._shelf.row("cuts", _between(one, other), Mark)
+        return cut is None and all(self._shelf.row("powered", host, Mark) is not None for host in (one, other))
 
     def _guests(self, host: str) -> dict[str, FakeGuest]:
         return self._shelf.rows(f"hosts/{host}", FakeGuest)
