@@ -27,10 +27,11 @@ from tashid import start
 from tashid.accounts import Accounts
 from tashid.copies import Copies
 from tashid.principal import Directory
-from tashid.shell import Retention, Shell
+from tashid.shell import Shell
 from tashid.sockets import Sockets, ports_of
 from tashid.store.interface import WORKING_TABLES, Store
 from tashid.store.open import open_store
+from tashid.tail import Retention
 from tashid.zap import Known, Zap
 
 NAME = "tashi-controller"

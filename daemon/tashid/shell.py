@@ -15,35 +15,31 @@ import re
 from collections.abc import Callable, Hashable, Iterable
 from functools import partial
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from tashi.core import backups
-from tashi.core.cluster import Cluster, Decision, Found, Mark, Now, Park, done_key, found_of, problem, request_key
-from tashi.core.cluster import Principal as Principal
-from tashi.core.decision import Entry
+from tashi.core.cluster import Cluster, Decision, Found, Now, Principal, done_key, found_of, problem, request_key
 from tashi.core.rate import Rate
 from tashi.core.server_keys import told_of_next
 from tashi.core.verbs import VERBS
 from tashi.run.log import Log
-from tashi.wire.agents import AgentMessage, ControllerMessage, Rows
+from tashi.wire.agents import AgentMessage
 from tashi.wire.errors import Code, Refused, TashiError, Unavailable
 from tashi.wire.messages import Metrics, Reply, Request, Sample
 from tashid.accounts import Accounts
+from tashid.batch import Batch
 from tashid.copies import Copies
 from tashid.floods import Floods
 from tashid.incoming import Incoming, id_of, payload_of
 from tashid.principal import Directory, Peer, Unnamed
 from tashid.store.interface import Full, LogEntry, Store
+from tashid.tail import Retention, Tail
 from tashid.vitals import Vitals
 from tashid.watch import Watchers
 
 BATCH_MESSAGES, BATCH_BYTES, BATCH_SECONDS = 512, 2**20, 0.005
-PRUNE_AT_ONCE = 1000
-DAMAGED_SECONDS = 60.0  # until a log that can't be pruned for damage is looked at again
-NEARLY_FULL = 0.8  # of the store's limit
-PRUNE_SECONDS = 1.0  # between two looks at the log's tail
 ENROLMENTS_PER_SECOND, ENROLMENTS_AT_ONCE = 5.0, 50
 REQUESTS_PER_SECOND, REQUESTS_AT_ONCE = 500.0, 5000  # of each user; where administrators come there is no limit
 USERS_KEPT = 1000
@@ -57,31 +53,7 @@ _agent_message = msgspec.json.Decoder(AgentMessage).decode
 _encode = msgspec.json.Encoder().encode
 
 
-class Retention(NamedTuple):
-    """How much of the change log is kept."""
-
-    entries: int
-    seconds: float
-
-
 Send = Callable[[Any, list[bytes]], object]
-
-
-class _Batch:
-    """What one commit will make durable, and what leaves after it."""
-
-    def __init__(self, mark: Mark, began: float) -> None:
-        self.mark, self.began = mark, began
-        self.events: list[Incoming | None] = []  # None: time passed
-        self.log: list[Entry] = []
-        self.bytes = 0
-        self.urgent = True
-        self.sending: list[tuple[Any, list[bytes]]] = []
-        self.orders: dict[str, list[ControllerMessage]] = {}  # by host
-        self.replies: list[tuple[Any, Reply, bytes | None]] = []
-        self.parks: list[tuple[Incoming, Park]] = []
-        self.wake: set[str] = set()
-        self.epoch_above = 0
 
 
 class Shell:
@@ -92,16 +64,15 @@ class Shell:
         retention: Retention, copies: Copies | None = None, accounts: Accounts | None = None,
     ) -> None:  # fmt: skip
         self._cluster, self._store, self._directory = cluster, store, directory
-        self._send, self._clock, self._log, self._retention = send, clock, log, retention
+        self._send, self._clock, self._log = send, clock, log
         self._copies = copies  # None: nobody makes copies here
         self._accounts = accounts  # None: names have to be waited for nowhere
         self._watchers = Watchers(store, store.head())
         self._enrolments = Rate(ENROLMENTS_PER_SECOND, ENROLMENTS_AT_ONCE)
         self._requests: dict[str, Rate] = {}
         self._floods = Floods()
-        self._prune_at = 0.0
+        self._tail = Tail(store, retention, log)
         self._vitals = Vitals(clock().monotonic)
-        self._nearly_full = False
 
     def serve(self, incoming: Iterable[Incoming]) -> None:
         """Handle messages, as many as one batch takes, and what time has brought due. Never raises for a message."""
@@ -119,25 +90,25 @@ class Shell:
         if self._copies is not None:
             self._copies.attend(self._cluster.state.copying)
         self._watchers.tick(self._clock().monotonic)
-        self._prune()
+        self._tail.cut(self._clock())
 
     def next_time(self) -> float:
         """When `serve` has something to do although no message came, in monotonic seconds."""
         waiting = self._watchers.next_tick()
-        times = [self._cluster.next_tick(), self._prune_at]
+        times = [self._cluster.next_tick(), self._tail.due]
         if self._accounts is not None and self._accounts.news:
             times.append(self._clock().monotonic)
         return min(times if waiting is None else [*times, waiting])
 
     # -- one event --------------------------------------------------------------------------------------------------
-    def _begin(self) -> _Batch:
-        return _Batch(self._cluster.mark(), self._clock().monotonic)
+    def _begin(self) -> Batch:
+        return Batch(self._cluster.mark(), self._clock().monotonic)
 
     def _named(self) -> Iterable[Incoming]:
         """Messages that waited until it was known whose they are."""
         return self._accounts.released(self._refuse) if self._accounts is not None else ()
 
-    def _handle(self, batch: _Batch, message: Incoming | None, now: Now) -> None:
+    def _handle(self, batch: Batch, message: Incoming | None, now: Now) -> None:
         if message is None:
             batch.events.append(None)
             for job, (outcome, value, text) in self._copies.ended() if self._copies is not None else ():
@@ -180,7 +151,7 @@ class Shell:
         if contact is not None:
             contact.flooded = now.monotonic  # its next beat finds it unwell for that
 
-    def _hear(self, batch: _Batch, message: Incoming, host: str, now: Now) -> None:
+    def _hear(self, batch: Batch, message: Incoming, host: str, now: Now) -> None:
         try:
             said = _agent_message(payload_of(message))
         except (ValueError, RecursionError, TashiError) as error:
@@ -264,32 +235,16 @@ class Shell:
         value = self._store.get("request", key)
         return None if value is None else found_of(value)
 
-    def _note(self, batch: _Batch, decision: Decision, message: Incoming | None) -> None:
-        connection = message.connection if message is not None else None
+    def _note(self, batch: Batch, decision: Decision, message: Incoming | None) -> None:
         if decision.fault:
             self._log.error("fault, nothing was changed", trace=decision.fault[-480:])
-        if decision.log:
-            for entry in decision.log:
-                batch.log.append(entry)
-                batch.bytes += len(entry.value)
-            batch.urgent = batch.urgent and decision.urgent
-        if decision.reply is not None:
-            reply = decision.reply
-            if message is not None and message.peer.server:
-                reply = told_of_next(self._cluster.settings, reply, message.peer.server, message.peer.role)
-            batch.replies.append((connection, reply, decision.rows))
-        if decision.park is not None and message is not None:
-            batch.parks.append((message, decision.park))
-        for each in decision.back:
-            batch.sending.append((connection, [_encode(each)]))
-        for host, order in decision.effects:
-            _append(batch.orders.setdefault(host, []), order)
-        if decision.wake:
-            batch.wake |= decision.wake
-        batch.epoch_above = max(batch.epoch_above, decision.epoch_above)
+        reply = decision.reply
+        if reply is not None and message is not None and message.peer.server:
+            reply = told_of_next(self._cluster.settings, reply, message.peer.server, message.peer.role)
+        batch.note(decision, reply, message)
 
     # -- the end of a batch -----------------------------------------------------------------------------------------
-    def _finish(self, batch: _Batch) -> None:
+    def _finish(self, batch: Batch) -> None:
         """Commit, then send."""
         try:
             self._commit(batch)
@@ -325,14 +280,14 @@ class Shell:
         except Unavailable as error:
             self._log.error("can't take a higher epoch: adopt the host once more", error=error.text)
 
-    def _send_orders(self, batch: _Batch) -> None:
+    def _send_orders(self, batch: Batch) -> None:
         for host, orders in batch.orders.items():
             newest = self._cluster.connection_of(host)
             if newest is not None:
                 for order in orders:
                     self._send(newest, [_encode(order)])
 
-    def _commit(self, batch: _Batch) -> None:
+    def _commit(self, batch: Batch) -> None:
         puts = self._cluster.puts_since(batch.mark)
         if puts or batch.log:
             entries = [LogEntry(each.revision, each.wall, each.value, each.refers) for each in batch.log]
@@ -345,7 +300,7 @@ class Shell:
             self._handle(alone, event, self._clock())
             self._finish(alone)
 
-    def _tell_unavailable(self, batch: _Batch, error: TashiError) -> None:
+    def _tell_unavailable(self, batch: Batch, error: TashiError) -> None:
         """Nothing was stored. Who asked is told so; agents and orders are not, they will be heard and sent again."""
         self._vitals.failed += 1
         self._log.error("commit failed", error=error.text, events=len(batch.events))
@@ -353,7 +308,7 @@ class Shell:
             self._send(connection, [_encode(problem(reply.id, error, self._cluster.revision))])
         self._park(batch, self._clock().monotonic)
 
-    def _park(self, batch: _Batch, now: float) -> None:
+    def _park(self, batch: Batch, now: float) -> None:
         for message, park in batch.parks:
             reply = partial(self._reply_to, message.connection)
             if self._watchers.full(park.principal):
@@ -367,33 +322,3 @@ class Shell:
 
     def _reply_to(self, connection: Hashable, reply: Reply) -> None:
         self._send(connection, [_encode(reply)])
-
-    def _prune(self) -> None:
-        """Drop a little of the log's tail; at once again while there is more to drop."""
-        now = self._clock()
-        if now.monotonic < self._prune_at:
-            return
-        try:
-            gone = self._store.prune(self._retention.entries, now.wall - self._retention.seconds, PRUNE_AT_ONCE)
-            self._look_at_size()
-            again = BATCH_SECONDS if gone == PRUNE_AT_ONCE else PRUNE_SECONDS
-        except TashiError as error:
-            self._log.error("can't prune the change log", error=error.text, hint=error.hint)
-            again = PRUNE_SECONDS if isinstance(error, Unavailable) else DAMAGED_SECONDS
-        self._prune_at = now.monotonic + again
-
-    def _look_at_size(self) -> None:
-        """Say it once when the store comes near its limit, while there is time to do something about it."""
-        used, limit = self._store.usage()
-        nearly_full = used >= NEARLY_FULL * limit
-        if nearly_full and not self._nearly_full:
-            self._log.warning("the store is nearly full", bytes=used, store_limit=limit)
-        self._nearly_full = nearly_full
-
-
-def _append(orders: list[ControllerMessage], message: ControllerMessage) -> None:
-    """Rows that follow one another leave as one message: one to encode, encrypt and send."""
-    if orders and isinstance(message, Rows) and isinstance(orders[-1], Rows):
-        orders[-1].rows.extend(message.rows)
-    else:
-        orders.append(message)

@@ -18,9 +18,10 @@ from tashid import shell as shells
 from tashid import watch
 from tashid.incoming import Incoming
 from tashid.principal import Directory, Named, Peer, numbered
-from tashid.shell import Retention, Shell
+from tashid.shell import Shell
 from tashid.store.interface import WORKING_TABLES, LogEntry, Put
 from tashid.store.memory import Contents, MemoryStore
+from tashid.tail import Retention
 
 ADMIN, AGENT, ENROLL = Peer("admin", uid=0), Peer("agent", key="k" * 40), Peer("enroll", key="k" * 40)
 SECRET = b"s" * 32

@@ -203,7 +203,7 @@ class Process:
             self._send,
             self._now,
             Faults(self.world),
-            shell.Retention(100_000, 7 * 86_400.0),
+            import_module("tashid.tail").Retention(100_000, 7 * 86_400.0),
         )
 
     def _now(self) -> Now:
