@@ -21,8 +21,6 @@ from tashi.wire.agents import (
     Tell,
 )
 
-ALL_AGAIN_SECONDS = 15.0  # until another inventory is made, when one was told and not heard
-
 
 class Doing(NamedTuple):
     """What a call under way is for: a row, a one-shot (``job``), or only a look; ``ask``: the question it answers."""

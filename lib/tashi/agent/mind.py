@@ -8,12 +8,11 @@ the controller is silent, and nothing is done to a guest that no row names.
 
 from __future__ import annotations
 
-from math import inf
 from typing import Any
 
 import msgspec
 
-from tashi.agent.desk import ALL_AGAIN_SECONDS, Desk, Doing, seen_by
+from tashi.agent.desk import Desk, Doing, seen_by
 from tashi.agent.events import (
     Called,
     Connected,
@@ -30,6 +29,7 @@ from tashi.agent.events import (
 from tashi.agent.journal import Memory, Told, outcome_record
 from tashi.agent.plan import LOOK_SECONDS, call_of, is_over, obeyed, why_refused
 from tashi.agent.progress import Progress
+from tashi.agent.rhythm import ALL_AGAIN_SECONDS, INVENTORY_RETRY_SECONDS, INVENTORY_SECONDS, Rhythm
 from tashi.agent.shots import Shots
 from tashi.model.host import Facts
 from tashi.wire.agents import (
@@ -47,10 +47,6 @@ from tashi.wire.agents import (
 )
 from tashi.wire.messages import OLDEST, PROTOCOL
 
-INVENTORY_SECONDS = 60.0  # guests are looked at anew so often, whatever events were lost
-INVENTORY_RETRY_SECONDS = 2.0
-RETELL_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-
 
 class Mind:
     """One agent. ``journal`` is what was written by former steps, of former incarnations too."""
@@ -61,7 +57,7 @@ class Mind:
         for record in journal:
             self.memory.apply(record)
         self._desk = Desk(self.memory, identity)
-        self.heartbeat_seconds, self.missed = 1.0, 5
+        self._rhythm = Rhythm()
         self._busy: dict[str, int] = {}  # vm -> call under way on it
         self._next: dict[str, Row] = {}  # vm -> row that waits for that call
         self._rows: dict[str, Row] = {}  # vm -> row that holds, as it was sent
@@ -72,12 +68,7 @@ class Mind:
         self._progress = Progress(self._desk)
         self._shots = Shots(self._desk)
         self._degraded = ""
-        self._inventory_due = 0.0
         self._inventory_call = 0
-        self._beat_due = 0.0
-        self._pulse_at = 0.0
-        self._retell_due = 0.0
-        self._retells = 0
 
     def step(self, event: Event, now: Now) -> Steps:
         """Take one event in."""
@@ -97,7 +88,8 @@ class Mind:
                 self._look(vm)
             case DriverUp(up, why_not):
                 self._degraded = "" if up else f"hypervisor: {why_not}"
-                self._inventory_due = now.monotonic if up else self._inventory_due
+                if up:
+                    self._rhythm.look_at(now.monotonic)
             case Tick():
                 pass
         self._on_time(now)
@@ -110,16 +102,12 @@ class Mind:
 
     def next_tick(self) -> float:
         """When a `Tick` is due, in monotonic seconds."""
-        due = [inf if self._inventory_call else self._inventory_due]
-        if self._desk.listening:
-            due.append(self._beat_due)
-            if self.memory.outbox:
-                due.append(self._retell_due)
-        return min(due)
+        listening, looking = self._desk.listening, bool(self._inventory_call)
+        return self._rhythm.next_due(listening, looking, bool(self.memory.outbox))
 
     def deaf(self, now: Now) -> bool:
         """Whether the controller should have been heard by now: time to build the socket anew."""
-        return self._desk.listening and now.monotonic - self._pulse_at > self.heartbeat_seconds * self.missed
+        return self._desk.listening and self._rhythm.silent(now.monotonic)
 
     # -- hearing ----------------------------------------------------------------------------------------------------
     def _hello(self) -> None:
@@ -129,13 +117,13 @@ class Mind:
         self._desk.send(Hello(*about, protocol=PROTOCOL, oldest=OLDEST))
 
     def _heard(self, message: ControllerMessage, now: Now) -> None:
-        self._pulse_at = now.monotonic
+        self._rhythm.pulse(now.monotonic)
         if isinstance(message, Rejected):
             self._desk.listening = False
             return
         if isinstance(message, Acked):
             if self._desk.is_heard(message):
-                self._inventory_due = now.monotonic + INVENTORY_SECONDS
+                self._rhythm.look_at(now.monotonic + INVENTORY_SECONDS)
             return
         if message.epoch < self.memory.epoch:
             return  # a controller that another has replaced: it changes nothing here
@@ -154,12 +142,10 @@ class Mind:
 
     def _welcome(self, message: Welcome, now: Now) -> None:
         self._desk.listening = True
-        self.heartbeat_seconds, self.missed = message.heartbeat_seconds, message.missed
         if message.cluster and not self.memory.cluster:
             self._desk.note({"is": "cluster", "cluster": message.cluster})
         self._shots.tell_interrupted()
-        self._retells, self._retell_due = 0, now.monotonic
-        self._inventory_due = self._beat_due = now.monotonic
+        self._rhythm.begin(now.monotonic, message.heartbeat_seconds, message.missed)
 
     # -- rows -------------------------------------------------------------------------------------------------------
     def _row(self, row: Row) -> None:
@@ -298,7 +284,7 @@ class Mind:
         self._inventory_call = 0
         if called.outcome != "ok":
             self._degraded = f"hypervisor: {called.text}"[:200]
-            self._inventory_due = now.monotonic + INVENTORY_RETRY_SECONDS
+            self._rhythm.look_at(now.monotonic + INVENTORY_RETRY_SECONDS)
             return
         if self._degraded.startswith("hypervisor: "):
             self._degraded = ""
@@ -318,7 +304,7 @@ class Mind:
         if self._desk.listening:
             dressed = [self._dressed(self._states.get(vm, seen)) for vm, seen in ours.items()]
             whole = [msgspec.structs.replace(seen, guest=made_of.get(seen.vm)) for seen in dressed]
-            self._inventory_due = now.monotonic + ALL_AGAIN_SECONDS
+            self._rhythm.look_at(now.monotonic + ALL_AGAIN_SECONDS)
             self._desk.tell_all(whole + [seen for seen in guests if seen.foreign], now.wall)
 
     # -- telling ----------------------------------------------------------------------------------------------------
@@ -343,23 +329,17 @@ class Mind:
 
     # -- time -------------------------------------------------------------------------------------------------------
     def _on_time(self, now: Now) -> None:
-        if now.monotonic >= self._inventory_due and not self._inventory_call:
-            self._inventory_due = now.monotonic + INVENTORY_SECONDS
+        if not self._inventory_call and self._rhythm.looks(now.monotonic):
             self._newer.clear()
             self._inventory_call = self._desk.call("inventory", {}, LOOK_SECONDS, Doing("inventory"))
         if not self._desk.listening:
             return
-        if now.monotonic >= self._beat_due:
-            self._beat_due = now.monotonic + self.heartbeat_seconds
+        if self._rhythm.beats(now.monotonic):
             self._desk.send(Beat(self._degraded, self._progress.all()))
             self._progress.ask()
             self._shots.try_early()
-        if self.memory.outbox and now.monotonic >= self._retell_due:
-            delay = RETELL_SECONDS[min(self._retells, len(RETELL_SECONDS) - 1)]
-            self._retells, self._retell_due = self._retells + 1, now.monotonic + delay
+        if self._rhythm.tells_again(now.monotonic, bool(self.memory.outbox)):
             self._desk.tell_again()
-        elif not self.memory.outbox:
-            self._retells, self._retell_due = 0, now.monotonic + RETELL_SECONDS[0]
 
     # -- calls ------------------------------------------------------------------------------------------------------
     def _called(self, called: Called, now: Now) -> None:
