@@ -105,6 +105,15 @@ def unplaced(world: World, name: str, **more: object) -> None:
     assert asked.done
 
 
+def test_each_of_many_is_told_of_with_its_own_operation(world: World) -> None:
+    unplaced(world, "w", count=2)
+    world.ok("vm.create", name="x", image="tiny", cores=1, memory_bytes=GIB, count=2)
+    world.settle()
+    own = {job["target"]: job["id"] for job in world.rows("job") if job["target"] and job["verb"] == "vm.create"}
+    told = {(entry["id"], entry["job"]) for entry in world.log if entry["kind"] == "vm"}
+    assert told == set(own.items()) and len(own) == 4
+
+
 def test_what_others_place_waits_until_they_do(world: World) -> None:
     """However much room there is, and whatever comes of it: no queue takes it."""
     unplaced(world, "w", count=2)

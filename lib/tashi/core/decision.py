@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -111,25 +111,29 @@ def entries_of(turn: Turn, touched: dict[tuple[str, str], Any], revision: int) -
     if turn.mentions:
         keys = touched | {("vm", vm): None for vm in turn.mentions if ("vm", vm) not in touched}
     told = {state.vms[key].job for table, key in keys if table == "vm" and key in state.vms}
+    ended = {state.done[key].target: state.done[key].id for table, key in keys if table == "done" and key in state.done}
     entries: list[Entry] = []
     for (table, key), before in keys.items():
         if table == "job" and (key not in state.jobs or (before is None and key in told)):
             continue
-        entry = entry_of(turn, table, key, before, revision + len(entries) + 1)
+        entry = entry_of(turn, table, key, before, revision + len(entries) + 1, ended)
         if entry is not None:
             entries.append(entry)
     return entries
 
 
-def entry_of(turn: Turn, table: str, key: str, before: Any, revision: int) -> Entry | None:
-    """The entry that tells how a record is after this turn; None when there is nothing to tell."""
+def entry_of(turn: Turn, table: str, key: str, before: Any, revision: int, ended: Mapping[str, str]) -> Entry | None:
+    """The entry that tells how a record is after this turn; None when there is nothing to tell.
+
+    ``ended``: the operation that ended in this turn, by the id of its object.
+    """
     record = turn.state.tables[table].get(key)
     gone = record is None
     record = before if gone else record
     if record is None:
         return None
     kind = "job" if table == "done" else table
-    job = record.id if kind == "job" else (record.job if kind in LOCKED and record.job else turn.job)
+    job = record.id if kind == "job" else _at_work(turn, kind, record, ended)
     change = _CHANGES[kind](turn, revision, record, job, gone)
     refers: tuple[tuple[str, str], ...] = ()
     if table == "done":
@@ -138,6 +142,12 @@ def entry_of(turn: Turn, table: str, key: str, before: Any, revision: int) -> En
     return Entry(
         revision, turn.now.wall, _encode(change), refers, _ids(kind, record, job), kind, owner, job, record.name
     )
+
+
+def _at_work(turn: Turn, kind: str, record: Any, ended: Mapping[str, str]) -> str:
+    """The operation that a change of a record is told with: its own, even if that is over with this change."""
+    own = record.job if kind in LOCKED else ""
+    return own or ended.get(record.id) or turn.job
 
 
 LOCKED = ("vm", "host", "image")  # kinds with an operation at work on them
