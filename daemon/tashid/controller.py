@@ -14,6 +14,7 @@ import zmq
 from tashi.config import Config
 from tashi.config import Controller as Own
 from tashi.core.cluster import Cluster, Now, done_key
+from tashi.core.demands import Ratios
 from tashi.core.settings import Settings
 from tashi.core.state import DONE_KEPT
 from tashi.model.quota import UNLIMITED, Quota
@@ -22,7 +23,9 @@ from tashi.run.log import Log
 from tashi.run.loop import Loop, Source, Timer
 from tashi.run.notify import Notifier
 from tashi.run.server_keys import ServerKey, server_keys
+from tashi.sched.policy import Policy, parse_policy
 from tashi.wire import messages
+from tashi.wire.errors import Code, Refused
 from tashid import start
 from tashid.accounts import Accounts
 from tashid.copies import Copies
@@ -111,7 +114,8 @@ def _settings(config: Config, keys: list[ServerKey]) -> Settings:
     return Settings(
         heartbeat_seconds=own.heartbeat_seconds,
         missed=own.missed,
-        policy="spread" if own.policy == "spread" else "pack",
+        policy=_policy(config),
+        ratios=Ratios(config.placement.cores_ratio, config.placement.memory_ratio),
         pool_bytes=config.pool.capacity,
         networks=tuple(config.networks),
         quota=Quota(*(number or UNLIMITED for number in config.quota)),
@@ -123,6 +127,15 @@ def _settings(config: Config, keys: list[ServerKey]) -> Settings:
         server_keys=tuple(messages.ServerKey(key.pair.public, ports_of(own, key.second)["agent"]) for key in keys),
         certificate_seconds=own.certificate_days * 86400,
     )
+
+
+def _policy(config: Config) -> Policy:
+    """Raises Refused for what placement does not know."""
+    said = config.placement
+    try:
+        return parse_policy(said.policy, said.filters, said.weights._asdict())
+    except ValueError as error:
+        raise Refused(Code.BAD_REQUEST, f"{config.file}: [placement]: {error}") from error
 
 
 def _reached_at(own: Own) -> str:

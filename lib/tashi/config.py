@@ -42,12 +42,33 @@ class Controller(NamedTuple):
     group: str = "tashi"
     heartbeat_seconds: float = 1.0
     missed: int = 5
-    policy: str = "pack"
     log_days: float = 7.0
     log_entries: int = 1_000_000
     store_limit: int = 16 * 2**30
     certificate_days: float = 90.0
     log_format: str = "text"
+
+
+class Weights(NamedTuple):
+    """What each weight of placement counts for; `tashi.sched.weights` says what each looks at."""
+
+    order: float = 1.0
+    balance: float = 0.25
+    company: float = 2.0
+    data: float = 1.0
+    failures: float = 1.0
+
+
+class Placement(NamedTuple):
+    """How the controller chooses hosts. ``filters`` are those that ask, of the ones that may be left out."""
+
+    policy: str = "pack"
+    filters: tuple[str, ...] = (
+        "version", "features", "networks", "labels", "reservation", "affinity", "anti-affinity", "spread",
+    )  # fmt: skip
+    cores_ratio: float = 1.0
+    memory_ratio: float = 1.0
+    weights: Weights = Weights()
 
 
 class Agent(NamedTuple):
@@ -102,6 +123,7 @@ class Config(NamedTuple):
 
     client: Client = Client()
     controller: Controller = Controller()
+    placement: Placement = Placement()
     agent: Agent = Agent()
     quota: Quota = Quota()
     pool: Pool = Pool()
@@ -114,9 +136,9 @@ class Config(NamedTuple):
 SIZES = {("controller", "store_limit"), ("agent", "memory"), ("agent", "disk"), ("pool", "capacity")}
 SIZES |= {("quota", "memory"), ("quota", "disk")}
 CHOICES: dict[tuple[str, str], tuple[str, ...]] = {
-    ("controller", "policy"): ("pack", "spread"),
     ("controller", "log_format"): ("text", "json"),
     ("agent", "log_format"): ("text", "json"),
+    ("placement", "policy"): ("pack", "spread"),
     ("agent", "driver"): ("libvirt", "fake"),
     ("agent", "accel"): ("auto", "kvm", "tcg"),
 }
@@ -135,6 +157,9 @@ RANGES: dict[tuple[str, str], tuple[float, float]] = {
     ("controller", "log_days"): (0.001, 3650),
     ("controller", "log_entries"): (1000, 10**9),
     ("controller", "certificate_days"): (0.0001, 3650),
+    ("placement", "cores_ratio"): (0.1, 64),
+    ("placement", "memory_ratio"): (0.1, 64),
+    **{("placement.weights", name): (0.0, 1000.0) for name in Weights._fields},
     ("agent", "workers"): (1, 64),
     ("agent", "cores"): (0, 4096),
     ("quota", "vms"): (0, 10**9),
@@ -143,7 +168,7 @@ RANGES: dict[tuple[str, str], tuple[float, float]] = {
     ("fake", "seconds_per_gib"): (0, 3600),
 }
 
-Section = TypeVar("Section", Client, Controller, Agent, Quota, Pool, Network, Fake)
+Section = TypeVar("Section", Client, Controller, Weights, Placement, Agent, Quota, Pool, Network, Fake)
 
 
 def load(path: str | None = None) -> Config:
@@ -165,9 +190,15 @@ def parse(document: dict[str, Any], file: str = "tashi.toml") -> Config:
     def take(name: str, defaults: Section) -> Section:
         return _section(file, name, rest.pop(name, {}), defaults)
 
+    placement = rest.get("placement")
+    weights = Weights()
+    if isinstance(placement, dict) and "weights" in placement:
+        rest["placement"] = {key: value for key, value in placement.items() if key != "weights"}
+        weights = _section(file, "placement.weights", placement["weights"], weights)
     config = Config(
         client=take("client", Client()),
         controller=take("controller", Controller()),
+        placement=take("placement", Placement())._replace(weights=weights),
         agent=take("agent", Agent()),
         quota=take("quota", Quota()),
         pool=take("pool", Pool()),
@@ -176,9 +207,8 @@ def parse(document: dict[str, Any], file: str = "tashi.toml") -> Config:
     )
     networks = rest.pop("network", None)
     if rest:
-        known = ", ".join(
-            f"[{name}]" for name in ("client", "controller", "agent", "quota", "pool", "network.NAME", "fake")
-        )
+        sections = (*(name for name in Config._fields if name not in ("networks", "file")), "network.NAME")
+        known = ", ".join(f"[{name}]" for name in sections)
         raise _wrong(file, f"[{next(iter(rest))}]: no such section", f"sections are {known}")
     return config if networks is None else config._replace(networks=_networks(file, networks))
 

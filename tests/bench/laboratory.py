@@ -14,7 +14,7 @@ from tests.lab.commands import Shell
 
 NAME = "bench"
 # Every host states more than this machine has: what is measured is not the room.
-ROOMY: Settings = {"agent": {"cores": 64, "memory": "64G"}, "controller": {"policy": "spread"}}
+ROOMY: Settings = {"agent": {"cores": 64, "memory": "64G"}, "placement": {"policy": "spread"}}
 
 
 @contextmanager

@@ -67,3 +67,26 @@ load lab
   fail_with 2 "'lots' is not a size" tvm-create x --image tiny --cores 1 --memory lots
   fail_with 2 'is not a name' create 0x
 }
+
+@test "twelve of a group over three hosts are four on each" {
+  create web -c 12 --spread host
+  [ "$(tvm-list -H -o host | sort | uniq -c | tr -s ' ')" = $' 4 h1\n 4 h2\n 4 h3' ]
+}
+
+@test "no two on one host; a part of them when that will do" {
+  fail_with 75 'room for 3 of 4' tvm-create db -c 4 --anti-affinity --image tiny --cores 1 --memory 4M
+  run -1 --separate-stderr tvm-create db -c 4 --anti-affinity --partial --image tiny --cores 1 --memory 4M -H -o name
+  [ "${#lines[@]}" = 3 ]
+  [[ $stderr == *'db-03: not made: no host has room'*'apart from root/db'* ]]
+  [ "$(tvm-list -H -o host | sort -u | wc -l)" = 3 ]
+}
+
+@test "a host named may be a wish, and a label that nobody has is told at once" {
+  create full --cores 64 --host h2
+  [ "$(tvm-create -H -o host web --host h2 --allow-elsewhere --image tiny --cores 1 --memory 4M)" != h2 ]
+  fail_with 1 'no host has the label rack=r9' tvm-create x --hold --label rack=r9 --image tiny --cores 1 --memory 4M
+  fail_with 2 'about --host' tvm-create x --allow-elsewhere --image tiny --cores 1 --memory 4M
+  fail_with 2 'wants -c' tvm-create x --partial --image tiny --cores 1 --memory 4M
+  fail_with 2 'two values' tvm-create x --label a=1 --label a=2 --image tiny --cores 1 --memory 4M
+  fail_with 2 'about --spread' tvm-create x --skew 2 --image tiny --cores 1 --memory 4M
+}

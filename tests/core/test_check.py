@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from tashi.core.cluster import Principal
 from tashi.model.vm import Leftover
+from tashi.sched.demand import Demand
 from tashi.wire.agents import Beat
 from tests.core.test_protocol import Older
 from tests.core.world import World
@@ -42,7 +43,7 @@ def old(world: World) -> None:
 
 
 def unpaid(world: World) -> None:
-    world.cluster.state.index.claim(world.host("h2").id, 3, 0)
+    world.cluster.state.index.claim(world.host("h2").id, Demand(3, 0))
 
 
 def clock(world: World) -> None:

@@ -12,6 +12,8 @@ from msgspec.structs import replace
 
 from tashi.core.cluster import Cluster
 from tashi.core.settings import Settings
+from tashi.sched.demand import Demand
+from tashi.sched.explain import explain
 from tashi.wire.messages import Request
 from tests.core.world import GIB, ROOT, World
 
@@ -52,8 +54,13 @@ def derived(cluster: Cluster) -> dict[str, Any]:
         "held": dict(state.held),
         "keys": (dict(state.host_of_key), dict(state.user_of_key), dict(state.user_of_uid)),
         "pool": state.pool.used_bytes,
-        "room": {host: (state.index.free(host), state.index.explain(1, 1, pin=host).get(host)) for host in state.hosts},
+        "room": {host: (state.index.free(host), reasons(cluster, host)) for host in state.hosts},
+        "groups": (state.index.members, state.index.shunned),
     }
+
+
+def reasons(cluster: Cluster, host: str) -> list[str]:
+    return [each.reason for each in explain(cluster.state.index, Demand(1, 1), hosts=[host])]
 
 
 @settings(max_examples=150, deadline=None)

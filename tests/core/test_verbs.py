@@ -12,6 +12,7 @@ import pytest
 from tashi.core import verbs
 from tashi.core.cluster import Principal
 from tashi.wire import messages
+from tashi.wire.bounds import Strict
 from tashi.wire.errors import Fault
 from tashi.wire.messages import Request
 from tests.core.world import GIB, World
@@ -23,6 +24,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "changes": {},
     "usage": {},
     "metrics": {},
+    "explain": {},
+    "slots": {},
     "vm.create": {"name": "n", "image": "tiny", "cores": 1, "memory_bytes": GIB},
     "vm.place": {"name": "web", "host": "h1"},
     "vm.start": {"name": "web"},
@@ -31,6 +34,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "vm.migrate": {"name": "web"},
     "job.cancel": {"name": "j-9999"},
     "host.add": {"name": "h9"},
+    "host.set": {"name": "h1"},
     "host.drain": {"name": "h1"},
     "host.resume": {"name": "h1"},
     "host.certify": {"name": "h1"},
@@ -126,7 +130,7 @@ def test_a_record_lowers_what_the_socket_allows() -> None:
 
 
 def test_a_request_without_a_verb_keeps_the_controller_from_starting(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Forgotten(messages.Strict, frozen=True):
+    class Forgotten(Strict, frozen=True):
         pass
 
     monkeypatch.setattr(messages, "Forgotten", Forgotten, raising=False)

@@ -21,7 +21,7 @@ from tashi.core.verbs import VERBS
 from tashi.model.fields import FIELDS, Field
 from tashi.model.metrics import METRICS
 from tashi.sim import deeds, scene, sentence
-from tashi.wire import agents, errors, messages
+from tashi.wire import agents, bounds, errors, messages, placing
 from tashid.driver.interface import Capability, Driver
 from tests.house.tree import HERE, ROOT, commands
 
@@ -53,7 +53,7 @@ for path in sys.argv[1:]:
 print(json.dumps(told))
 """
 TYPES = {"text": "string", "size": "integer", "count": "integer", "seconds": "number", "hours": "number"}
-TYPES |= {"list": "array", "map": "object", "flag": "boolean"}
+TYPES |= {"list": "array", "map": "object", "flag": "boolean", "number": "number"}
 
 
 # -- reading a page ----------------------------------------------------------------------------------------------------
@@ -156,6 +156,8 @@ NOUNS: dict[str, tuple[Field, ...]] = FIELDS | {
     "event": fields_of("event"),
     "status": fields_of("status"),
     "history": fields_of("history"),
+    "verdict": fields_of("verdict"),
+    "slots": fields_of("slots"),
     "usage": fields_of("usage"),
     "plan": PLAN,
 }
@@ -215,8 +217,11 @@ def test_every_setting_is_written_about_with_its_default() -> None:
         place[key] = tomllib.loads(f"x = {value}")["x"]
     assert parse(document, "")._asdict() == Config()._asdict()
     sections = {name: each for name, each in Config()._asdict().items() if hasattr(each, "_fields")}
+    sections["placement.weights"] = Config().placement.weights
     sections["network.default"] = Config().networks["default"]
-    assert set(written) == {(name, key) for name, each in sections.items() for key in each._fields}
+    assert set(written) == {
+        (name, key) for name, each in sections.items() for key in each._fields if f"{name}.{key}" not in sections
+    }
 
 
 def test_what_a_setting_may_be_is_written() -> None:
@@ -231,12 +236,12 @@ def test_what_a_setting_may_be_is_written() -> None:
 def test_every_message_is_written_about() -> None:
     own = [
         each
-        for module in (messages, agents)
+        for module in (messages, placing, agents)
         for each in vars(module).values()
         if getattr(each, "__module__", "") == module.__name__
     ]
     structs = [each for each in own if isinstance(each, type) and issubclass(each, msgspec.Struct)]
-    names = [each.__name__ for each in structs if each not in (messages.Strict, messages.Open)]
+    names = [each.__name__ for each in structs if each not in (bounds.Strict, bounds.Open)]
     assert len(names) > 30
     assert [head for head, _ in items(section(page("tashi-wire.7"), ".Sh MESSAGES"))] == [
         f"Vt {name}" for name in names

@@ -85,7 +85,7 @@ def request_ids_are_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 
 def claims_are_not_released(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Index, "release", lambda self, host, cores, memory_bytes: None)
+    patch.setattr(Index, "release", lambda self, host, demand: None)
 
 
 def destination_is_not_claimed(patch: pytest.MonkeyPatch) -> None:

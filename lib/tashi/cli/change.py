@@ -34,6 +34,8 @@ def change(call: Call, verb: str, wishes: Sequence[Wish], fields: str = "", show
             print_plan(call, verb, name, answer.ok)
         else:
             accepted[answer.ok["job"]] = (name, answer)
+            for each, why in answer.ok.get("missing", {}).items():
+                call.fail(each, Failure("no-room", f"not made: {why}"))
     if call.submit:
         print_jobs(call, list(accepted))
     else:

@@ -78,6 +78,22 @@ _OWN: dict[str, tuple[Field, ...]] = {
         Field("job", "JOB", "operation that did it"),
         Field("revision", "REVISION", "where it begins in the change log", "count"),
     ),
+    "verdict": (
+        Field("host", "HOST", "name of the host", shown=True, width=8),
+        Field("verdict", "VERDICT", "chosen (it would go there now), fits or no", shown=True, width=7),
+        Field("filter", "FILTER", "the first filter that said no", shown=True, width=8),
+        Field("wanted", "WANTED", "what it wants of a host", shown=True, width=8),
+        Field("available", "AVAILABLE", "what the host has", shown=True, width=10),
+        Field("score", "SCORE", "points, the most are chosen", "number", shown=True),
+        Field("terms", "TERMS", "points by weight", "map"),
+        Field("reason", "REASON", "all that speaks against the host"),
+        Field("cure", "CURE", "what would help against each"),
+    ),
+    "slots": (
+        Field("host", "HOST", "name of the host, with -l", width=8),
+        Field("slots", "SLOTS", "how many more fit", "count", shown=True),
+        Field("demand", "DEMAND", "what each of them asks", shown=True),
+    ),
     "usage": (
         Field("name", "NAME", "user, group or host; null for users without a group", shown=True, width=12),
         Field("core_seconds", "CORE-HOURS", "cores claimed, times seconds", "hours", shown=True),

@@ -74,6 +74,7 @@ class Cluster:
         self.settings, self.chance, self.authority = settings, chance, authority
         self.state = State()
         self.state.pool.capacity_bytes = settings.pool_bytes
+        self.state.promise(settings.policy, settings.ratios)
         self.epoch = self.revision = 0
         self.contacts: dict[str, Contact] = {}
         self.resend = Resend(settings)

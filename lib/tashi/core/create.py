@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from msgspec.structs import replace
 
 from tashi.core import quota
-from tashi.core.placement import check_disk, place_or_wait
+from tashi.core.asks import wish_of
+from tashi.core.placement import check_disk, place, place_or_wait
 from tashi.core.turn import Turn
 from tashi.model.image import Image
 from tashi.model.job import JobState
 from tashi.model.name import check_name, number_of
 from tashi.model.units import format_size
-from tashi.model.vm import STARTING, NicRecord, Vm, VmState, Waiting, state_of
+from tashi.model.vm import STARTING, NicRecord, Vm, VmState, Waiting, Wish, state_of
 from tashi.wire.errors import Code, NotFound, Refused
-from tashi.wire.messages import Accepted, VmCreate
+from tashi.wire.messages import Accepted
+from tashi.wire.placing import VmCreate
 
 MAC_PREFIX = "52:54:00"
 NUMBERS_OF_A_MAC = 2**24
+
+
+class Order(NamedTuple):
+    """What all VMs of one request have in common."""
+
+    body: VmCreate
+    image: Image
+    disk_bytes: int
+    pin: str
+    parent: str
+    wish: Wish | None
 
 
 def create(turn: Turn, body: VmCreate) -> Accepted:
@@ -29,15 +44,23 @@ def create(turn: Turn, body: VmCreate) -> Accepted:
             raise NotFound(f"{network}: no such network", f"there is: {', '.join(turn.settings.networks)}")
     if not body.place and (body.host is not None or body.hold):
         raise Refused(Code.BAD_REQUEST, f"{body.name}: what others place has no host yet, and is in no queue")
+    if body.partial and (body.count is None or body.hold or not body.place):
+        raise Refused(Code.BAD_REQUEST, f"{body.name}: a part of many is made now, by the controller, or not at all")
     pin = turn.find("host", body.host).id if body.host is not None else ""
-    check_disk(turn, names[0], disk_bytes, len(names))
+    check_disk(turn, names[0], disk_bytes, 1 if body.partial else len(names))
     parent = ""
     if body.count is not None:
         parent = turn.begin("vm.create", "vm", "", body.name, phase="starting", children=len(names)).id
-    vms = [_record(turn, name, body, image, disk_bytes, pin, parent) for name in names]
-    if not body.place:
-        return _leave_to_others(turn, vms, parent, body.dry_run)
-    held = place_or_wait(turn, vms, body.hold, body.hold_seconds)
+    order = Order(body, image, disk_bytes, pin, parent, wish_of(body.name, body.asks))
+    missing: dict[str, str] = {}
+    if body.partial:
+        vms, missing = _as_many_as_fit(turn, names, order)
+        held = False
+    else:
+        vms = [_record(turn, name, order) for name in names]
+        if not body.place:
+            return _leave_to_others(turn, vms, parent, body.dry_run)
+        held = place_or_wait(turn, vms, body.hold, body.hold_seconds)
     placed = [turn.state.vms[vm.id] for vm in vms]
     if held:
         for vm in placed:
@@ -50,7 +73,30 @@ def create(turn: Turn, body: VmCreate) -> Accepted:
         held=held,
         dry_run=body.dry_run,
         note=state_of(placed[0], "")[0] if held else STARTING,
+        missing=missing,
     )
+
+
+def _as_many_as_fit(turn: Turn, names: list[str], order: Order) -> tuple[list[Vm], dict[str, str]]:
+    """Those that found a host, and the names of the others with the reason; none is a refusal."""
+    made: list[Vm] = []
+    for at, name in enumerate(names):
+        mark, started = turn.state.mark(), len(turn.started)
+        try:
+            check_disk(turn, name, order.disk_bytes, 1)
+            vm = _record(turn, name, order)
+            quota.check(turn, [vm])
+            made.append(place(turn, vm))
+        except Refused as refusal:
+            if not made:
+                raise
+            turn.state.rollback(mark)
+            del turn.started[started:]
+            turn.job = order.parent
+            parent = turn.state.jobs[order.parent]
+            turn.put(replace(parent, children=len(made), open_children=len(made)))
+            return made, dict.fromkeys(names[at:], refusal.text.partition(": ")[2])
+    return made, {}
 
 
 def _leave_to_others(turn: Turn, vms: list[Vm], parent: str, dry_run: bool) -> Accepted:
@@ -112,7 +158,8 @@ def _check_names(turn: Turn, names: list[str]) -> None:
                 raise Refused(Code.CONFLICT, f"{name}: {whose} a VM of this name already ({other})")
 
 
-def _record(turn: Turn, name: str, body: VmCreate, image: Image, disk_bytes: int, pin: str, parent: str) -> Vm:
+def _record(turn: Turn, name: str, order: Order) -> Vm:
+    body, parent = order.body, order.parent
     vm_id = turn.new_id("vm")
     job = turn.begin(
         "vm.create",
@@ -127,15 +174,16 @@ def _record(turn: Turn, name: str, body: VmCreate, image: Image, disk_bytes: int
         id=vm_id,
         name=name,
         owner=turn.owner,
-        image=image.id,
+        image=order.image.id,
         cores=body.cores,
         memory_bytes=body.memory_bytes,
         created_at=job.created_at,
-        disk_bytes=disk_bytes,
+        disk_bytes=order.disk_bytes,
         disk=f"disks/{vm_id}.qcow2",
         nics=_nics(vm_id, body.nics) if body.nics else (),
         hints=body.hints,
-        pin=pin,
+        pin=order.pin,
+        wish=order.wish,
         job=job.id,
         doing="vm.create",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 from msgspec.structs import replace
 
@@ -11,10 +12,15 @@ from tashi.core.turn import Turn
 from tashi.model.host import Host, HostState
 from tashi.model.job import JobState
 from tashi.model.name import check_name
-from tashi.wire.errors import Code, Refused
+from tashi.model.units import stamp
+from tashi.sched.view import HOST_LABEL
+from tashi.wire.errors import Code, NotFound, Refused
 from tashi.wire.messages import Accepted, Enroll, HostAdd, Named
+from tashi.wire.placing import HostSet
 
 TOKEN_BYTES = 16
+LABELS = 32
+LABEL = re.compile(r"[A-Za-z0-9._-]{1,63}", re.ASCII)
 
 
 def token_of(secret: bytes) -> str:
@@ -29,10 +35,7 @@ def digest(token: str) -> str:
 
 def add(turn: Turn, body: HostAdd) -> Accepted:
     """A record and an enrolment document. Adding a host that never enrolled gives it a new token."""
-    try:
-        check_name(body.name)
-    except ValueError as problem:
-        raise Refused(Code.BAD_REQUEST, str(problem)) from None
+    _check_name(body.name)
     known = [turn.state.hosts[key] for key in turn.state.names["host"].get(body.name, ())]
     if known and known[0].key:
         raise Refused(
@@ -90,6 +93,56 @@ def resume(turn: Turn, body: Named) -> Accepted:
     turn.put(replace(host, state=HostState(state)))
     turn.end(job.id, JobState.DONE)
     return Accepted(job=job.id, kind="host", objects={host.id: host.name}, done=True, dry_run=body.dry_run)
+
+
+def change(turn: Turn, body: HostSet) -> Accepted:
+    """thost-set: the terms on which placement has it. What is there stays there, whatever they are."""
+    host: Host = turn.find("host", body.name)
+    terms = host.terms
+    for key in body.labels:
+        _check_label(host.name, key, body.labels[key])
+    for name in (*(body.users or ()), *(body.groups or ())):
+        _check_name(name)
+    labels = {key: value for key, value in {**terms.labels, **body.labels}.items() if value}
+    if len(labels) > LABELS:
+        raise Refused(Code.BAD_REQUEST, f"{host.name}: {len(labels)} labels, the limit is {LABELS}")
+    for group in body.groups or ():
+        if group not in turn.state.names["group"]:
+            raise NotFound(f"{group}: no such group", f"tuser-group-set {group}")
+    if body.until_wall and body.until_wall <= turn.now.wall:
+        raise Refused(Code.BAD_REQUEST, f"{host.name}: a reservation until {stamp(body.until_wall)}, which is over")
+    given = {
+        name: value
+        for name in ("kept_cores", "kept_memory_bytes", "cores_ratio", "memory_ratio", "until_wall")
+        if (value := getattr(body, name)) is not None
+    }
+    given |= {
+        name: tuple(dict.fromkeys(who)) for name in ("users", "groups") if (who := getattr(body, name)) is not None
+    }
+    changed = replace(terms, labels=labels, **given)
+    if not changed.users and not changed.groups:
+        if body.until_wall:
+            raise Refused(Code.BAD_REQUEST, f"{host.name}: it is reserved for nobody, so there is no end to it")
+        changed = replace(changed, until_wall=0.0)
+    job = turn.begin("host.set", "host", host.id, host.name)
+    turn.put(replace(host, terms=changed))
+    turn.end(job.id, JobState.DONE)
+    return Accepted(job=job.id, kind="host", objects={host.id: host.name}, done=True, dry_run=body.dry_run)
+
+
+def _check_name(name: str) -> None:
+    try:
+        check_name(name)
+    except ValueError as problem:
+        raise Refused(Code.BAD_REQUEST, str(problem)) from None
+
+
+def _check_label(host: str, key: str, value: str) -> None:
+    _check_name(key)
+    if key == HOST_LABEL:
+        raise Refused(Code.BAD_REQUEST, f"{host}: the label {key} is every host's own name")
+    if value and not LABEL.fullmatch(value):
+        raise Refused(Code.BAD_REQUEST, f"{value!r} is not a label's value: up to 63 letters, digits, '-', '_' and '.'")
 
 
 def remove(turn: Turn, body: Named) -> Accepted:

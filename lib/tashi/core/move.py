@@ -88,7 +88,7 @@ def begin(turn: Turn, vm: Vm, to: str | None, parent: str = "") -> Job:
         raise Refused(Code.LOCKED, f"{vm.name}: {turn.host_name(to)} is still clearing what it had of it", "try again")
     source = turn.state.hosts[vm.host]
     taken = frozenset((vm.host, *vm.leftovers))
-    destination = choose(turn, vm.name, vm.cores, vm.memory_bytes, pin=to, exclude=taken)
+    destination = choose(turn, vm, to or "", taken, firm=True)
     there = turn.state.hosts[destination].facts
     if source.facts is None or there is None or not there.migrate_uri:
         raise Refused(Code.IMPOSSIBLE, f"{vm.name}: {turn.host_name(destination)} says no address for migration")

@@ -8,13 +8,15 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from tashi.core import quota
+from tashi.core.demands import demand_of
 from tashi.core.turn import Turn
 from tashi.model.name import number_of
 from tashi.model.units import format_size
 from tashi.model.vm import Leftover, Vm, Waiting
+from tashi.sched.demand import Demand
+from tashi.sched.explain import explain, size_of, why_never
 from tashi.wire.errors import Code, Refused
 
-KEPT = "kept for one that has waited long"
 PASSES = 10  # so many later ones may get a place before one that waits; then a host is kept for it
 NONE: frozenset[str] = frozenset()
 PLACED = Waiting.NO
@@ -23,63 +25,49 @@ NAMED_HOSTS = 20  # a refusal names so many hosts, and counts the rest
 
 def choose(
     turn: Turn,
-    name: str,
-    cores: int,
-    memory_bytes: int,
-    pin: str | None = None,
+    vm: Vm,
+    pin: str = "",
     exclude: frozenset[str] = NONE,
     kept: frozenset[str] = NONE,
+    *,
+    firm: bool = False,
 ) -> str:
-    """The id of the host that takes it. Raises Refused (no-room, impossible) with each host and its reason.
+    """The id of the host that takes it. Raises Refused (no-room, impossible) with hosts and their reasons.
 
-    ``exclude``: hosts that have something of it. ``kept``: those that are kept for others.
+    ``exclude``: hosts that have something of it. ``kept``: those that are kept for others. ``firm``: on the pin, or
+    nowhere.
     """
-    index = turn.state.index
-    shut = exclude | kept if kept else exclude
-    if pin is not None:
-        host = pin if pin not in shut and index.fits(pin, cores, memory_bytes) else None
-    else:
-        host = index.pick(cores, memory_bytes, turn.settings.policy, shut)
+    demand = demand_of(vm, quota.groups_of(turn.state, vm.owner), pin, exclude, kept, firm=firm)
+    host = turn.state.index.pick(demand, turn.now.wall)
     if host is None:
-        raise _no_room(turn, name, cores, memory_bytes, exclude, kept, pin)
+        raise _no_room(turn, vm.name, demand)
     return host
 
 
-def _no_room(
-    turn: Turn,
-    name: str,
-    cores: int,
-    memory_bytes: int,
-    exclude: frozenset[str],
-    kept: frozenset[str],
-    pin: str | None,
-) -> Refused:
-    index, wish = turn.state.index, _wish(cores, memory_bytes)
+def _no_room(turn: Turn, name: str, demand: Demand) -> Refused:
+    """What no host ever has, or what some of the hosts lack now."""
+    index, pin = turn.state.index, demand.pin if not demand.fallback else ""
     if not turn.state.hosts:
         return Refused(Code.NO_ROOM, f"{name}: there are no hosts", "thost-add NAME")
-    if _never_fits(turn, cores, memory_bytes):
-        return Refused(Code.IMPOSSIBLE, f"{name}: no host could ever hold {wish}", "thost-list shows what hosts have")
-    reasons = index.explain(cores, memory_bytes, exclude, pin)
-    reasons = {host: reason for host, reason in reasons.items() if host not in exclude or host == pin}
-    reasons = dict.fromkeys(sorted(kept), KEPT) | reasons
-    if pin is not None:
-        hint = f"thost-list {turn.host_name(pin)} shows its state"
-        return Refused(Code.NO_ROOM, f"{name}: {turn.host_name(pin)}: {reasons.get(pin, 'it is not usable')}", hint)
-    told = [f"{turn.host_name(host)}: {reason}" for host, reason in list(reasons.items())[:NAMED_HOSTS]]
-    if len(reasons) > NAMED_HOSTS:
-        told.append(f"and {len(reasons) - NAMED_HOSTS} more hosts")
-    return Refused(Code.NO_ROOM, f"{name}: no host has room for {wish}: " + "; ".join(told))
+    if never := _never(turn, demand):
+        return Refused(Code.IMPOSSIBLE, f"{name}: {never}", "thost-list shows what hosts have")
+    if pin:
+        (verdict,) = explain(index, demand, turn.now.wall, [pin])
+        hint = f"tashi-explain --host {turn.host_name(pin)} says what would help"
+        return Refused(Code.NO_ROOM, f"{name}: {turn.host_name(pin)}: {verdict.reason}", hint)
+    others = [host for host in turn.state.ordered("host") if host not in demand.exclude]
+    verdicts = explain(index, demand, turn.now.wall, others[:NAMED_HOSTS])
+    told = [f"{turn.host_name(verdict.host)}: {verdict.reason}" for verdict in verdicts]
+    if len(others) > NAMED_HOSTS:
+        told.append(f"and {len(others) - NAMED_HOSTS} more hosts")
+    return Refused(Code.NO_ROOM, f"{name}: no host has room for {size_of(demand)}: " + "; ".join(told))
 
 
-def _wish(cores: int, memory_bytes: int) -> str:
-    return f"{cores} {'core' if cores == 1 else 'cores'} and {format_size(memory_bytes)} of memory"
-
-
-def _never_fits(turn: Turn, cores: int, memory_bytes: int) -> bool:
-    """Whether no host is large enough. An enrolled one that never said what it has might be."""
-    if turn.state.index.ever_fits(cores, memory_bytes):
-        return False
-    return not any(host.key and host.facts is None for host in turn.state.hosts.values())
+def _never(turn: Turn, demand: Demand) -> str:
+    """What no host has. An enrolled one that never said what it has might have it."""
+    if any(host.key and host.facts is None for host in turn.state.hosts.values()):
+        return ""
+    return why_never(turn.state.index, demand)
 
 
 def check_disk(turn: Turn, name: str, disk_bytes: int, count: int) -> None:
@@ -105,7 +93,7 @@ def place(turn: Turn, vm: Vm) -> Vm:
     kept = turn.state.kept
     others = frozenset(host for host, whose in kept.items() if whose != vm.id) if kept else NONE
     left_on = frozenset(vm.leftovers)
-    host = choose(turn, vm.name, vm.cores, vm.memory_bytes, vm.pin or None, left_on, others)
+    host = choose(turn, vm, vm.pin, left_on, others)
     left = vm.leftovers
     if vm.host and vm.host != host:
         left = left | {vm.host: Leftover(vm.generation)}

@@ -11,7 +11,8 @@ from tashi.core.removal import to_be_removed
 from tashi.core.turn import Turn
 from tashi.model.vm import Desired, Leftover, Vm, VmState, Waiting
 from tashi.wire.errors import Code, Refused
-from tashi.wire.messages import Accepted, VmPlace, VmVerb
+from tashi.wire.messages import Accepted, VmVerb
+from tashi.wire.placing import VmPlace
 
 
 def start(turn: Turn, body: VmVerb) -> Accepted:
@@ -34,6 +35,7 @@ def start(turn: Turn, body: VmVerb) -> Accepted:
         desired=Desired.RUNNING,
         generation=vm.generation + 1,
         pin=pin,
+        wish=replace(vm.wish, fallback=False) if vm.wish is not None and pin else vm.wish,
         job=job.id,
         doing="vm.start",
         failure="",

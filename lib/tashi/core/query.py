@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from tashi.core import check, divergence, server_keys
+from tashi.core import check, divergence, explain, server_keys
 from tashi.core.doubts import Restored
 from tashi.core.metrics import measure
 from tashi.core.turn import Turn
@@ -40,6 +40,10 @@ def answer(turn: Turn, verb: str, body: Any, cluster: Cluster) -> tuple[Any, byt
         return _status(turn, cluster), None
     if verb == "usage":
         return usage(turn, body), None
+    if verb == "explain":
+        return explain.explain(turn, body), None
+    if verb == "slots":
+        return explain.slots(turn, body), None
     if verb == "metrics":
         return measure(turn, cluster), None
     return _list(turn, body, cluster)

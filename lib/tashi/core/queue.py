@@ -16,13 +16,16 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from tashi.core.demands import demand_of
 from tashi.core.doubts import why_held
-from tashi.core.placement import PASSES, passed_by, place, request_of
+from tashi.core.placement import NONE, PASSES, passed_by, place, request_of
+from tashi.core.quota import groups_of
 from tashi.core.turn import Turn
 from tashi.model.host import Host
 from tashi.model.job import JobState
 from tashi.model.name import number_of
 from tashi.model.vm import Desired, Vm, Waiting
+from tashi.sched.demand import Demand
 from tashi.wire.errors import Code, Refused
 
 
@@ -53,7 +56,7 @@ def retry(turn: Turn) -> None:
         if group.held and first.owner in behind:
             _wait_on(turn, group, f"{first.owner} has asked for others before")
             continue
-        wanted = (first.cores, first.memory_bytes, first.pin, first.kept, frozenset(first.leftovers), len(group.vms))
+        wanted = (_asked(turn, first), first.kept, len(group.vms))
         if wanted in hopeless and not _ends(turn, first):
             behind |= {first.owner} if group.held and not group.pinned else set()
             continue
@@ -77,10 +80,13 @@ def retry(turn: Turn) -> None:
 
 
 def look_at_the_clock(turn: Turn) -> None:
-    """See whether a hold has ended, or the grace in which hosts may still report."""
+    """See whether a hold has ended, the grace in which hosts may still report, or a host's reservation."""
     state = turn.state
     if any(_ends(turn, state.vms[vm]) for vm in state.waiting):
         state.freed = True
+    for host_id in [host for host, until in state.reserved.items() if until and turn.now.wall >= until]:
+        host = state.hosts[host_id]  # open to all again
+        turn.put(replace(host, terms=replace(host.terms, users=(), groups=(), until_wall=0.0)))
 
 
 def in_order(turn: Turn) -> list[Group]:
@@ -169,8 +175,18 @@ def _may_get(turn: Turn, vm: Vm, host_id: str) -> bool:
         host is not None
         and vm.pin in ("", host_id)
         and host_id not in vm.leftovers
-        and turn.state.index.could_hold(host_id, vm.cores, vm.memory_bytes)
+        and turn.state.index.could_hold(host_id, _demand(turn, vm), turn.now.wall)
     )
+
+
+def _asked(turn: Turn, vm: Vm) -> Demand:
+    """What two that ask for the same have in common: who asks matters to a reserved host alone."""
+    demand = _demand(turn, vm)
+    return demand if turn.state.reserved else demand._replace(owner="", groups=NONE)
+
+
+def _demand(turn: Turn, vm: Vm) -> Demand:
+    return demand_of(vm, groups_of(turn.state, vm.owner), vm.pin, frozenset(vm.leftovers))
 
 
 def _lacks(turn: Turn, vm: Vm, host: str) -> tuple[float, int]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from tashi.core.demands import Ratios
 from tashi.model.quota import UNLIMITED, Quota
-from tashi.sched.index import Policy
+from tashi.sched.policy import Policy
 from tashi.wire.messages import ServerKey
 
 
@@ -14,7 +15,8 @@ class Settings(NamedTuple):
 
     heartbeat_seconds: float = 1.0
     missed: int = 5
-    policy: Policy = "pack"
+    policy: Policy = Policy()
+    ratios: Ratios = Ratios()  # of cores and memory that may be promised
     pool_bytes: int = 0
     quota: Quota = Quota(UNLIMITED, UNLIMITED, UNLIMITED, UNLIMITED)  # of everybody who has no number of its own
     networks: tuple[str, ...] = ("default",)

@@ -12,9 +12,10 @@ from typing import Any
 
 import msgspec
 
+from tashi.core.demands import UNHEARD, Ratios, claim_of, supply_of
 from tashi.core.doubts import Doubts, Restored
 from tashi.core.uses import Uses
-from tashi.model.host import Health, Host, HostState
+from tashi.model.host import Host
 from tashi.model.image import Image
 from tashi.model.job import Job
 from tashi.model.name import ID_LETTER, number_of
@@ -23,7 +24,7 @@ from tashi.model.usage import Tally
 from tashi.model.user import Group, Key, User
 from tashi.model.vm import Vm, claims, hosts_of
 from tashi.sched.index import Index
-from tashi.sched.pool import Pool
+from tashi.sched.policy import Policy
 from tashi.wire.agents import MoveProgress
 
 Record = Vm | Host | Image | User | Group | Key | Job
@@ -92,14 +93,16 @@ class State:
         self.copying: dict[str, Job] = {}  # operations on the store itself
         self.waiting: dict[str, None] = {}  # ids of VMs without a place
         self.kept: dict[str, str] = {}  # host id -> VM that waits, for which nothing else is placed there
+        self.reserved: dict[str, float] = {}  # host id -> wall-clock end of its reservation, 0 without end
         self.freed = False  # capacity came back: the waiting may be tried again
         self.host_of_key: dict[str, str] = {}
         self.user_of_key: dict[str, str] = {}
         self.user_of_uid: dict[int, str] = {}
         self.members: dict[str, dict[str, None]] = {}  # name of a group -> names of its users
         self.held: dict[str, Amount] = {}  # owner -> what its VMs count for
-        self.pool = Pool()
         self.index = Index()
+        self.pool = self.index.pool
+        self.ratios = Ratios()
         self.reachable: dict[str, str] = {}  # host id -> why it may not be given work now; not stored
         self.unknown_hosts: dict[str, str] = {}  # host id -> why what runs there is not known now; not stored
         self.told_unknown: dict[str, set[str]] = {}  # host id -> VMs whose last entry in the log has that for a reason
@@ -118,6 +121,11 @@ class State:
             "key": self._apply_key,
             "job": self._apply_job,
         }
+
+    def promise(self, policy: Policy, ratios: Ratios) -> None:
+        """Decide by these from now on; to be said before anything is loaded."""
+        self.index.set_policy(policy)
+        self.ratios = ratios
 
     def gathering(self, monotonic: float) -> bool:
         """Whether hosts are still reporting in after a start: until then nobody is refused for want of room."""
@@ -263,10 +271,10 @@ class State:
             for host in held_before:
                 if host not in held_after and old is not None:
                     self.freed = True
-                    self.index.release(host, old.cores, old.memory_bytes)
+                    self.index.release(host, claim_of(old))
             for host in held_after:
                 if host not in held_before and new is not None:
-                    self.index.claim(host, new.cores, new.memory_bytes)
+                    self.index.claim(host, claim_of(new))
         if on_before != on_after:
             for host in on_before:
                 if host not in on_after:
@@ -297,7 +305,7 @@ class State:
         for key, vm in vms.items():
             names[vm.name] = (*names[vm.name], key) if vm.name in names else (key,)
             for host in claims(vm):
-                self.index.claim(host, vm.cores, vm.memory_bytes)
+                self.index.claim(host, claim_of(vm))
             for host in hosts_of(vm):
                 if host in there:
                     there[host].add(key)
@@ -324,6 +332,10 @@ class State:
         self._apply_name("host", key, old, new)
         if old is not None and old.key and self.host_of_key.get(old.key) == key:
             del self.host_of_key[old.key]
+        if new is not None and (new.terms.users or new.terms.groups):
+            self.reserved[key] = new.terms.until_wall
+        else:
+            self.reserved.pop(key, None)
         if new is None:
             self.index.drop_host(key)
             return
@@ -332,15 +344,9 @@ class State:
         self._index_host(new)
 
     def _index_host(self, host: Host) -> None:
-        facts = host.facts
-        cores = max(0, facts.cores - host.foreign_cores) if facts else 0
-        memory = max(0, facts.memory_bytes - host.foreign_memory_bytes) if facts else 0
-        why_not = "" if host.state is HostState.NORMAL else f"{host.state.value}"
-        why_not = why_not or self.reachable.get(host.id, "its agent has not reported yet")
-        if not why_not and host.health is not Health.UP:
-            why_not = f"{host.health.value}: {host.reason}" if host.reason else host.health.value
-        self.index.set_host(host.id, cores, memory, not why_not, why_not)
-        self.freed = self.freed or not why_not or host.id in self.kept
+        supply = supply_of(host, self.reachable.get(host.id, UNHEARD), self.ratios)
+        self.index.set_host(supply)
+        self.freed = self.freed or not (supply.closed or supply.unwell) or host.id in self.kept
 
     def _apply_user(self, key: str, old: User | None, new: User | None) -> None:
         self._apply_name("user", key, old, new)

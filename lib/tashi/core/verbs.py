@@ -26,7 +26,8 @@ from tashi.core import (
     users,
 )
 from tashi.core.turn import Turn
-from tashi.wire import messages
+from tashi.wire import messages, placing
+from tashi.wire.bounds import Strict
 from tashi.wire.errors import Fault
 from tashi.wire.messages import Accepted
 
@@ -44,15 +45,18 @@ VERBS: dict[str, Verb] = {
     "list": Verb(messages.ListBody, "user", None),
     "changes": Verb(messages.ChangesBody, "user", None),
     "usage": Verb(messages.UsageBody, "user", None),
+    "explain": Verb(placing.Demanded, "user", None),
+    "slots": Verb(placing.Demanded, "user", None),
     "metrics": Verb(messages.Nothing, "operator", None),
-    "vm.create": Verb(messages.VmCreate, "user", create.create),
-    "vm.place": Verb(messages.VmPlace, "user", power.place_by_hand),
+    "vm.create": Verb(placing.VmCreate, "user", create.create),
+    "vm.place": Verb(placing.VmPlace, "user", power.place_by_hand),
     "vm.start": Verb(messages.VmVerb, "user", power.start),
     "vm.shutdown": Verb(messages.VmVerb, "user", power.shutdown),
     "vm.destroy": Verb(messages.VmVerb, "user", power.destroy),
     "vm.migrate": Verb(messages.VmMigrate, "user", move.migrate),
     "job.cancel": Verb(messages.Named, "user", jobs.cancel),
     "host.add": Verb(messages.HostAdd, "admin", hosts.add),
+    "host.set": Verb(placing.HostSet, "admin", hosts.change),
     "host.drain": Verb(messages.Named, "operator", drain.drain),
     "host.resume": Verb(messages.Named, "operator", hosts.resume),
     "host.certify": Verb(messages.Named, "admin", certificates.renew),
@@ -82,8 +86,7 @@ DECODERS = {name: msgspec.json.Decoder(verb.body) for name, verb in VERBS.items(
 def check() -> None:
     """Refuse to run with a request that no verb takes. Raises Fault naming it."""
     used = {verb.body for verb in VERBS.values()}
-    spoken = {messages.Request, messages.Limits}
-    for name, kind in vars(messages).items():
-        is_request = isinstance(kind, type) and issubclass(kind, messages.Strict) and kind is not messages.Strict
-        if is_request and kind not in used | spoken:
+    parts = {Strict, messages.Request, messages.Limits, placing.Asks}
+    for name, kind in (*vars(messages).items(), *vars(placing).items()):
+        if isinstance(kind, type) and issubclass(kind, Strict) and kind not in used | parts:
             raise Fault(f"no verb takes {name}: refusing to start")

@@ -44,6 +44,18 @@ def _vm_reason(turn: Turn, vm: Vm) -> str:
     return turn.shown(vm)[1]
 
 
+def _rules(turn: Turn, vm: Vm) -> list[str]:
+    wish = vm.wish
+    if wish is None:
+        return []
+    rules = [f"label:{key}={value}" for key, value in wish.labels.items()]
+    rules += [f"feature:{feature}" for feature in wish.features]
+    for word in ("apart", "together", "away", "near"):
+        rules += [f"{word}:{group}" for group in getattr(wish, word)]
+    rules += [f"spread:{wish.spread}"] if wish.spread else []
+    return rules + ([f"policy:{wish.policy}"] if wish.policy else [])
+
+
 def _image_name(turn: Turn, vm: Vm) -> str:
     image = turn.state.images.get(vm.image)
     return image.name if image is not None else vm.image
@@ -129,6 +141,8 @@ _DERIVED: dict[str, dict[str, Getter]] = {
         "passed": lambda turn, vm: turn.state.passed.get(request_of(turn, vm), 0) if vm.waiting else None,
         "kept": lambda turn, vm: turn.host_name(vm.kept),
         "hold_until": lambda turn, vm: stamp(vm.hold_until_wall) if vm.hold_until_wall else "",
+        "group": lambda turn, vm: vm.wish.group if vm.wish is not None else "",
+        "rules": _rules,
         "nics": lambda turn, vm: [f"{nic.network}/{nic.mac}" for nic in vm.nics],
     },
     "host": {
@@ -147,6 +161,16 @@ _DERIVED: dict[str, dict[str, Getter]] = {
         "migrate_uri": _fact("migrate_uri"),
         "cores_used": lambda turn, host: _used(turn, host)[0],
         "memory_used_bytes": lambda turn, host: _used(turn, host)[1],
+        "cores_kept": lambda turn, host: host.terms.kept_cores,
+        "memory_kept_bytes": lambda turn, host: host.terms.kept_memory_bytes,
+        "cores_ratio": lambda turn, host: host.terms.cores_ratio or turn.settings.ratios.cores,
+        "memory_ratio": lambda turn, host: host.terms.memory_ratio or turn.settings.ratios.memory,
+        "cores_free": lambda turn, host: turn.state.index.free(host.id)[0],
+        "memory_free_bytes": lambda turn, host: turn.state.index.free(host.id)[1],
+        "labels": lambda turn, host: host.terms.labels,
+        "reserved_users": lambda turn, host: list(host.terms.users),
+        "reserved_groups": lambda turn, host: list(host.terms.groups),
+        "reserved_until": lambda turn, host: stamp(host.terms.until_wall) if host.terms.until_wall else "",
         "certificate_until": lambda turn, host: stamp(host.certificates[-1].until_wall) if host.certificates else "",
         "enrolled": lambda turn, host: "yes" if host.key else "no",
     },

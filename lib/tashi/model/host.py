@@ -58,6 +58,23 @@ class Renewal(Struct, frozen=True):
     after: int
 
 
+class Terms(Struct, frozen=True, omit_defaults=True):
+    """On what terms an administrator gives a host to placement.
+
+    ``kept_*`` is left to the host itself; of the rest ratio times as much may be promised, 0 being the cluster's ratio.
+    ``users`` and ``groups`` have it to themselves, when there are any, until an instant (0: no end).
+    """
+
+    labels: dict[str, str] = {}
+    kept_cores: int = 0
+    kept_memory_bytes: int = 0
+    cores_ratio: float = 0.0
+    memory_ratio: float = 0.0
+    users: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    until_wall: float = 0.0
+
+
 class Host(Struct, frozen=True, omit_defaults=True):
     """``key`` is the agent's CURVE public key; ``token`` the hash of an unused enrolment token.
 
@@ -91,3 +108,4 @@ class Host(Struct, frozen=True, omit_defaults=True):
     server_key: str = ""
     off: str = ""
     buried: dict[str, int] = {}
+    terms: Terms = Terms()

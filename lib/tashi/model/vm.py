@@ -52,6 +52,26 @@ class NicRecord(Struct, frozen=True, gc=False):
     mac: str
 
 
+class Wish(Struct, frozen=True, omit_defaults=True):
+    """What its owner asks of placement besides room. Groups are the owner's own, by name.
+
+    ``apart`` and ``together`` are kept, ``away`` and ``near`` are kept where it can be; `tashi.sched.demand` says what
+    each means. ``fallback``: the host that it is pinned to is a wish too.
+    """
+
+    group: str = ""
+    apart: tuple[str, ...] = ()
+    together: tuple[str, ...] = ()
+    away: tuple[str, ...] = ()
+    near: tuple[str, ...] = ()
+    spread: str = ""
+    skew: int = 1
+    labels: dict[str, str] = {}
+    features: tuple[str, ...] = ()
+    policy: str = ""
+    fallback: bool = False
+
+
 class Observed(Struct, frozen=True, omit_defaults=True, gc=False):
     """What the agent on ``host`` said last. Ordered by (incarnation, seq) of that agent.
 
@@ -125,6 +145,7 @@ class Vm(Struct, frozen=True, omit_defaults=True, gc=False):
     waiting: Waiting = Waiting.NO
     host: str = ""
     pin: str = ""
+    wish: Wish | None = None
     move: Move | None = None
     leftovers: dict[str, Leftover] = {}
     observed: Observed | None = None

@@ -1,207 +1,196 @@
-"""Where a VM fits: the placement index, whose cost does not grow with the number of hosts.
+"""Where the next VM goes, at a cost that does not grow with the number of hosts.
 
-Hosts that may take a VM stand in one bucket for each number of free cores; a bucket is a sorted list of integers,
-free memory in the high bits and the host's number in the low ones. The buckets that are not empty are the bits of one
-integer. So the best fit is: shift away the buckets with too few cores, take the lowest bit left, bisect for the memory.
-Ties go to the host with the lowest number: the choice depends on what is there, never on how it came about, so an
-index that was rolled back, or built again after a restart, chooses as the former one would have.
+Hosts that may take a VM stand on shelves (`shelf`), one for each kind: hosts that no filter but those about room and
+company can tell apart (`kinds`). A demand asks each kind once, then walks the shelves of those that pass (`search`).
+Labels have many values, so they make no kinds: a demand that names labels gets shelves of its own, of the hosts that
+have them, kept and updated as long as such demands come. A change of a host moves it on its shelves; nothing else is
+touched.
 
-Capacity is counted at ratio 1. Cores are whole cores, memory is bytes. The oracle in `tashi.sched.oracle` says the
-same by looking at every host; a property test compares the two.
+The choice depends on what is there, never on how it came about. `oracle` says the same by looking at every host.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from collections.abc import Set as AbstractSet
-from typing import Literal
+from collections.abc import Iterable, Iterator
 
-from tashi.model.units import format_size
-
-Policy = Literal["pack", "spread"]
-
-NUMBER_BITS = 60  # a host's number is below 10^18, see tashi.model.name
-NUMBER_MASK = (1 << NUMBER_BITS) - 1
-
-
-class Room:
-    """One host: what it has, what is free of it, and where it stands in the index."""
-
-    __slots__ = ("bucket", "cores", "eligible", "entry", "free_cores", "free_memory", "host", "memory", "number", "why")
-
-    def __init__(self, host: str) -> None:
-        self.host = host
-        self.number = int(host.rpartition("-")[2])
-        self.cores = self.memory = self.free_cores = self.free_memory = 0
-        self.eligible = False
-        self.why = "its capacity is not known yet"
-        self.bucket = -1  # -1: in none, because it may not or can't take anything
-        self.entry = 0
+from tashi.sched.demand import NO_RULES, SHARED, Demand
+from tashi.sched.filters import Question
+from tashi.sched.kinds import NOWHERE, Kinds, Place, Standing
+from tashi.sched.policy import Policy
+from tashi.sched.search import NOTHING, Found, Search, Slope, fewest, walk
+from tashi.sched.supply import Supply
+from tashi.sched.view import Room, View
+from tashi.sched.weights import terms
 
 
-class Index:
-    """Hosts, claims, and the question where the next VM goes. Hosts are named by id (``h-17``)."""
+class Index(View):
+    """A view that knows at once where the next VM goes."""
 
-    def __init__(self) -> None:
-        self._rooms: dict[str, Room] = {}
-        self._by_number: dict[int, str] = {}
-        self._buckets: list[list[int]] = []
-        self._filled = 0  # bit n: bucket n has entries
-        self._shapes: dict[tuple[int, int], int] = {}  # (cores, memory) of empty hosts: how many there are
+    def __init__(self, policy: Policy | None = None) -> None:
+        super().__init__()
+        self._by_number: dict[int, Room] = {}
+        self.set_policy(policy or Policy())
 
-    def set_host(self, host: str, cores: int, memory_bytes: int, eligible: bool, why_not: str = "") -> None:
-        """Add a host, or change what is known of it. ``why_not`` says why it is not eligible; claims stay."""
-        room = self._room(host)
-        self._count_shape(room, -1)
-        room.free_cores += cores - room.cores
-        room.free_memory += memory_bytes - room.memory
-        room.cores, room.memory, room.eligible, room.why = cores, memory_bytes, eligible, why_not
-        self._count_shape(room, 1)
-        self._seat(room)
+    def set_policy(self, policy: Policy) -> None:
+        """Decide by another policy from now on."""
+        self.policy = policy
+        self._slope = Slope(policy.weight("order"), policy.weight("balance"))
+        self._failure = policy.weight("failures")
+        self._shuns = "anti-affinity" in policy.filters
+        self._kinds = Kinds()
+        for room in self.rooms.values():
+            room.place = None
+            self._stand(room)
+
+    # -- changes ----------------------------------------------------------------------------------------------------
+    def set_host(self, supply: Supply) -> None:
+        room = self._room(supply.host)
+        if supply != room.supply:
+            self._go(room)
+            super().set_host(supply)
+            self._stand(room)
 
     def drop_host(self, host: str) -> None:
-        """Forget a host and its claims; one that was never there is no error."""
-        room = self._rooms.pop(host, None)
-        if room is None:
-            return
-        self._count_shape(room, -1)
-        room.eligible = False
-        self._seat(room)
-        del self._by_number[room.number]
-
-    def claim(self, host: str, cores: int, memory_bytes: int) -> None:
-        """Count a VM as being on a host. Never refused: what runs is counted, fitting or not."""
-        room = self._rooms.get(host) or self._room(host)
-        room.free_cores -= cores
-        room.free_memory -= memory_bytes
-        if room.eligible:
-            self._seat(room)
-
-    def release(self, host: str, cores: int, memory_bytes: int) -> None:
-        """Take a claim back. Raises KeyError for an unknown host, ValueError for more than was claimed."""
-        room = self._rooms[host]
-        if room.free_cores + cores > room.cores or room.free_memory + memory_bytes > room.memory:
-            raise ValueError(f"{host}: releases {cores} cores, {memory_bytes} bytes that were never claimed")
-        room.free_cores += cores
-        room.free_memory += memory_bytes
-        if room.eligible:
-            self._seat(room)
-
-    def free(self, host: str) -> tuple[int, int]:
-        """(cores, bytes of memory) not claimed; negative when a host lost capacity. KeyError: no such host."""
-        room = self._rooms[host]
-        return room.free_cores, room.free_memory
-
-    def used(self, host: str) -> tuple[int, int]:
-        """(cores, bytes of memory) claimed. KeyError: no such host."""
-        room = self._rooms[host]
-        return room.cores - room.free_cores, room.memory - room.free_memory
-
-    def fits(self, host: str, cores: int, memory_bytes: int) -> bool:
-        """Whether this very host may take the VM now."""
-        room = self._rooms.get(host)
-        return room is not None and room.eligible and room.free_cores >= cores and room.free_memory >= memory_bytes
-
-    def could_hold(self, host: str, cores: int, memory_bytes: int) -> bool:
-        """Whether this very host could take the VM, were nothing on it."""
-        room = self._rooms.get(host)
-        return room is not None and room.eligible and room.cores >= cores and room.memory >= memory_bytes
-
-    def pick(
-        self, cores: int, memory_bytes: int, policy: Policy = "pack", exclude: AbstractSet[str] = frozenset()
-    ) -> str | None:
-        """The host for a VM, or None: the fullest that fits (pack), or the emptiest (spread); claims nothing."""
-        if policy == "spread":
-            return self._emptiest(cores, memory_bytes, exclude)
-        left, floor = self._filled >> cores, memory_bytes << NUMBER_BITS
-        while left:
-            low = left & -left
-            bucket = self._buckets[cores + low.bit_length() - 1]
-            for at in range(bisect_left(bucket, floor), len(bucket)):
-                host = self._by_number[bucket[at] & NUMBER_MASK]
-                if host not in exclude:
-                    return host
-            left ^= low
-        return None
-
-    def explain(
-        self, cores: int, memory_bytes: int, exclude: AbstractSet[str] = frozenset(), pin: str | None = None
-    ) -> dict[str, str]:
-        """For each host that can't take the VM, the reason; empty reasons are left out."""
-        reasons = {}
-        for host, room in sorted(self._rooms.items(), key=lambda item: item[1].number):
-            reason = self._why_not(room, cores, memory_bytes, exclude, pin)
-            if reason:
-                reasons[host] = reason
-        return reasons
-
-    def ever_fits(self, cores: int, memory_bytes: int) -> bool:
-        """Whether some host could hold it, were it empty and well."""
-        return any(has_cores >= cores and has_memory >= memory_bytes for has_cores, has_memory in self._shapes)
-
-    # -- inside ------------------------------------------------------------------------------------------------------
+        room = self.rooms.get(host)
+        if room is not None:
+            self._go(room)
+            super().drop_host(host)
+            del self._by_number[room.number]
 
     def _room(self, host: str) -> Room:
-        room = self._rooms.get(host)
-        if room is None:
-            room = self._rooms[host] = Room(host)
-            self._by_number[room.number] = host
+        room = super()._room(host)
+        self._by_number[room.number] = room
         return room
 
-    def _count_shape(self, room: Room, change: int) -> None:
-        shape = (room.cores, room.memory)
-        left = self._shapes.get(shape, 0) + change
-        if left > 0:
-            self._shapes[shape] = left
-        else:
-            self._shapes.pop(shape, None)
+    def _change(self, room: Room, demand: Demand, sign: int) -> None:
+        super()._change(room, demand, sign)
+        if room.place is not None:
+            self._seat(room, room.place)
 
-    def _seat(self, room: Room) -> None:
-        """Move a host to the bucket where it belongs now."""
-        old, buckets = room.bucket, self._buckets
-        if old >= 0:
-            bucket = buckets[old]
-            del bucket[bisect_left(bucket, room.entry)]
-            if not bucket:
-                self._filled ^= 1 << old
-        cores, memory = room.free_cores, room.free_memory
-        if not room.eligible or cores < 1 or memory < 0:
-            room.bucket = -1
+    # -- the question -----------------------------------------------------------------------------------------------
+    def pick(self, demand: Demand, now_wall: float = 0.0) -> str | None:
+        """The id of the best host for a VM, None when there is none. It claims nothing."""
+        demand = self.policy.heed(demand)
+        if demand.disk and self._pool_is_full(demand):
+            return None
+        shelves, search = self._prepare(demand, now_wall)
+        if demand.pin:
+            pinned = self._judge([demand.pin], demand, shelves, search).room
+            if pinned is not None or not demand.fallback:
+                return pinned.host if pinned is not None else None
+        best = NOTHING
+        if demand.rules is not NO_RULES or demand.local:
+            with_them = [hosts for group in demand.rules.together if (hosts := self.where(group))]
+            if with_them:
+                few = min(with_them, key=len)
+                together = [host for host in few if all(host in hosts for hosts in with_them)]
+                best = self._judge(together, demand, shelves, search)
+                return best.room.host if best.room is not None else None
+            if special := self._special(demand):
+                best = self._judge(special, demand, shelves, search)
+                search.special, search.plain = special, False
+        order = demand.order or self.policy.order
+        best = walk(shelves, order, self._slope, self._failure, search, self._by_number, best)
+        return best.room.host if best.room is not None else None
+
+    def could_hold(self, host: str, demand: Demand, now_wall: float = 0.0) -> bool:
+        """Whether this very host could take the VM, were nothing on it; it is open and well."""
+        room = self.rooms.get(host)
+        if room is None or room.place is None:
+            return False
+        demand = self.policy.heed(demand)
+        kinds = {kind for kind, _ in self._kinds.passing(demand, now_wall)}
+        large = room.core_limit >= demand.cores and room.memory_limit >= demand.memory_bytes
+        return large and room.place.kind in kinds and demand.labels <= room.labels.items()
+
+    def fitting(self, demand: Demand, now_wall: float = 0.0) -> Iterator[Room]:
+        """Every host that a VM could have now, in no order."""
+        demand = self.policy.heed(demand)
+        if self._pool_is_full(demand):
             return
-        while cores >= len(buckets):
-            buckets.append([])
-        room.bucket = cores
-        room.entry = memory << NUMBER_BITS | room.number
-        insort(buckets[cores], room.entry)
-        self._filled |= 1 << cores
+        shelves, search = self._prepare(demand, now_wall)
+        only = demand.pin if not demand.fallback else ""
+        with_them = [hosts for group in demand.rules.together if (hosts := self.where(group))]
+        for _, shelf in shelves:
+            for number in shelf.numbers():
+                room = self._by_number[number]
+                here = not only or room.host == only
+                if here and search.takes(room) and all(room.host in hosts for hosts in with_them):
+                    yield room
 
-    def _emptiest(self, cores: int, memory_bytes: int, exclude: AbstractSet[str]) -> str | None:
-        left = self._filled >> cores
-        while left:
-            high = left.bit_length() - 1
-            bucket = self._buckets[cores + high]
-            end = len(bucket)
-            while end and bucket[end - 1] >> NUMBER_BITS >= memory_bytes:
-                first = bisect_left(bucket, bucket[end - 1] >> NUMBER_BITS << NUMBER_BITS)  # equals: lowest number
-                for at in range(first, end):
-                    host = self._by_number[bucket[at] & NUMBER_MASK]
-                    if host not in exclude:
-                        return host
-                end = first
-            left ^= 1 << high
-        return None
+    def question(self, demand: Demand, now_wall: float = 0.0) -> Question:
+        """The demand as filters are asked it, host by host; what takes a look at all hosts is known already."""
+        heeded = self.policy.heed(demand)
+        shelves, search = self._prepare(heeded, now_wall)
+        question = Question(self, demand, self.policy, now_wall)
+        if search.spread:
+            question.values = set[str]().union(*(shelf.domains.get(search.spread, ()) for _, shelf in shelves))
+        return question
 
-    def _why_not(self, room: Room, cores: int, memory_bytes: int, exclude: AbstractSet[str], pin: str | None) -> str:
-        if pin is not None and room.host != pin:
-            return "not the host asked for"
-        if room.host in exclude:
-            return "it is there, or not cleared away yet"
-        if not room.eligible:
-            return room.why
-        reasons = []
-        if room.free_cores < cores:
-            reasons.append(f"needs {cores} {'core' if cores == 1 else 'cores'}, {max(room.free_cores, 0)} free")
-        if room.free_memory < memory_bytes:
-            free = format_size(max(room.free_memory, 0))
-            reasons.append(f"needs {format_size(memory_bytes)} of memory, {free} free")
-        return "; ".join(reasons)
+    def _pool_is_full(self, demand: Demand) -> bool:
+        return any(pool == SHARED and self.pool.why_not(size) for pool, size in demand.disk)
+
+    def _prepare(self, demand: Demand, wall: float) -> tuple[Standing, Search]:
+        """The shelves that a demand may take from, and what a host there must pass besides."""
+        search = Search(self, demand, self._shuns)
+        if search.spread:
+            self._kinds.domains(search.spread)
+        shelves = self._kinds.passing(demand, wall)
+        if search.spread:
+            shelves = [each for each in shelves if each[0].geometry.could_hold(demand.cores, demand.memory_bytes)]
+            most = fewest([shelf for _, shelf in shelves], search.spread, search.tally)
+            search.most = most + demand.rules.skew - 1
+        return shelves, search
+
+    def _judge(self, hosts: Iterable[str], demand: Demand, shelves: Standing, search: Search) -> Found:
+        """The best of a few hosts, looked at one by one."""
+        best, kinds = NOTHING, {kind for kind, _ in shelves}
+        for host in hosts:
+            room = self.rooms.get(host)
+            if room is None or room.place is None or room.place.kind not in kinds:
+                continue
+            if not demand.labels <= room.labels.items() or not search.takes(room):
+                continue
+            points = sum(each for _, each in terms(self, room, demand, self.policy))
+            if points > best.points or (points == best.points and room.number < best.number):
+                best = Found(points, room.number, room)
+        return best
+
+    def _special(self, demand: Demand) -> set[str]:
+        """Hosts whose points do not follow from their kind and what is free there."""
+        rules = demand.rules
+        special = {host for host, _ in demand.local}
+        for group in (*rules.near, *rules.away):
+            special.update(self.where(group))
+        return special
+
+    # -- where hosts stand ------------------------------------------------------------------------------------------
+    def _stand(self, room: Room) -> None:
+        """Put a host where it belongs, if it may take anything."""
+        supply = room.supply
+        if supply.closed or supply.unwell:
+            return
+        room.place = self._kinds.join(room, self.policy.hear(supply))
+        self._seat(room, room.place)
+
+    def _go(self, room: Room) -> None:
+        if room.place is not None:
+            self._kinds.leave(room, room.place)
+            room.place = None
+
+    def _seat(self, room: Room, place: Place) -> None:
+        """Move a host to the row and level where it belongs now."""
+        if room.free_cores < 0 or room.free_memory < 0:
+            row = level = NOWHERE
+        else:
+            row = room.free_cores // room.geometry.core_grain
+            level = room.free_memory // room.geometry.memory_grain
+        old_row, old_level = place.row, place.level
+        if row == old_row and level == old_level:
+            return
+        place.row, place.level = row, level
+        for shelf in place.shelves:
+            if old_row != NOWHERE:
+                shelf.take(room.number, old_row, old_level)
+            if row != NOWHERE:
+                shelf.put(room.number, row, level)

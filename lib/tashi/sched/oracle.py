@@ -1,32 +1,27 @@
-"""The placement rule said the slow and obvious way: look at every host. Tests hold the index against it."""
+"""Placement said the slow and obvious way: ask every filter about every host, add every weight up.
+
+It is the definition. The index has to agree with it on any history, and tests see to that.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from collections.abc import Set as AbstractSet
-from typing import NamedTuple
-
-from tashi.sched.index import Policy
-
-
-class View(NamedTuple):
-    """One host as the rule sees it: cores and bytes of memory that are not claimed."""
-
-    host: str
-    free_cores: int
-    free_memory: int
-    eligible: bool
+from tashi.sched.demand import Demand
+from tashi.sched.filters import Question
+from tashi.sched.policy import Policy
+from tashi.sched.view import View
+from tashi.sched.weights import terms
 
 
-def choose(
-    hosts: Iterable[View], cores: int, memory_bytes: int, policy: Policy, exclude: AbstractSet[str]
-) -> str | None:
-    """Among the hosts that fit: the fewest free cores, then the least free memory (spread: the most); then the
-    lowest number."""
-    sign = 1 if policy == "pack" else -1
-    fitting = [
-        (sign * view.free_cores, sign * view.free_memory, int(view.host.rpartition("-")[2]), view.host)
-        for view in hosts
-        if view.eligible and view.host not in exclude and view.free_cores >= cores and view.free_memory >= memory_bytes
+def choose(view: View, demand: Demand, policy: Policy, wall: float = 0.0) -> str | None:
+    """The host with the most points among those that no filter refuses; the lowest number among equals.
+
+    A host asked for with a fallback is taken whenever it fits.
+    """
+    question = Question(view, demand, policy, wall)
+    fitting = [room for room in view.rooms.values() if question.fits(room)]
+    pinned = [room for room in fitting if room.host == demand.pin]
+    scored = [
+        (-sum(points for _, points in terms(view, room, demand, policy)), room.number, room.host)
+        for room in pinned or fitting
     ]
-    return min(fitting)[-1] if fitting else None
+    return min(scored)[-1] if scored else None

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from tashi.core.settings import Settings
 from tashi.model.name import check_name
 from tashi.model.units import parse_seconds, parse_size
+from tashi.sched.policy import parse_policy
 from tashi.sim.cast import HostSize, Person
 from tashi.sim.deeds import DEEDS, MESSAGES, Deed, refuse_usage
 from tashi.sim.sentence import Kind, Usage, Values, words_kinds
@@ -146,7 +147,7 @@ class _Reader:
         if key == "policy":
             if value not in ("pack", "spread"):
                 raise Refused(Code.BAD_REQUEST, f"{value}: policies are pack and spread")
-            self.settings = self.settings._replace(policy=value)  # type: ignore[arg-type]
+            self.settings = self.settings._replace(policy=parse_policy(value))
         elif isinstance(default, int):
             self.settings = self.settings._replace(**{key: int(value)})  # type: ignore[arg-type]
         else:

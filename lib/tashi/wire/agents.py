@@ -13,7 +13,8 @@ from msgspec import Meta
 
 from tashi.model.guest import Guest
 from tashi.model.host import Bytes, Count, Facts, Text
-from tashi.wire.messages import Credential, Long, Open, ServerKey
+from tashi.wire.bounds import Long, Open
+from tashi.wire.messages import Credential, ServerKey
 
 Generation = Annotated[int, Meta(ge=0, le=2**53)]
 

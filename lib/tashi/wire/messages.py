@@ -1,4 +1,5 @@
-"""What people say: every request with its fields and bounds, and every answer. What agents say is in `agents.py`.
+"""What people say: every request with its fields and bounds, and every answer. What agents say is in `agents.py`,
+what is about placement in `placing.py`.
 
 A message is a JSON object in one frame. A command asks (`Request`) and gets exactly one answer (`Reply`; a list's rows
 are a second frame).
@@ -12,33 +13,26 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta
 
-from tashi.model.host import Bytes, Text
+from tashi.model.host import Text
+from tashi.wire.bounds import (  # fmt: skip
+    Groups,
+    Key,
+    Limit,
+    Long,
+    Open,
+    Ref,
+    RequestId,
+    Role,
+    Seconds,
+    Strict,
+    Uid,
+    Wall,
+)
 
 PROTOCOL = 2  # what this version speaks
 OLDEST = 1  # and what it still understands: its predecessor
-
-# -- bounds ----------------------------------------------------------------------------------------------------------
-Long = Annotated[str, Meta(max_length=4096)]
-Ref = Annotated[str, Meta(min_length=1, max_length=80)]  # a name or an id
-Cores = Annotated[int, Meta(ge=1, le=4096)]
-Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
-Wall = Annotated[float, Meta(ge=0, le=10**11)]  # seconds since 1970
-RequestId = Annotated[str, Meta(min_length=8, max_length=64, pattern=r"\A[A-Za-z0-9-]+\Z")]
-Key = Annotated[str, Meta(min_length=40, max_length=40)]  # a CURVE public key, Z85
-Uid = Annotated[int, Meta(ge=0, le=2**32 - 2)]
-Limit = Annotated[int, Meta(ge=-2, le=2**60)]
-Role = Literal["user", "operator", "admin"]
-Groups = Annotated[list[Text], Meta(max_length=16)]
-
-
-class Strict(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
-    """What people send: a field we don't know is a mistake worth telling."""
-
-
-class Open(Struct, frozen=True, omit_defaults=True, gc=False):
-    """What programs of another version send: fields we don't know are ignored."""
 
 
 # -- commands --------------------------------------------------------------------------------------------------------
@@ -196,32 +190,6 @@ class Metrics(Open, frozen=True):
     samples: list[Sample]
 
 
-class VmCreate(Strict, frozen=True):
-    """One VM per name; with ``count`` NAME-00, NAME-01... as children of one operation, all placed or none."""
-
-    name: Text
-    image: Ref
-    cores: Cores
-    memory_bytes: Annotated[int, Meta(ge=2**20, le=2**50)]
-    disk_bytes: Bytes = 0  # 0: the image's own size
-    nics: Annotated[list[Text], Meta(max_length=8)] = []  # names of networks
-    hints: Annotated[dict[Text, Text], Meta(max_length=32)] = {}
-    count: Annotated[int, Meta(ge=1, le=10_000)] | None = None
-    host: Ref | None = None
-    place: bool = True  # False: it waits for vm.place
-    hold: bool = False
-    hold_seconds: Seconds | None = None
-    dry_run: bool = False
-
-
-class VmPlace(Strict, frozen=True):
-    """A host for one that was created with ``place`` false."""
-
-    name: Ref
-    host: Ref
-    dry_run: bool = False
-
-
 class VmVerb(Strict, frozen=True):
     """start, shutdown, destroy: ``name`` is a name or an id."""
 
@@ -368,5 +336,6 @@ class Accepted(Open, frozen=True):
     dry_run: bool = False
     done: bool = False  # nothing to wait for
     note: str = ""
+    missing: dict[str, str] = {}  # vm.create, partial: names of those not made, and why
     extra: dict[str, str] = {}  # host.add, user.enroll: the enrolment document
     credential: Credential | None = None  # enroll

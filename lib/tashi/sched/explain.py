@@ -1,0 +1,89 @@
+"""Why this host and not that one: every filter's answer and every weight's points, host by host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from tashi.model.units import format_size
+from tashi.sched.demand import Demand
+from tashi.sched.filters import Question, Refusal
+from tashi.sched.index import Index
+from tashi.sched.view import Room
+from tashi.sched.weights import terms
+
+
+class Verdict(NamedTuple):
+    """One host's answer. ``refusals`` in the order of the filters, none when it fits; ``points`` in thousandths."""
+
+    host: str
+    refusals: tuple[Refusal, ...]
+    points: int = 0
+    terms: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def fits(self) -> bool:
+        return not self.refusals
+
+    @property
+    def reason(self) -> str:
+        """All that speaks against it, in one line."""
+        return "; ".join(each.text for each in self.refusals)
+
+    @property
+    def cure(self) -> str:
+        """What would make it fit, in one line."""
+        return "; ".join(each.cure for each in self.refusals)
+
+
+def explain(index: Index, demand: Demand, wall: float = 0.0, hosts: Iterable[str] | None = None) -> list[Verdict]:
+    """A verdict for each host, or each of ``hosts``: those that fit, the best first, then the others by number."""
+    question = index.question(demand, wall)
+    rooms = [index.rooms[host] for host in (index.rooms if hosts is None else hosts)]
+    found = [(_verdict(question, index, room), room.number) for room in rooms]
+    # A host asked for with a fallback comes first whenever it fits, as in `oracle`.
+    found.sort(key=lambda each: (not each[0].fits, each[0].host != demand.pin, -each[0].points, each[1]))
+    return [verdict for verdict, _ in found]
+
+
+def _verdict(question: Question, index: Index, room: Room) -> Verdict:
+    refusals = tuple(question.refusals(room))
+    if refusals:
+        return Verdict(room.host, refusals)
+    parts = tuple(terms(index, room, question.demand, index.policy))
+    return Verdict(room.host, (), sum(points for _, points in parts), parts)
+
+
+def why_never(index: Index, demand: Demand) -> str:
+    """What no host has, were all of them empty, well and open to everybody; empty when some host could hold it.
+
+    Looks at hosts until one could.
+    """
+    if any(_could(room, demand) for room in index.rooms.values()):
+        return ""
+    rooms = list(index.rooms.values())
+    for key, value in sorted(demand.labels):
+        if not any(room.labels.get(key) == value for room in rooms):
+            return f"no host has the label {key}={value}"
+    for feature in sorted(demand.features):
+        if not any(feature in room.supply.features for room in rooms):
+            return f"no host has {feature}"
+    for network in sorted(demand.networks):
+        if not any(network in room.supply.networks for room in rooms):
+            return f"no host has the network {network}"
+    asks = sorted([*(f"{key}={value}" for key, value in demand.labels), *demand.features, *demand.networks])
+    such = f" with {', '.join(asks)}" if asks else ""
+    return f"no host{such} could ever hold {size_of(demand)}"
+
+
+def size_of(demand: Demand) -> str:
+    """``4 cores and 8G of memory``."""
+    return f"{demand.cores} {'core' if demand.cores == 1 else 'cores'} and {format_size(demand.memory_bytes)} of memory"
+
+
+def _could(room: Room, demand: Demand) -> bool:
+    if demand.cores > room.core_limit or demand.memory_bytes > room.memory_limit:
+        return False
+    supply = room.supply
+    labelled = not demand.labels or demand.labels <= room.labels.items()
+    return labelled and demand.features <= supply.features and demand.networks <= supply.networks

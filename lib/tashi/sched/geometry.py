@@ -1,0 +1,51 @@
+"""Coarse measures of what is free, so that a host's place in the order is one of few.
+
+A score looks at free cores and memory in grains of the host's size: at most 64 levels of cores, 256 of memory. What
+fits is counted exactly all the same. Hosts that differ a little, as machines of one delivery do, have one geometry.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+CORE_LEVELS, MEMORY_LEVELS = 64, 256
+STEP = 16  # sizes in levels are rounded up to this: of memory, which machines report to the page
+SCALE = 500  # an empty host's distance to a full one, in points, for each of cores and memory
+
+
+class Geometry(NamedTuple):
+    """Grains are powers of two; ``*_full`` is how many levels an empty host has, at least 1."""
+
+    core_grain: int
+    core_full: int
+    memory_grain: int
+    memory_full: int
+
+    def core_points(self, free: int, wanted: int) -> int:
+        """How empty of cores a host is that has ``free`` of them and gives ``wanted``: 0 to SCALE."""
+        return (free // self.core_grain - wanted // self.core_grain) * SCALE // self.core_full
+
+    def memory_points(self, free: int, wanted: int) -> int:
+        return (free // self.memory_grain - wanted // self.memory_grain) * SCALE // self.memory_full
+
+    def could_hold(self, cores: int, memory_bytes: int) -> bool:
+        """Whether an empty host of this geometry may be large enough; one of it may be a little smaller."""
+        return cores <= self.core_full * self.core_grain and memory_bytes <= self.memory_full * self.memory_grain
+
+
+@lru_cache(maxsize=4096)
+def geometry_of(cores: int, memory_bytes: int) -> Geometry:
+    """The geometry of a host that may give so much when it is empty."""
+    core_grain = _grain(cores, CORE_LEVELS)
+    memory_grain = _grain(memory_bytes, MEMORY_LEVELS)
+    memory_full = -(-memory_bytes // memory_grain)
+    return Geometry(
+        core_grain, max(1, -(-cores // core_grain)), memory_grain, max(STEP, -(-memory_full // STEP) * STEP)
+    )
+
+
+def _grain(size: int, levels: int) -> int:
+    """The smallest power of two of which at most ``levels`` make up the size."""
+    needed = -(-size // levels)
+    return 1 << max(0, needed - 1).bit_length()

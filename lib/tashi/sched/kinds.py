@@ -1,0 +1,210 @@
+"""Hosts that no filter but those about room and company can tell apart are one kind, and stand on one shelf.
+
+Only hosts that are open and well are here. A demand names some of what makes a kind: which kinds pass is worked out
+once and kept until a kind comes or goes.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tashi.sched.demand import Demand
+from tashi.sched.filters import FILTERS, Question
+from tashi.sched.geometry import Geometry
+from tashi.sched.policy import Policy
+from tashi.sched.shelf import Shelf
+from tashi.sched.supply import Reservation, Supply
+from tashi.sched.view import Room, View
+from tashi.sched.weights import MOST_FAILURES, failures
+
+FACETS = 256  # sets of labels with shelves of their own; the one that was asked for longest ago makes room
+NOWHERE = -1
+QUESTIONS = 4096  # sets of features, networks and versions whose kinds are remembered
+SAMPLE = "sample-0"
+Labels = frozenset[tuple[str, str]]
+
+
+class Trait(NamedTuple):
+    """What hosts of one kind have in common."""
+
+    geometry: Geometry
+    features: frozenset[str]
+    networks: frozenset[str]
+    versions: tuple[tuple[str, str], ...]
+    reservation: Reservation | None
+    failures: int
+
+
+def _trait(room: Room, supply: Supply) -> Trait:
+    return Trait(
+        room.geometry,
+        supply.features,
+        supply.networks,
+        supply.versions,
+        supply.reservation,
+        min(supply.failures, MOST_FAILURES),
+    )
+
+
+class Kind:
+    """``sample`` is a host that has what makes the kind, and nothing else."""
+
+    __slots__ = ("failures", "geometry", "sample", "shelf", "size", "trait")
+
+    def __init__(self, trait: Trait) -> None:
+        self.trait = trait
+        self.sample = Room(SAMPLE)
+        self.sample.take(
+            Supply(SAMPLE, 0, 0, features=trait.features, networks=trait.networks, versions=trait.versions)
+        )
+        self.shelf = Shelf()
+        self.size = 0
+        self.geometry = trait.geometry
+        self.failures = failures(trait.failures)  # points
+
+
+Standing = list[tuple[Kind, Shelf]]
+
+
+class Passing(NamedTuple):
+    """Kinds that pass for some demands; ``reserved``: some of them are not for everybody."""
+
+    shelves: Standing
+    reserved: bool
+
+
+class Place:
+    """Where a host stands: on its kind's shelf and those of labels asked for, at one row and level on all of them."""
+
+    __slots__ = ("kind", "level", "row", "shelves")
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind, self.row, self.level = kind, NOWHERE, NOWHERE
+        self.shelves = [kind.shelf]
+
+
+class Kinds:
+    """All kinds, the hosts by label, and the shelves that some labels have."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[Trait, Kind] = {}
+        self._standing: dict[int, tuple[Room, Place]] = {}  # by number: hosts that are open and well
+        self._labelled: dict[tuple[str, str], set[int]] = {}
+        self._facets: dict[Labels, dict[Kind, Shelf]] = {}
+        self._spread: list[str] = []  # labels over which groups are spread
+        self._passing: dict[tuple[object, ...], Passing] = {}
+
+    def join(self, room: Room, supply: Supply) -> Place:
+        """A host becomes open and well, or of another kind: what ``supply`` says. It has no row yet."""
+        trait = _trait(room, supply)
+        kind = self._kinds.get(trait)
+        if kind is None:
+            kind = self._kinds[trait] = Kind(trait)
+            self._passing.clear()
+        kind.size += 1
+        place = Place(kind)
+        self._standing[room.number] = room, place
+        for pair in room.labels.items():
+            self._labelled.setdefault(pair, set()).add(room.number)
+        for labels, facet in self._facets.items():
+            if labels <= room.labels.items():
+                place.shelves.append(facet.setdefault(kind, Shelf()))
+        self._count(room, place, 1)
+        return place
+
+    def leave(self, room: Room, place: Place) -> None:
+        """The opposite; its labels are still those with which it came."""
+        self._count(room, place, -1)
+        if place.row != NOWHERE:
+            for shelf in place.shelves:
+                shelf.take(room.number, place.row, place.level)
+        for pair in room.labels.items():
+            numbers = self._labelled[pair]
+            numbers.remove(room.number)
+            if not numbers:
+                del self._labelled[pair]
+        del self._standing[room.number]
+        kind = place.kind
+        kind.size -= 1
+        if not kind.size:
+            del self._kinds[kind.trait]
+            self._passing.clear()
+            for facet in self._facets.values():
+                facet.pop(kind, None)
+
+    def passing(self, demand: Demand, wall: float) -> Standing:
+        """The kinds whose hosts a demand may have, as far as what they are and their labels go, and their shelves."""
+        key = (demand.features, demand.networks, demand.versions)
+        found = self._passing.get(key)
+        if found is None:
+            if len(self._passing) >= QUESTIONS:
+                self._passing.clear()
+            found = self._passing[key] = self._alike(demand)
+        shelves = found.shelves
+        if found.reserved:
+            owner, groups = demand.owner, demand.groups
+            shelves = [
+                (kind, shelf)
+                for kind, shelf in shelves
+                if (held := kind.trait.reservation) is None or held.admits(owner, groups, wall)
+            ]
+        return self._labelled_so(shelves, demand.labels) if demand.labels else shelves
+
+    def domains(self, label: str) -> None:
+        """From now on every shelf knows which values of this label its hosts have."""
+        if label not in self._spread:
+            self._spread.append(label)
+            for room, place in self._standing.values():
+                for shelf in place.shelves:
+                    shelf.count(label, room.labels.get(label), 1)
+
+    # -- inside -----------------------------------------------------------------------------------------------------
+    def _count(self, room: Room, place: Place, change: int) -> None:
+        for label in self._spread:
+            value = room.labels.get(label)
+            for shelf in place.shelves:
+                shelf.count(label, value, change)
+
+    def _alike(self, demand: Demand) -> Passing:
+        question = Question(_NOTHING, demand, _POLICY, 0.0)
+        kinds = [kind for kind in self._kinds.values() if not any(no(question, kind.sample) for no in _LIKENESS)]
+        return Passing(
+            [(kind, kind.shelf) for kind in kinds], any(kind.trait.reservation is not None for kind in kinds)
+        )
+
+    def _labelled_so(self, shelves: Standing, labels: Labels) -> Standing:
+        """The shelves of the same kinds, with the hosts alone that have all these labels."""
+        facet = self._facets.pop(labels, None)
+        if facet is None:
+            facet = self._make(labels)
+        self._facets[labels] = facet  # the newest is the last
+        return [(kind, facet[kind]) for kind, _ in shelves if kind in facet]
+
+    def _having(self, labels: Labels) -> list[tuple[Room, Place]]:
+        few = min((self._labelled.get(pair, set()) for pair in labels), key=len)
+        hosts = [self._standing[number] for number in few]
+        return [(room, place) for room, place in hosts if len(labels) == 1 or labels <= room.labels.items()]
+
+    def _make(self, labels: Labels) -> dict[Kind, Shelf]:
+        while len(self._facets) >= FACETS:
+            self._drop(next(iter(self._facets)))
+        facet: dict[Kind, Shelf] = {}
+        for room, place in self._having(labels):
+            shelf = facet.get(place.kind)
+            if shelf is None:
+                shelf = facet[place.kind] = Shelf()
+            place.shelves.append(shelf)
+            if place.row != NOWHERE:
+                shelf.put(room.number, place.row, place.level)
+            for label in self._spread:
+                shelf.count(label, room.labels.get(label), 1)
+        return facet
+
+    def _drop(self, labels: Labels) -> None:
+        facet = self._facets.pop(labels)
+        for _, place in self._having(labels):
+            place.shelves.remove(facet[place.kind])
+
+
+_NOTHING, _POLICY = View(), Policy()
+_LIKENESS = [FILTERS[name].why_not for name in ("version", "features", "networks")]

@@ -1,0 +1,219 @@
+"""One demand's way through the shelves: from the best place on, until nothing that follows can be better.
+
+Points fall along a row, and from the best row on (see `weights`): the walk takes cells in that order and stops at the
+first that can't beat what was found. Hosts on which a demand has a special eye (its company, its data) are passed over
+here and judged one by one: they are few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from tashi.sched.demand import NO_RULES, SHARED, Demand, Order
+from tashi.sched.geometry import SCALE, Geometry
+from tashi.sched.kinds import Kind
+from tashi.sched.shelf import Shelf
+from tashi.sched.view import Room, View
+
+
+class Found(NamedTuple):
+    points: int
+    number: int
+    room: Room | None
+
+
+MOST = 10**18  # above every host's number, and all points
+NOTHING = Found(-MOST, 0, None)
+
+
+class Search:
+    """What a host must pass for this demand that its kind does not tell. ``most``: members of its group that a value of
+    the spread label may have already."""
+
+    __slots__ = ("banned", "cores", "disk", "exclude", "memory", "most", "plain", "special", "spread", "tally")
+
+    def __init__(self, view: View, demand: Demand, shuns: bool) -> None:
+        rules = demand.rules
+        self.cores, self.memory = demand.cores, demand.memory_bytes
+        self.exclude = demand.exclude | demand.kept if demand.kept else demand.exclude
+        self.disk: list[tuple[str, int]] = []
+        self.banned: list[Mapping[str, int]] = []
+        self.spread = rules.spread
+        self.tally: Mapping[str, int] = {}
+        self.most = 0
+        self.special: Collection[str] = ()
+        if rules is not NO_RULES:
+            self.banned = [hosts for group in rules.apart if (hosts := view.where(group))]
+            if shuns and rules.group and (hosts := view.shunning(rules.group)):
+                self.banned.append(hosts)
+            if rules.spread:
+                self.tally = view.tally(rules.group, rules.spread)
+        if demand.disk:
+            self.disk = [each for each in demand.disk if each[0] != SHARED]
+        # Whether size alone decides.
+        self.plain = not (self.exclude or self.disk or self.banned or self.spread)
+
+    def takes(self, room: Room) -> bool:
+        """Whether this host passes; ``special`` ones are not asked about here."""
+        if room.free_cores < self.cores or room.free_memory < self.memory:
+            return False
+        return self.plain or self.minds(room)
+
+    def minds(self, room: Room) -> bool:
+        """Whether a host of the right size passes all else."""
+        host = room.host
+        if host in self.exclude or any(host in hosts for hosts in self.banned):
+            return False
+        if self.spread:
+            value = room.labels.get(self.spread)
+            if value is None or self.tally.get(value, 0) > self.most:
+                return False
+        for pool, wanted in self.disk:
+            free = room.disk_free(pool)
+            if free is None or wanted > free:
+                return False
+        return True
+
+
+def fewest(shelves: list[Shelf], label: str, tally: Mapping[str, int]) -> int:
+    """Members that the value with the fewest has, of the values that hosts on these shelves have."""
+    low = -1
+    for shelf in shelves:
+        values = shelf.domains.get(label, {})
+        if len(values) > len(tally):
+            return 0  # there is one without any
+        for value in values:
+            count = tally.get(value, 0)
+            if not count:
+                return 0
+            low = count if low < 0 or count < low else low
+    return max(low, 0)
+
+
+class Slope(NamedTuple):
+    """What a policy makes of emptiness: thousandths of a point for each point of order and of balance."""
+
+    order: int
+    balance: int
+
+
+def fullest(
+    shelf: Shelf, shape: Geometry, slope: Slope, other: int, search: Search, rooms: Mapping[int, Room], best: Found
+) -> Found:
+    """The best of a shelf under pack, if it beats ``best``. ``other``: what every host of it has besides."""
+    core_grain, core_full, memory_grain, memory_full = shape
+    core_level, memory_level = search.cores // core_grain, search.memory // memory_grain
+    order, balance = slope
+    top = 2 * SCALE * (order + balance) + other
+    least = best.points
+    left = shelf.filled >> core_level
+    while left:
+        low = left & -left
+        left ^= low
+        above = low.bit_length() - 1
+        x = above * SCALE // core_full
+        if top - (order + 2 * balance) * x < least:
+            break  # the best that this row and all after it could have
+        row = shelf.rows[core_level + above]
+        cells = row.filled >> memory_level
+        while cells:
+            low = cells & -cells
+            cells ^= low
+            level = low.bit_length() - 1
+            y = level * SCALE // memory_full
+            points = top - order * (x + y) - 2 * balance * (x - y if x > y else y - x)
+            if points < least:
+                break
+            found = _lowest(row.cells[memory_level + level], points, search, rooms, best)
+            if found is not best:
+                best, least = found, points
+    return best
+
+
+def emptiest(
+    shelf: Shelf, shape: Geometry, slope: Slope, other: int, search: Search, rooms: Mapping[int, Room], best: Found
+) -> Found:
+    """The best of a shelf under spread, if it beats ``best``. ``other``: what every host of it has besides."""
+    core_grain, core_full, memory_grain, memory_full = shape
+    core_level, memory_level = search.cores // core_grain, search.memory // memory_grain
+    order, balance = slope
+    base = 2 * SCALE * balance + other
+    least = best.points
+    highest = (memory_full - memory_level) * SCALE // memory_full
+    left = shelf.filled >> core_level
+    while left:
+        above = left.bit_length() - 1
+        left ^= 1 << above
+        x = above * SCALE // core_full
+        if base + order * (x + highest) - 2 * balance * abs(x - highest) < least:
+            break
+        row = shelf.rows[core_level + above]
+        cells = row.filled >> memory_level
+        while cells:
+            level = cells.bit_length() - 1
+            cells ^= 1 << level
+            y = level * SCALE // memory_full
+            points = base + order * (x + y) - 2 * balance * (x - y if x > y else y - x)
+            if points < least:
+                break
+            found = _lowest(row.cells[memory_level + level], points, search, rooms, best)
+            if found is not best:
+                best, least = found, points
+    return best
+
+
+def hope_of_fullest(left: int, shape: Geometry, slope: Slope, other: int, search: Search) -> int:
+    """No host of a shelf has more points than this under pack; ``left`` are its rows with cores enough."""
+    x = ((left & -left).bit_length() - 1) * SCALE // shape.core_full
+    return 2 * SCALE * (slope.order + slope.balance) + other - (slope.order + 2 * slope.balance) * x
+
+
+def hope_of_emptiest(left: int, shape: Geometry, slope: Slope, other: int, search: Search) -> int:
+    """No host of a shelf has more points than this under spread; ``left`` are its rows with cores enough."""
+    x = (left.bit_length() - 1) * SCALE // shape.core_full
+    y = (shape.memory_full - search.memory // shape.memory_grain) * SCALE // shape.memory_full
+    return 2 * SCALE * slope.balance + other + slope.order * (x + y) - 2 * slope.balance * abs(x - y)
+
+
+def _lowest(cell: list[int], points: int, search: Search, rooms: Mapping[int, Room], best: Found) -> Found:
+    """The lowest host of a cell that passes, if it beats ``best``."""
+    last = best.number if points == best.points else MOST
+    for negated in reversed(cell):
+        if -negated > last:
+            break
+        room = rooms[-negated]
+        if room.free_cores < search.cores or room.free_memory < search.memory:
+            continue
+        if search.plain or (search.minds(room) and room.host not in search.special):
+            return Found(points, -negated, room)
+    return best
+
+
+def walk(
+    shelves: Sequence[tuple[Kind, Shelf]],
+    order: Order,
+    slope: Slope,
+    failure: int,
+    search: Search,
+    rooms: Mapping[int, Room],
+    best: Found,
+) -> Found:
+    """The best of all shelves, those with the most hope first. ``failure``: thousandths for each of its points."""
+    spread = order == "spread"
+    hope_of, best_of = (hope_of_emptiest, emptiest) if spread else (hope_of_fullest, fullest)
+    if len(shelves) == 1:
+        ((kind, shelf),) = shelves
+        return best_of(shelf, kind.geometry, slope, failure * kind.failures, search, rooms, best)
+    hopes: list[tuple[int, int, Kind, Shelf, int]] = []
+    for kind, shelf in shelves:
+        left = shelf.filled >> search.cores // kind.geometry.core_grain
+        if left:
+            other = failure * kind.failures
+            hopes.append((-hope_of(left, kind.geometry, slope, other, search), len(hopes), kind, shelf, other))
+    hopes.sort()
+    for least, _, kind, shelf, other in hopes:
+        if -least < best.points:
+            break
+        best = best_of(shelf, kind.geometry, slope, other, search, rooms, best)
+    return best

@@ -1,0 +1,74 @@
+"""Hosts of one geometry in the order in which they would be filled.
+
+A row for each level of free cores, in it a cell for each level of free memory, in that the numbers of the hosts. Rows
+and cells that are not empty are the bits of integers, so the next one is a shift away. Numbers are kept negated: the
+lowest host is the last of its list, where taking it out costs nothing however many there are.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+
+
+class Row:
+    __slots__ = ("cells", "filled")
+
+    def __init__(self) -> None:
+        self.filled = 0  # bit n: the cell of memory level n has hosts
+        self.cells: dict[int, list[int]] = {}
+
+
+class Shelf:
+    """``domains``: label -> value -> how many hosts that belong here have it, for labels over which groups are spread.
+
+    A host that has nothing left to give belongs here all the same, it only has no place in the order.
+    """
+
+    __slots__ = ("domains", "filled", "rows")
+
+    def __init__(self) -> None:
+        self.filled = 0  # bit n: row n has hosts
+        self.rows: list[Row] = []
+        self.domains: dict[str, dict[str, int]] = {}
+
+    def count(self, label: str, value: str | None, change: int) -> None:
+        """Count a host in (1) or out (-1) of those with this value of a label."""
+        if value is None:
+            return
+        values = self.domains.setdefault(label, {})
+        left = values.get(value, 0) + change
+        if left:
+            values[value] = left
+        else:
+            del values[value]
+
+    def put(self, number: int, row: int, level: int) -> None:
+        rows = self.rows
+        while row >= len(rows):
+            rows.append(Row())
+        there = rows[row]
+        cell = there.cells.get(level)
+        if cell is None:
+            there.cells[level] = [-number]
+            there.filled |= 1 << level
+            self.filled |= 1 << row
+        else:
+            insort(cell, -number)
+
+    def take(self, number: int, row: int, level: int) -> None:
+        there = self.rows[row]
+        cell = there.cells[level]
+        if len(cell) > 1:
+            del cell[bisect_left(cell, -number)]
+            return
+        del there.cells[level]
+        there.filled ^= 1 << level
+        if not there.filled:
+            self.filled ^= 1 << row
+
+    def numbers(self) -> Iterator[int]:
+        """Every host that has a place here, in no order."""
+        for row in self.rows:
+            for cell in row.cells.values():
+                yield from (-negated for negated in cell)

@@ -1,0 +1,85 @@
+"""The weights: each gives a host that fits points from -1000 to 1000; the sum, weighted, decides.
+
+``order`` and ``balance`` look at what would be free after the placement, in the coarse measure of `geometry`. Both fall
+as a host gets emptier (pack) or rise (spread), because balance counts at most half as much as order: that is why an
+index may walk hosts from full to empty and stop at the first that can't be beaten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from tashi.sched.demand import Demand, Order
+from tashi.sched.geometry import SCALE
+from tashi.sched.policy import Policy
+from tashi.sched.view import Room, View
+
+MOST_FAILURES = 4
+
+
+class Weight(NamedTuple):
+    name: str
+    reason: str
+    points: Callable[[View, Room, Demand, Order], int]
+
+
+def _after(room: Room, demand: Demand) -> tuple[int, int]:
+    """How empty the host would be of cores and of memory: 0 to SCALE each."""
+    shape = room.geometry
+    return (
+        shape.core_points(room.free_cores, demand.cores),
+        shape.memory_points(room.free_memory, demand.memory_bytes),
+    )
+
+
+def _order(view: View, room: Room, demand: Demand, order: Order) -> int:
+    cores, memory = _after(room, demand)
+    return cores + memory if order == "spread" else 2 * SCALE - cores - memory
+
+
+def _balance(view: View, room: Room, demand: Demand, order: Order) -> int:
+    cores, memory = _after(room, demand)
+    return 2 * SCALE - 2 * abs(cores - memory)
+
+
+def company(view: View, room: Room, demand: Demand) -> int:
+    """Points for wished-for company, less those for unwished."""
+    rules = demand.rules
+    near = sum(room.host in view.where(group) for group in rules.near)
+    away = sum(room.host in view.where(group) for group in rules.away)
+    return (1000 * near // len(rules.near) if near else 0) - (1000 * away // len(rules.away) if away else 0)
+
+
+def data(room: Room, demand: Demand) -> int:
+    """Points for a demand's data that lies there, of the most that any host has of it."""
+    most = max((size for _, size in demand.local), default=0)
+    here = sum(size for host, size in demand.local if host == room.host)
+    return 1000 * min(here, most) // most if most > 0 and here > 0 else 0
+
+
+def failures(count: int) -> int:
+    """Points for starts that failed lately; beyond MOST_FAILURES it gets no worse."""
+    return -1000 * min(count, MOST_FAILURES) // MOST_FAILURES
+
+
+WEIGHTS: dict[str, Weight] = {
+    each.name: each
+    for each in (
+        Weight("order", "the fuller the better (pack), or the emptier (spread)", _order),
+        Weight("balance", "cores and memory would run out together", _balance),
+        Weight(
+            "company",
+            "groups that it would be near are there, those it would avoid are not",
+            lambda v, r, d, o: company(v, r, d),
+        ),
+        Weight("data", "bytes of its data that are there", lambda v, r, d, o: data(r, d)),
+        Weight("failures", "few starts failed there lately", lambda v, r, d, o: failures(r.supply.failures)),
+    )
+}
+
+
+def terms(view: View, room: Room, demand: Demand, policy: Policy) -> list[tuple[str, int]]:
+    """(weight, its weighted points in thousandths of a point) of a host that fits."""
+    order = demand.order or policy.order
+    return [(name, weight * WEIGHTS[name].points(view, room, demand, order)) for name, weight in policy.weights]

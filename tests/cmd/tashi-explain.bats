@@ -1,0 +1,55 @@
+load lab
+
+teardown() {
+  destroy_all
+  thost-set -q h1 h2 h3 --label rack=
+  thost-list -H -o name state!=normal | thost-resume -q -
+}
+
+@test "a line for each host, the one that would be chosen first" {
+  thost-drain -q h1
+  create full --cores 63 --host h2
+  run -0 tashi-explain --cores 2 --memory 1G
+  [[ ${lines[0]} == HOST*VERDICT*FILTER*WANTED*AVAILABLE*SCORE ]]
+  [ "$(tashi-explain -H -o host,verdict,filter,wanted,available --cores 2 --memory 1G)" = \
+    $'h3\tchosen\t\t\t\nh1\tno\tstate\t\tdrained\nh2\tno\tcores\t2 cores\t1 free' ]
+  [ "$(tvm-create -n -H -o host x --image tiny --cores 2 --memory 1G)" = h3 ]
+  thost-resume -q h1
+  [ "$(tashi-explain -H -o verdict --cores 2 --memory 1G | sort | uniq -c | tr -s ' ')" = $' 1 chosen\n 1 fits\n 1 no' ]
+}
+
+@test "what fits nowhere is told host by host, and of one host what would help" {
+  [ "$(tashi-explain -H -o filter --cores 65 --memory 1G | uniq)" = cores ]
+  run -0 tashi-explain --cores 65 --memory 1G --host h2
+  [[ $output == *'reason'*'needs 65 cores, 64 free'* ]]
+  [[ $output == *'cure'*'64 are all that it may give'* ]]
+  [ "$(tashi-explain -j --cores 2 --memory 1G --label rack=r2 --host h2 | value 'r["cure"]')" = \
+    'thost-set --label rack=r2' ]
+}
+
+@test "the score is the sum of its terms" {
+  [ "$(tashi-explain -j --cores 2 --memory 1G --host h1 | value 'r["score"] == sum(r["terms"].values())')" = True ]
+}
+
+@test "a machine that is there: one that runs, one that waits" {
+  create web --host h2
+  [ "$(tashi-explain -H -o host,filter web | sort | tail -n 2 | head -n 1)" = $'h2\tleftover' ]
+  create --submit --hold big --cores 64 --host h2
+  [ "$(tashi-explain -H -o reason --host h2 big)" = 'needs 64 cores, 63 free' ]
+}
+
+@test "rules of groups" {
+  create db --group db --host h3
+  [ "$(tashi-explain -H -o host --cores 1 --memory 1G --affinity db | head -n 1)" = h3 ]
+  [ "$(tashi-explain -H -o verdict --cores 1 --memory 1G --anti-affinity=db --host h3)" = no ]
+}
+
+@test "what can't be asked" {
+  fail_with 2 'which machine' tashi-explain --cores 1
+  fail_with 2 'has its size' tashi-explain web --cores 1
+  fail_with 2 'one NAME' tashi-explain a b
+  fail_with 2 'with x and apart from it' tashi-explain --cores 1 --memory 1G --affinity x --anti-affinity=x
+  fail_with 1 'no such vm' tashi-explain nix
+  fail_with 1 'no such host' tashi-explain --cores 1 --memory 1G --host h9
+  fail_with 1 'no such image' tashi-explain --cores 1 --memory 1G --image nix
+}

@@ -1,0 +1,247 @@
+"""Placement as people meet it: rules on VMs, terms on hosts, reasons for both, and how many more there is room for."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tashi.core.cluster import Principal
+from tashi.core.demands import Ratios
+from tashi.core.settings import Settings
+from tashi.sched.policy import parse_policy
+from tests.core.world import GIB, ROOT, World
+
+ANN = Principal("ann", "user")
+
+
+def ask(world: World, verb: str, who: Principal = ROOT, **body: Any) -> Any:
+    """What a verb that changes nothing is answered."""
+    decision = world.decide(verb, who, **body)
+    assert decision.reply is not None and decision.reply.error is None, decision.reply
+    return json.loads(bytes(decision.reply.ok))
+
+
+def hosts_of(world: World, *names: str) -> list[str]:
+    return [world.vm(name)["host"] for name in names]
+
+
+def verdicts(world: World, **body: Any) -> dict[str, dict[str, Any]]:
+    return {each["host"]: each for each in ask(world, "explain", **body)["verdicts"]}
+
+
+def test_twelve_of_a_group_are_spread_over_three_hosts() -> None:
+    world = World()
+    world.ok("vm.create", name="web", image="tiny", cores=1, memory_bytes=GIB // 4, count=12, asks={"spread": "host"})
+    assert sorted(row["host"] for row in world.rows()) == ["h1"] * 4 + ["h2"] * 4 + ["h3"] * 4
+    assert {row["group"] for row in world.rows()} == {"web"}
+
+
+def test_what_is_apart_stays_apart_and_a_part_will_do() -> None:
+    world = World()
+    apart = {"name": "db", "image": "tiny", "cores": 1, "memory_bytes": GIB, "count": 4, "asks": {"apart": [""]}}
+    refused = world.refused("vm.create", **apart)
+    assert refused.text.startswith("db-03: room for 3 of 4, and it is all or none")
+    assert "h1: needs to be apart from root/db, one of it is there" in refused.text
+    made = world.ok("vm.create", partial=True, **apart)
+    assert list(made.objects.values()) == ["db-00", "db-01", "db-02"]
+    assert made.missing.keys() == {"db-03"} and "apart from root/db" in made.missing["db-03"]
+    world.run(2)
+    assert world.job(made.job)["state"] == "done"
+    assert sorted(hosts_of(world, "db-00", "db-01", "db-02")) == ["h1", "h2", "h3"]
+    assert world.refused("vm.migrate", name="db-00").code == "no-room"
+    world.ok("vm.create", ANN, partial=True, **apart)  # another's group of this name is another group
+
+
+def test_nothing_of_a_part_is_a_refusal() -> None:
+    world = World(1)
+    body = {"name": "big", "image": "tiny", "cores": 8, "memory_bytes": GIB, "count": 2}
+    world.create("small")
+    assert world.refused("vm.create", partial=True, **body).code == "no-room"
+    assert world.refused("vm.create", partial=True, hold=True, **body).code == "bad-request"
+
+
+def test_what_must_be_together_follows_its_group() -> None:
+    world = World()
+    world.create("db", asks={"group": "db"}, host="h3")
+    world.create("cache", asks={"together": ["db"]})
+    world.create("log", asks={"away": ["db"], "near": ["other"]}, host=None)
+    assert hosts_of(world, "cache") == ["h3"] and hosts_of(world, "log") != ["h3"]
+
+
+def test_labels_are_given_asked_for_and_taken() -> None:
+    world = World()
+    world.ok("host.set", name="h2", labels={"rack": "r2", "ssd": "yes"})
+    assert world.rows("host", names=["h2"])[0]["labels"] == {"rack": "r2", "ssd": "yes"}
+    assert world.create("web", asks={"labels": {"rack": "r2"}})["host"] == "h2"
+    world.ok("host.set", name="h2", labels={"rack": ""})
+    refused = world.refused(
+        "vm.create", name="w", image="tiny", cores=1, memory_bytes=GIB, asks={"labels": {"rack": "r2"}}, hold=True
+    )
+    assert (refused.code, refused.text) == ("impossible", "w: no host has the label rack=r2")
+    for labels, said in (({"host": "x"}, "own name"), ({"Ä": "x"}, "not a name"), ({"rack": "a b"}, "label's value")):
+        assert said in world.refused("host.set", name="h1", labels=labels).text
+
+
+def test_a_reserved_host_is_for_some_until_it_ends() -> None:
+    world = World(1)
+    world.ok("group.set", name="lab")
+    world.ok("user.add", name="ann", uid=7, groups=["lab"])
+    until = world.now().wall + 60
+    world.ok("host.set", name="h1", groups=["lab"], until_wall=until)
+    refused = world.refused("vm.create", name="web", image="tiny", cores=1, memory_bytes=GIB)
+    assert refused.text.endswith("h1: it is reserved for lab")
+    assert world.create("hers", who=ANN)["host"] == "h1"
+    held = world.ok("vm.create", name="web", image="tiny", cores=1, memory_bytes=GIB, hold=True)
+    assert held.held
+    world.run(70)
+    assert world.vm("web")["state"] == "running", "its end is noticed, and what waits is tried"
+    assert world.refused("host.set", name="h1", users=["bob"], until_wall=1.0).text.endswith("which is over")
+    world.ok("host.set", name="h1", groups=[])
+    assert world.rows("host")[0]["reserved_until"] in ("", None)
+
+
+def test_what_is_kept_and_promised_is_shown_apart() -> None:
+    world = World(1)
+    world.ok("host.set", name="h1", kept_cores=2, kept_memory_bytes=GIB, cores_ratio=2.0)
+    world.create("web", cores=3)
+    row = world.rows("host")[0]
+    assert (row["cores"], row["cores_kept"], row["cores_ratio"], row["cores_used"], row["cores_free"]) == (
+        8,
+        2,
+        2.0,
+        3,
+        9,
+    )
+    assert (row["memory_bytes"], row["memory_kept_bytes"]) == (8 * GIB, GIB)
+    assert row["memory_free_bytes"] == 7 * GIB - GIB // 4
+    wide = World(1, Settings(pool_bytes=100 * GIB, ratios=Ratios(cores=4.0)))
+    assert wide.rows("host")[0]["cores_free"] == 32
+
+
+def test_every_host_is_explained() -> None:
+    world = World()
+    world.ok("host.drain", name="h1")
+    world.create("web", cores=7, host="h2")
+    told = verdicts(world, cores=2, memory_bytes=GIB)
+    assert [(told[host]["verdict"], told[host].get("filter", "")) for host in ("h1", "h2", "h3")] == [
+        ("no", "state"),
+        ("no", "cores"),
+        ("chosen", ""),
+    ]
+    assert (told["h2"]["wanted"], told["h2"]["available"], told["h2"]["cure"]) == ("2 cores", "1 free", "1 more free")
+    assert told["h1"]["reason"] == "drained" and told["h1"]["cure"] == "thost-resume"
+    assert told["h3"]["score"] == sum(told["h3"]["terms"].values())
+    world.ok("host.resume", name="h1")
+    assert verdicts(world, cores=2, memory_bytes=GIB, only="h1")["h1"]["verdict"] == "chosen"
+
+
+def test_hosts_are_explained_page_by_page() -> None:
+    world = World(5)
+    seen, after = [], 0
+    while True:
+        page = ask(world, "explain", after=after, limit=2)
+        seen += [each["host"] for each in page["verdicts"]]
+        after = page.get("after", 0)
+        if not after:
+            break
+    assert seen == ["h1", "h2", "h3", "h4", "h5"]
+
+
+def test_a_vm_that_is_there_is_explained_as_it_would_move_or_start() -> None:
+    world = World()
+    world.create("web", host="h2")
+    assert verdicts(world, vm="web")["h2"]["filter"] == "leftover"
+    world.ok("vm.create", name="big", image="tiny", cores=8, memory_bytes=GIB, host="h2", hold=True)
+    told = verdicts(world, vm="big")
+    assert (told["h1"]["filter"], told["h2"]["filter"]) == ("pin", "cores")
+
+
+def test_slots_are_what_can_be_created() -> None:
+    world = World()
+    world.create("web", cores=5, host="h1")
+    told = ask(world, "slots", cores=2, memory_bytes=GIB, image="tiny", each=True)
+    assert (told["total"], told["hosts"]) == (9, {"h1": 1, "h2": 4, "h3": 4})
+    world.ok("vm.create", name="all", image="tiny", cores=2, memory_bytes=GIB, count=9)
+    assert ask(world, "slots", cores=2, memory_bytes=GIB)["total"] == 0
+    apart = {"asks": {"spread": "host", "group": "x"}}
+    assert ask(World(), "slots", cores=1, memory_bytes=GIB, **apart)["total"] == 24
+
+
+def test_a_policy_decides_for_the_cluster_and_a_vm_for_itself() -> None:
+    world = World(3, Settings(pool_bytes=100 * GIB, policy=parse_policy("spread")))
+    for name in ("a", "b", "c"):
+        world.create(name)
+    assert sorted(hosts_of(world, "a", "b", "c")) == ["h1", "h2", "h3"]
+    assert world.create("d", asks={"policy": "pack"})["host"] == world.create("e", asks={"policy": "pack"})["host"]
+
+
+def test_a_host_that_is_named_may_be_a_wish() -> None:
+    world = World()
+    world.ok("host.drain", name="h2")
+    assert world.create("web", host="h2", asks={"fallback": True})["host"] != "h2"
+    refused = world.refused("vm.create", name="w", image="tiny", cores=1, memory_bytes=GIB, host="h2")
+    assert (refused.text, refused.hint) == ("w: h2: drained", "tashi-explain --host h2 says what would help")
+
+
+@pytest.mark.parametrize(
+    ("asks", "said"),
+    [
+        ({"apart": [""], "together": [""]}, "w: it can't be with w and apart from it"),
+        ({"spread": "Ä"}, "'Ä' is not a name"),
+        ({"group": "v-1"}, "looks like an id"),
+        ({"skew": 0}, ""),
+        ({"policy": "best"}, ""),
+        ({"colour": "red"}, ""),
+    ],
+)
+def test_what_makes_no_sense_is_refused(asks: dict[str, Any], said: str) -> None:
+    refused = World().refused("vm.create", name="w", image="tiny", cores=1, memory_bytes=GIB, asks=asks)
+    assert refused.code == "bad-request" and said in refused.text
+
+
+def test_rules_hold_when_it_starts_again_and_when_a_host_is_drained() -> None:
+    world = World()
+    world.ok("vm.create", name="db", image="tiny", cores=1, memory_bytes=GIB, count=2, asks={"apart": [""]})
+    world.run(2)
+    first, second = hosts_of(world, "db-00", "db-01")
+    world.ok("host.drain", name=first)
+    world.run(5)
+    assert world.vm("db-00")["host"] not in (first, second)
+    world.ok("vm.shutdown", name="db-00")
+    world.run(3)
+    world.ok("host.drain", name=world.vm("db-00")["host"])
+    world.run(3)
+    assert world.refused("vm.start", name="db-00").code == "no-room", "the only host left has the other one"
+
+
+asks = st.fixed_dictionaries(
+    {},
+    optional={
+        "apart": st.sampled_from([[""], ["a"], ["b"]]),
+        "group": st.sampled_from(["a", "b"]),
+        "spread": st.just("host"),
+    },
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 3), asks, st.sampled_from(["", "", "h1", "h2"])), max_size=8))
+def test_no_two_requests_break_a_rule(wanted: Any) -> None:
+    """Whatever was asked in whatever order: no host has two that one of them wants apart."""
+    world = World(3)
+    for number, (count, asked, drained) in enumerate(wanted):
+        world.ask("vm.create", name=f"n{number}", image="tiny", cores=1, memory_bytes=GIB // 8, count=count, asks=asked)
+        if drained:
+            world.ask("host.drain", name=drained)
+            world.ask("host.resume", name=drained)
+    world.run(3)
+    state = world.cluster.state
+    for vm in state.vms.values():
+        for other in state.vms.values():
+            if vm is not other and vm.host and vm.host == other.host and vm.wish is not None:
+                group = other.wish.group if other.wish is not None else ""
+                assert not group or group not in vm.wish.apart, f"{vm.name} and {other.name} are on {vm.host}"

@@ -1,0 +1,227 @@
+"""The index agrees with the oracle: on any cluster, with any rules, after any history, and after it was undone."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tashi.sched.demand import Demand, Order, Rules
+from tashi.sched.index import Index
+from tashi.sched.oracle import choose
+from tashi.sched.policy import OPTIONAL, WEIGHTS, Policy, parse_policy
+from tashi.sched.supply import Reservation, Supply
+from tests.sched.made import GIB
+
+HOSTS = [f"h-{number}" for number in (1, 2, 3, 10, 20, 21)]
+GROUPS = ["blue", "red"]
+NOW = 1000.0
+
+
+def subset(of: list[Any], most: int = 2) -> st.SearchStrategy[frozenset[Any]]:
+    return st.frozensets(st.sampled_from(of), max_size=most)
+
+
+hosts = st.sampled_from(HOSTS)
+groups = st.sampled_from(GROUPS)
+some_groups = st.lists(groups, max_size=2, unique=True).map(tuple)
+labels = st.dictionaries(st.sampled_from(["rack", "ssd"]), st.sampled_from(["1", "2"])).map(
+    lambda d: frozenset(d.items())
+)
+versions = st.sampled_from([(), (("qemu", "8.2"),), (("qemu", "10.0"),)])
+supplies = st.builds(
+    Supply,
+    host=hosts,
+    cores=st.integers(0, 8),
+    memory_bytes=st.integers(0, 8).map(lambda n: n * GIB),
+    kept_cores=st.integers(0, 1),
+    kept_memory_bytes=st.sampled_from([0, GIB]),
+    foreign_cores=st.integers(0, 1),
+    foreign_memory_bytes=st.sampled_from([0, GIB]),
+    cores_ratio=st.sampled_from([Fraction(1), Fraction(4)]),
+    memory_ratio=st.sampled_from([Fraction(1), Fraction(3, 2)]),
+    disk=st.sampled_from([(), (("fast", 4 * GIB),)]),
+    closed=st.sampled_from(["", "", "", "draining"]),
+    unwell=st.sampled_from(["", "", "", "silent"]),
+    features=subset(["accel=kvm", "cpu=avx2"]),
+    networks=subset(["lan", "wan"]),
+    labels=labels,
+    versions=versions,
+    reservation=st.sampled_from(
+        [None, None, Reservation(users=frozenset({"ann"})), Reservation(frozenset(), frozenset({"lab"}), NOW + 10)]
+    ),
+    failures=st.integers(0, 5),
+)
+rules = st.builds(
+    Rules,
+    group=st.sampled_from(["", *GROUPS]),
+    apart=some_groups,
+    together=st.one_of(st.just(()), some_groups),
+    away=some_groups,
+    near=some_groups,
+    spread=st.sampled_from(["", "", "rack", "host"]),
+    skew=st.integers(1, 2),
+)
+demands = st.builds(
+    Demand,
+    cores=st.integers(1, 4),
+    memory_bytes=st.integers(0, 4).map(lambda n: n * GIB),
+    disk=st.sampled_from([(), (), (("fast", GIB),), (("", GIB),)]),
+    features=st.one_of(st.just(frozenset()), subset(["accel=kvm", "cpu=avx2"])),
+    networks=st.one_of(st.just(frozenset()), subset(["lan", "wan"], 1)),
+    labels=st.one_of(st.just(frozenset()), labels),
+    versions=st.one_of(st.just(()), versions),
+    owner=st.sampled_from(["", "ann"]),
+    groups=subset(["lab"], 1),
+    rules=st.one_of(st.just(Rules()), rules),
+    pin=st.one_of(st.just(""), st.just(""), hosts),
+    fallback=st.booleans(),
+    exclude=st.one_of(st.just(frozenset()), subset(HOSTS)),
+    kept=st.one_of(st.just(frozenset()), subset(HOSTS, 1)),
+    order=st.sampled_from([None, "pack", "spread"]),
+    local=st.lists(st.tuples(hosts, st.integers(0, 3)), max_size=2).map(tuple),
+)
+policies = st.builds(
+    parse_policy,
+    st.sampled_from(["pack", "spread"]),
+    st.one_of(st.none(), st.lists(st.sampled_from(OPTIONAL), unique=True).map(tuple)),
+    st.fixed_dictionaries({}, optional={name: st.sampled_from([0, 0.5, 3]) for name in WEIGHTS}).filter(
+        lambda w: 2 * w.get("balance", 0.25) <= w.get("order", 1)
+    ),
+)
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("set"), supplies),
+        st.tuples(st.just("drop"), hosts),
+        st.tuples(st.just("claim"), hosts, demands),
+        st.tuples(st.just("release"), st.integers(0, 30)),
+        st.tuples(st.just("place"), demands, st.sampled_from([0.0, NOW, NOW + 20])),
+        st.tuples(st.just("policy"), policies),
+    ),
+    max_size=40,
+)
+
+
+class Played:
+    """An index, and what was done to it, so that it can be undone."""
+
+    def __init__(self) -> None:
+        self.index = Index()
+        self.index.pool.capacity_bytes = 20 * GIB
+        self.claims: list[tuple[str, Demand]] = []
+        self.undo: list[Any] = []
+
+    def play(self, kind: str, *args: Any) -> None:
+        index = self.index
+        if kind == "set":
+            before = index.rooms[args[0].host].supply if args[0].host in index.rooms else None
+            index.set_host(args[0])
+            self.undo.append(("unset", args[0].host, before))
+        elif kind == "drop":
+            # As in the cluster: what is there goes first.
+            for claim in [claim for claim in self.claims if claim[0] == args[0]]:
+                self.release(claim)
+            if args[0] in index.rooms:
+                self.undo.append(("unset", args[0], index.rooms[args[0]].supply))
+            index.drop_host(args[0])
+        elif kind == "claim":
+            self.claim((args[0], args[1]))
+        elif kind == "release" and self.claims:
+            self.release(self.claims[args[0] % len(self.claims)])
+        elif kind == "place":
+            demand, wall = args
+            found = index.pick(demand, wall)
+            assert found == choose(index, demand, index.policy, wall)
+            if found is not None:
+                self.claim((found, demand))
+        elif kind == "policy":
+            self.undo.append(("policy", index.policy))
+            index.set_policy(args[0])
+
+    def claim(self, claim: tuple[str, Demand]) -> None:
+        if claim[0] not in self.index.rooms:
+            self.undo.append(("unset", claim[0], None))
+        self.index.claim(*claim)
+        self.claims.append(claim)
+        self.undo.append(("release", claim))
+
+    def release(self, claim: tuple[str, Demand]) -> None:
+        self.index.release(*claim)
+        self.claims.remove(claim)
+        self.undo.append(("claim", claim))
+
+    def rollback(self, mark: int) -> None:
+        while len(self.undo) > mark:
+            match self.undo.pop():
+                case ("unset", host, None):
+                    self.index.drop_host(host)
+                case ("unset", _, supply):
+                    self.index.set_host(supply)
+                case ("release", claim):
+                    self.index.release(*claim)
+                    self.claims.remove(claim)
+                case ("claim", claim):
+                    self.index.claim(*claim)
+                    self.claims.append(claim)
+                case ("policy", policy):
+                    self.index.set_policy(policy)
+
+
+def answers(index: Index, asked: list[Demand]) -> list[str | None]:
+    picked = [index.pick(demand, NOW) for demand in asked]
+    assert picked == [choose(index, demand, index.policy, NOW) for demand in asked]
+    return picked
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(supplies, min_size=2, max_size=6), steps, steps, st.lists(demands, min_size=1, max_size=4))
+def test_any_history_is_placed_as_the_oracle_says(there: Any, kept: Any, undone: Any, asked: list[Demand]) -> None:
+    played = Played()
+    for supply in there:
+        played.index.set_host(supply)
+    for step in kept:
+        played.play(*step)
+    before, mark, count = answers(played.index, asked), len(played.undo), len(played.claims)
+    for step in undone:
+        played.play(*step)
+    answers(played.index, asked)
+    played.rollback(mark)
+    assert len(played.claims) == count
+    assert answers(played.index, asked) == before, "what was undone left something"
+    assert answers(again(played), asked) == before, "the choice depends on how it came about"
+
+
+def again(played: Played) -> Index:
+    """An index that was given the same things for the first time, in another order."""
+    fresh = Index(played.index.policy)
+    fresh.pool.capacity_bytes = played.index.pool.capacity_bytes
+    for room in sorted(played.index.rooms.values(), key=lambda room: -room.number):
+        fresh.set_host(room.supply)
+    for host, demand in reversed(played.claims):
+        fresh.claim(host, demand)
+    return fresh
+
+
+orders: list[Order] = ["pack", "spread"]
+sizes = st.tuples(st.integers(1, 40), st.integers(1, 300))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(20, 300), st.integers(50, 2000)), min_size=2, max_size=5),
+    st.lists(sizes, max_size=60),
+    st.sampled_from(orders),
+)
+def test_large_hosts_are_seen_in_grains_and_filled_exactly(has: Any, wanted: Any, order: Order) -> None:
+    index = Index(Policy(order))
+    for number, (cores, memory) in enumerate(has, 1):
+        index.set_host(Supply(f"h-{number}", cores, memory * GIB + 12345 * number))
+    for cores, memory in wanted:
+        demand = Demand(cores, memory * GIB)
+        found = index.pick(demand)
+        assert found == choose(index, demand, index.policy)
+        if found is not None:
+            index.claim(found, demand)
+            assert min(index.free(found)) >= 0
