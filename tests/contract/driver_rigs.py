@@ -20,6 +20,7 @@ from tashi.model.guest import Disk, Guest, Nic
 from tashid.driver.fake import FakeDriver, FakeGuest, Fault, World
 from tashid.driver.interface import Driver, DriverError
 from tashid.driver.settings import DriverSettings
+from tests.contract.clocks import StillClock
 from tests.contract.private_libvirtd import Pair
 
 MIB = 2**20
@@ -188,19 +189,6 @@ class FakeFolderRig(FakeRig):
 
     def settings(self) -> DriverSettings:
         return replace(super().settings(), world=str(self._folder))
-
-
-class StillClock:
-    """Passes by sleeping alone."""
-
-    def __init__(self) -> None:
-        self._now = 1000.0
-
-    def now(self) -> float:
-        return self._now
-
-    def sleep(self, seconds: float) -> None:
-        self._now += seconds
 
 
 class LibvirtRig(Rig):

@@ -17,7 +17,8 @@ from tashid.driver.fake import FakeDriver, Fault, Killed, World
 from tashid.driver.interface import DriverError
 from tashid.driver.settings import DriverSettings
 from tashid.driver.worker import CALLS
-from tests.contract.driver_rigs import MIB, StillClock
+from tests.contract.clocks import StillClock
+from tests.contract.driver_rigs import MIB
 
 GUEST = Guest("v-1", "web", 1, 1024 * MIB)
 COPY_SECONDS = 8.0

@@ -18,11 +18,11 @@ from tashi.wire.agents import GuestState, Seen
 from tashid.driver import calls, image_header
 from tashid.driver.calls import read_args
 from tashid.driver.fake_rows import FakeGuest, Fault
-from tashid.driver.fake_world import Clock, RealClock, World
+from tashid.driver.fake_world import World
 from tashid.driver.interface import Capability, DriverError, MoveJob, MoveStats, is_ours, spares
 from tashid.driver.settings import DriverSettings
 
-__all__ = ["Clock", "FakeDriver", "FakeGuest", "Fault", "Killed", "RealClock", "World", "open_fake"]
+__all__ = ["FakeDriver", "FakeGuest", "Fault", "Killed", "World", "open_fake"]
 
 CORES, MEMORY_BYTES, DISK_BYTES, POOL_BYTES = 64, 256 * 2**30, 4 * 2**40, 128 * 2**40
 IMAGE_BYTES = 2**30  # what any image has where there is no pool to look into

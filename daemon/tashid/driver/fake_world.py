@@ -13,39 +13,21 @@ that a real one can: an incoming guest that never ran, two paused ones, or a run
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, Protocol
+from typing import Literal
 
 from msgspec.structs import replace
 
+from tashi.run.clock import Clock, RealClock
+from tashi.run.shelf import FolderShelf, MemoryShelf, Shelf
 from tashi.wire.agents import GuestState
 from tashid.driver.fake_rows import FakeGuest, Fault, Faults, Mark, Move, Turn
-from tashid.driver.fake_shelf import FolderShelf, MemoryShelf, Shelf
 from tashid.driver.interface import DriverError
 
 SWITCH_SECONDS = 0.05  # the guest stands still
 CONFIRM_SECONDS = 0.02
 NEVER = 1e12
-
-
-class Clock(Protocol):
-    """Seconds that only grow, and a way to let them pass."""
-
-    def now(self) -> float: ...
-
-    def sleep(self, seconds: float) -> None: ...
-
-
-class RealClock:
-    """The machine's own; the same in all its processes."""
-
-    def now(self) -> float:
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
 
 
 class World:

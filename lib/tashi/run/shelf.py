@@ -1,4 +1,4 @@
-"""Where a fake world is kept: in memory for the simulator, in a folder for agents that are processes.
+"""Where a fake driver keeps its world: in memory for a simulator, in a folder for agents that are processes.
 
 Rows lie in rooms (``hosts/h1``, ``moves``) under a key. In a folder each is one JSON file, replaced as a whole while a
 lock is held, so that any number of processes may look and change, and be killed in between.
