@@ -229,7 +229,7 @@ class _Agent:
     def _called(self, number: int, verb: str, outcome: Outcome) -> None:
         if outcome.outcome != "ok":
             self._log.warning("call", verb=verb, outcome=outcome.outcome, why=outcome.text)
-        self._step(Called(number, *outcome))
+        self._step(Called(number, outcome.outcome, outcome.value, outcome.text))
 
     # -- the controller -----------------------------------------------------------------------------------------------
     def _send(self, message: AgentMessage) -> None:

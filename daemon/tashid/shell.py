@@ -111,8 +111,8 @@ class Shell:
     def _handle(self, batch: Batch, message: Incoming | None, now: Now) -> None:
         if message is None:
             batch.events.append(None)
-            for job, (outcome, value, text) in self._copies.ended() if self._copies is not None else ():
-                over = partial(backups.ended, job_id=job, outcome=outcome, text=text, result=value or {})
+            for job, end in self._copies.ended() if self._copies is not None else ():
+                over = partial(backups.ended, job_id=job, outcome=end.outcome, text=end.text, result=end.value or {})
                 self._note(batch, self._cluster.happened(over, now), None)
             self._note(batch, self._cluster.tick(now), None)
             return

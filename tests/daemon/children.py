@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tashi.run import child
+from tashi.wire.errors import Code, Refused
 
 
 class NothingDone(Exception):
@@ -19,6 +20,10 @@ class NothingDone(Exception):
 
 def refuse(args: dict[str, Any]) -> object:
     raise NothingDone(f"{args['what']}: no")
+
+
+def have_no_room(args: dict[str, Any]) -> object:
+    raise Refused(Code.NO_ROOM, "no room")
 
 
 def break_down(args: dict[str, Any]) -> object:
@@ -49,6 +54,7 @@ VERBS: dict[str, Callable[[dict[str, Any]], object]] = {
     "environment": lambda args: dict(os.environ),
     "print": lambda args: print("this goes to the log, not to the channel"),
     "refuse": refuse,
+    "no room": have_no_room,
     "break": break_down,
     "hang": hang,
     "grandchild": leave_a_grandchild,
@@ -67,7 +73,7 @@ def main() -> None:
         time.sleep(1000)
     elif mode == "wrong-id":
         channel.recv(10)
-        channel.sendall(b'{"id": 99, "outcome": "ok", "value": null, "text": ""}\n')
+        channel.sendall(b'{"id": 99, "outcome": "ok", "value": null, "text": "", "code": ""}\n')
         time.sleep(1000)
     elif mode == "endless-line":
         channel.recv(10)

@@ -74,6 +74,7 @@ def test_a_child_answers_and_is_used_again(loop: Loop, pool: Pool) -> None:
 
 def test_failed_means_that_nothing_happened_and_unknown_that_nobody_knows(loop: Loop, pool: Pool) -> None:
     assert ask(loop, pool, "refuse", what="v-1") == Outcome("failed", None, "v-1: no")
+    assert ask(loop, pool, "no room") == Outcome("unknown", None, "no room", "no-room")
     assert ask(loop, pool, "break") == Outcome("unknown", None, "RuntimeError: half done")
     assert ask(loop, pool, "__class__").outcome == "failed"
 

@@ -3,10 +3,11 @@
 The channel is the socket that the child finds as descriptor 0: one JSON line a call, one JSON line an answer.
 
     {"id": 7, "verb": "look", "args": {"vm": "v-1"}}
-    {"id": 7, "outcome": "ok", "value": ..., "text": ""}
+    {"id": 7, "outcome": "ok", "value": ..., "text": "", "code": ""}
 
-Outcomes: ``ok``; ``failed``, definitely without effect; ``unknown``, anything else. The verbs are a table given by the
-program: a verb is never looked up by name in an object.
+Outcomes: ``ok``; ``failed``, definitely without effect; ``unknown``, anything else. ``code`` is that of
+tashi.wire.errors when the error has one. The verbs are a table given by the program: a verb is never looked up by name
+in an object.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
+
+from tashi.wire.errors import TashiError
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -62,13 +65,23 @@ def answer(verbs: Mapping[str, Verb], call: Mapping[str, Any], definite: tuple[t
     """Do one call and say how it went; never raises."""
     verb = verbs.get(call["verb"])
     if verb is None:
-        return {"outcome": "failed", "value": None, "text": f"{call['verb']!r} is not a verb of this worker"}
+        return _ended("failed", text=f"{call['verb']!r} is not a verb of this worker")
     try:
-        return {"outcome": "ok", "value": _plain(verb(call["args"])), "text": ""}
+        return _ended("ok", _plain(verb(call["args"])))
     except definite as error:
-        return {"outcome": "failed", "value": None, "text": str(error)[:1000]}
+        return _ended("failed", text=str(error), code=_code(error))
+    except TashiError as error:
+        return _ended("unknown", text=str(error), code=error.code)
     except Exception as error:
-        return {"outcome": "unknown", "value": None, "text": f"{type(error).__name__}: {error}"[:1000]}
+        return _ended("unknown", text=f"{type(error).__name__}: {error}")
+
+
+def _ended(outcome: str, value: object = None, text: str = "", code: str = "") -> dict[str, Any]:
+    return {"outcome": outcome, "value": value, "text": text[:1000], "code": code}
+
+
+def _code(error: Exception) -> str:
+    return error.code if isinstance(error, TashiError) else ""
 
 
 def _plain(value: object) -> object:

@@ -34,11 +34,13 @@ PASSED_ON = ("PATH", "LANG", "TZ", "PYTHONPATH", "TASHI_CONFIG", "TASHI_BOOT_ID_
 
 
 class Outcome(NamedTuple):
-    """How a call ended: ``outcome`` is ok, failed or unknown; ``value`` is plain JSON, ``text`` says why not."""
+    """How a call ended: ``outcome`` is ok, failed or unknown; ``value`` is plain JSON, ``text`` says why not, ``code``
+    is that of tashi.wire.errors where the worker knows one."""
 
     outcome: str
     value: Any = None
     text: str = ""
+    code: str = ""
 
 
 Done = Callable[[Outcome], None]
@@ -167,7 +169,8 @@ class _Child:
             return
         try:
             answer = json.loads(line)
-            number, outcome = answer["id"], Outcome(answer["outcome"], answer["value"], answer["text"])
+            number = answer["id"]
+            outcome = Outcome(answer["outcome"], answer["value"], answer["text"], answer["code"])
         except (ValueError, KeyError, TypeError, RecursionError):
             self.kill(f"worker wrote nonsense: {line[:60]!r}")
             return
