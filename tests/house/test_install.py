@@ -41,8 +41,8 @@ def run(dest: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess
 
 
 def test_the_packages_are_the_copy_s_own(dest: Path) -> None:
-    done = run(dest, "-c", "import tashi, tashid; print(tashi.__path__, tashid.__path__)")
-    assert done.stdout.count(f"{dest}{PREFIX}/lib/tashi/lib/") == 2, done.stderr
+    done = run(dest, "-c", "import tashi, tashid, zoni; print(tashi.__path__, tashid.__path__, zoni.__path__)")
+    assert done.stdout.count(f"{dest}{PREFIX}/lib/tashi/lib/") == 3, done.stderr
 
 
 @pytest.mark.parametrize("name", commands())

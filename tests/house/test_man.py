@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from enum import StrEnum
 from functools import cache
 from typing import Any
 
@@ -22,8 +23,10 @@ from tashi.model.fields import FIELDS, Field
 from tashi.model.metrics import METRICS
 from tashi.sim import deeds, scene, sentence
 from tashi.wire import agents, bounds, errors, messages, placing
-from tashid.driver.interface import Capability, Driver
+from tashid.driver import interface as hypervisor
 from tests.house.tree import HERE, ROOT, commands
+from zoni.power import calls, pdu
+from zoni.power import interface as power
 
 Options = dict[str, bool]  # as typed -> whether a value follows
 
@@ -233,6 +236,12 @@ def test_what_a_setting_may_be_is_written() -> None:
 
 
 # -- interfaces --------------------------------------------------------------------------------------------------------
+INTERFACES: dict[str, tuple[type, type[StrEnum]]] = {
+    "tashi-driver.7": (hypervisor.Driver, hypervisor.Capability),
+    "zoni-driver.7": (power.Driver, power.Capability),
+}
+
+
 def test_every_message_is_written_about() -> None:
     own = [
         each
@@ -253,12 +262,30 @@ def test_every_verb_is_written_about() -> None:
     assert rows == [(name, verb.body.__name__, verb.role) for name, verb in VERBS.items()]
 
 
-def test_every_call_of_a_driver_is_written_about() -> None:
-    text = page("tashi-driver.7")
-    calls = {name: each for name, each in vars(Driver).items() if inspect.isfunction(each) and name[0] != "_"}
-    expected = [" ".join(["Fn", name, *list(inspect.signature(each).parameters)[1:]]) for name, each in calls.items()]
+@pytest.mark.parametrize("name", INTERFACES)
+def test_every_call_of_a_driver_is_written_about(name: str) -> None:
+    text, (interface, capabilities) = page(name), INTERFACES[name]
+    own = {name: each for name, each in vars(interface).items() if inspect.isfunction(each) and name[0] != "_"}
+    expected = [" ".join(["Fn", name, *list(inspect.signature(each).parameters)[1:]]) for name, each in own.items()]
     assert [head for head, _ in items(section(text, ".Ss Calls"))] == expected
-    assert [head for head, _ in items(section(text, ".Ss Capabilities"))] == [f"Cm {each.value}" for each in Capability]
+    assert [head for head, _ in items(section(text, ".Ss Capabilities"))] == [
+        f"Cm {each.value}" for each in capabilities
+    ]
+
+
+def test_every_verb_of_power_is_written_about() -> None:
+    heads = [head for head, _ in items(section(page("zoni-driver.7"), ".Ss Power"))]
+    assert {verb for head in heads for verb in head.removeprefix("Cm ").split(" , ")} == calls.CALLS.keys()
+
+
+def test_the_table_of_a_pdu_is_written_about() -> None:
+    """Its fields, and a model that is read as the driver reads it."""
+    text = section(page("zoni-driver.7"), ".Ss Models of PDUs")
+    assert [head for head, _ in items(text)] == [f"Va {name}" for name in pdu.Model.__struct_fields__]
+    shown = re.search(r"^\.Bd .*?\n(.*?)^\.Ed", text, re.MULTILINE | re.DOTALL)
+    assert shown and list(pdu.read_models(shown[1])) == ["strip"]
+    own = pdu.read_models((ROOT / "zoni/power/pdu_models.toml").read_text())
+    assert all(name in text for name in own)
 
 
 # -- scenes ------------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 # For what a test starts: this tree, whichever environment the test itself runs in.
 HERE = os.environ | {"PYTHONPATH": ":".join(str(ROOT / part) for part in ("lib", "daemon", "."))}
-PACKAGES = ("lib/tashi", "daemon/tashid")
+PACKAGES = ("lib/tashi", "daemon/tashid", "zoni")
 
 
 @functools.cache

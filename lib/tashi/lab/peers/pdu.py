@@ -1,0 +1,171 @@
+"""A PDU whose outlets are nothing but records, with faults on demand: real SNMP, v3 and v2c, on a real port.
+
+    python3 -m tashi.lab.peers.pdu PLAN
+
+PLAN is a JSON file: {"control": SOCKET, "address": HOST, "port": PORT, "pdu": {...}}, with fields of `Pdu`. It says
+"ready PORT" when the port is open. On the socket (see control.py) {"pdu": {...}, "weather": {...}} changes fields of
+the PDU or of its cable (see relay.py) and is answered with what is so.
+
+It has the objects of APC's rPDU (PowerNet-MIB) and of Raritan's PX (PDU2-MIB), both for the same outlets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from pysnmp.carrier.asyncio.dgram import udp
+from pysnmp.entity import config, engine
+from pysnmp.entity.rfc3413 import cmdrsp, context
+from pysnmp.proto import rfc1902, rfc1905
+from pysnmp.smi import error, instrum
+
+from tashi.lab.control import answer_on
+from tashi.lab.relay import Relay
+
+Oid = tuple[int, ...]
+APC_STATE: Oid = (1, 3, 6, 1, 4, 1, 318, 1, 1, 12, 3, 5, 1, 1, 4)
+APC_CONTROL: Oid = (1, 3, 6, 1, 4, 1, 318, 1, 1, 12, 3, 3, 1, 1, 4)
+RARITAN_STATE: Oid = (1, 3, 6, 1, 4, 1, 13742, 6, 4, 1, 2, 1, 3, 1)
+RARITAN_CONTROL: Oid = (1, 3, 6, 1, 4, 1, 13742, 6, 4, 1, 2, 1, 2, 1)
+# object -> what it says of an outlet that is off, and of one that is on
+STATES: dict[Oid, tuple[int, int]] = {APC_STATE: (2, 1), APC_CONTROL: (2, 1), RARITAN_STATE: (8, 7)}
+# object -> value that is set -> whether the outlet is on then
+CONTROLS: dict[Oid, dict[int, bool]] = {APC_CONTROL: {1: True, 2: False}, RARITAN_CONTROL: {0: False, 1: True}}
+FACTORY = "public"
+NOWHERE: Oid = (2, 999)  # pysnmp takes an empty view for the whole tree
+
+
+@dataclass
+class Pdu:
+    """Faults: ``ignore``: says yes and does nothing, ``seconds``: until a change is so, ``odd``: is told as the state,
+    ``read_only``: refuses every change, ``lose``: so many answers to changes are never sent, ``factory``: its makers'
+    community "public" may read. ``community`` may do all, by v2c; empty: none."""
+
+    outlets: dict[str, bool] = field(default_factory=dict)
+    user: str = "zoni"
+    auth_password: str = "authpass123"
+    privacy_password: str = "privpass123"
+    community: str = ""
+    asked: list[str] = field(default_factory=list)
+    ignore: bool = False
+    read_only: bool = False
+    lose: int = 0
+    lost: int = 0  # answers that are not to be sent
+    factory: bool = False
+    seconds: float = 0.0
+    odd: int = 0
+    coming: dict[str, tuple[float, bool]] = field(default_factory=dict)
+
+    def settle(self) -> None:
+        """What is due by now is so."""
+        due = [name for name, (when, _) in self.coming.items() if when <= time.monotonic()]
+        for name in due:
+            self.outlets[name] = self.coming.pop(name)[1]
+
+    def swallows(self) -> bool:
+        """Whether the answer that is on its way now is lost."""
+        self.lost, before = max(0, self.lost - 1), self.lost
+        return before > 0
+
+    def read(self, oid: Oid) -> int | None:
+        self.settle()
+        says, name = STATES.get(oid[:-1]), str(oid[-1])
+        if says is None or name not in self.outlets:
+            return None
+        return self.odd or says[self.outlets[name]]
+
+    def write(self, oid: Oid, value: int) -> None:
+        """Raises the errors of pysnmp for what can't be set."""
+        values, name = CONTROLS.get(oid[:-1]), str(oid[-1])
+        if values is None or name not in self.outlets:
+            raise error.NoCreationError(name=oid, idx=0)
+        if self.read_only:
+            raise error.NotWritableError(name=oid, idx=0)
+        if value not in values:
+            raise error.WrongValueError(name=oid, idx=0)
+        self.asked.append("on" if values[value] else "off")
+        self.lost, self.lose = self.lost + min(1, self.lose), max(0, self.lose - 1)
+        if not self.ignore:
+            self.coming[name] = (time.monotonic() + self.seconds, values[value])
+            self.settle()
+
+
+class Controller(instrum.AbstractMibInstrumController):  # type: ignore[misc]
+    """Between pysnmp and the records. Whether one may is asked here: otherwise everybody might."""
+
+    def __init__(self, pdu: Pdu) -> None:
+        self._pdu = pdu
+
+    def read_variables(self, *pairs: Any, **context: Any) -> list[Any]:
+        self._check("read", pairs, context)
+        found = ((oid, self._pdu.read(tuple(oid))) for oid, _ in pairs)
+        return [(oid, rfc1905.noSuchInstance if value is None else rfc1902.Integer32(value)) for oid, value in found]
+
+    def write_variables(self, *pairs: Any, **context: Any) -> tuple[Any, ...]:
+        self._check("write", pairs, context)
+        for oid, value in pairs:
+            self._pdu.write(tuple(oid), int(value))
+        return pairs
+
+    def _check(self, kind: str, pairs: Any, context: Any) -> None:
+        """It raises where there is no such user, and says true for an object that he has no right to."""
+        for oid, _ in pairs:
+            if context["acFun"](kind, (oid, None), **context):
+                raise error.NoAccessError(name=oid, idx=0)
+
+
+def serve(pdu: Pdu, address: str) -> Any:
+    """An agent on a port of its own; the engine. Its id is fixed: a client must know it again."""
+    agent = engine.SnmpEngine(rfc1902.OctetString(b"\x80\x00\x4f\xb8\x05lab-pdu"))
+    config.add_transport(agent, udp.DOMAIN_NAME, udp.UdpAsyncioTransport().open_server_mode((address, 0)))
+    for number, (word, writes) in enumerate(((FACTORY, NOWHERE), (pdu.community, (1,)))):
+        if word:
+            config.add_v1_system(agent, f"community-{number}", word)
+            config.add_vacm_user(agent, 2, f"community-{number}", "noAuthNoPriv", (1,), writes)
+    auth, privacy = config.USM_AUTH_HMAC192_SHA256, config.USM_PRIV_CFB128_AES
+    config.add_v3_user(agent, pdu.user, auth, pdu.auth_password, privacy, pdu.privacy_password)
+    config.add_vacm_user(agent, 3, pdu.user, "authPriv", (1,), (1,))
+    contexts = context.SnmpContext(agent)
+    contexts.unregister_context_name(b"")
+    contexts.register_context_name(b"", Controller(pdu))
+    cmdrsp.GetCommandResponder(agent, contexts)
+    cmdrsp.SetCommandResponder(agent, contexts)
+    return agent
+
+
+async def main(plan_file: str) -> None:
+    with open(plan_file, encoding="utf-8") as file:
+        plan = json.load(file)
+    pdu = Pdu(**plan["pdu"])
+    agent = serve(pdu, plan["address"])
+    transport = agent.transport_dispatcher.get_transport(udp.DOMAIN_NAME)
+    await transport._lport
+    known = bytes([4, len(FACTORY)]) + FACTORY.encode()  # as it stands in a message of v2c
+    relay = Relay(
+        transport.transport.get_extra_info("sockname"),
+        lambda data: pdu.factory or known not in data,
+        returns=lambda _: not pdu.swallows(),
+    )
+    port = await relay.listen((plan["address"], plan["port"]))
+
+    def change(request: dict[str, Any]) -> dict[str, Any]:
+        for target, changes in ((pdu, "pdu"), (relay.weather, "weather")):
+            for name, value in request.get(changes, {}).items():
+                if not hasattr(target, name):
+                    raise ValueError(f"{changes} has no {name}")
+                setattr(target, name, value)
+        pdu.settle()
+        return asdict(pdu) | {"requests": relay.requests}
+
+    async with await answer_on(plan["control"], change) as server:
+        print(f"ready {port}", flush=True)
+        await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))

@@ -1,0 +1,196 @@
+"""Power drivers behind their workers: what is told, what never is, and what a device that hangs costs the others."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tashi.run.loop import Loop
+from tashi.run.workers import Outcome, Pool
+from tests.contract import power_peers as peers
+from tests.house.tree import HERE
+from zoni.access import Login, Snmp
+from zoni.power import paths, worker
+from zoni.power.fake import FakeMachine, Fault, World
+from zoni.power.interface import PowerError, Unproven
+
+SECRET = "correct horse"
+WORKER = [sys.executable, "-P", "-m", "zoni.power.worker"]
+
+
+@pytest.fixture(autouse=True)
+def from_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", HERE["PYTHONPATH"])
+
+
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    loop = Loop()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture
+def pool(loop: Loop) -> Iterator[Pool]:
+    pool = Pool(loop, WORKER, 2)
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    world = World(tmp_path / "world")
+    world.put("m1", FakeMachine(user="admin", password=SECRET))
+    return world
+
+
+@pytest.fixture
+def path(world: World, tmp_path: Path) -> paths.Fake:
+    return paths.Fake(world=str(tmp_path / "world"), machine="m1", login=Login(user="admin", password=SECRET))
+
+
+def turn_until(loop: Loop, so: Callable[[], object], seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not so():
+        assert time.monotonic() < end, "it never came"
+        loop.turn(0.05)
+
+
+def ask(loop: Loop, pool: Pool, verb: str, path: paths.AnyPath, deadline: float = 60.0, **args: Any) -> Outcome:
+    outcomes: list[Outcome] = []
+    pool.call(verb, {"path": msgspec.to_builtins(path)} | args, deadline, outcomes.append)
+    turn_until(loop, lambda: outcomes)
+    return outcomes[0]
+
+
+def test_a_call_has_its_outcome(loop: Loop, pool: Pool, path: paths.Fake, world: World) -> None:
+    assert ask(loop, pool, "on", path) == Outcome("ok", {"before": "off", "power": "on", "proven": True})
+    enrolled = ask(loop, pool, "enroll", path).value
+    assert (enrolled["power"], "soft" in enrolled["capabilities"]) == ("on", True)
+    world.set_faults([Fault(call="press", ignore=True)])
+    unproven = ask(loop, pool, "off", path, seconds=0.3)
+    assert (unproven.outcome, unproven.code) == ("unknown", "unavailable")
+
+
+@pytest.mark.parametrize(
+    ("verb", "args", "code"),
+    [
+        ("on", {"more": 1}, "bad-request"),
+        ("set_boot", {}, "bad-request"),
+        ("set_boot", {"device": "floppy"}, "bad-request"),
+        ("on", {"seconds": -1}, "bad-request"),
+        ("reset", {}, "wrong-state"),
+        ("__class__", {}, ""),
+        ("press", {"action": "off"}, ""),
+    ],
+)
+def test_a_refusal_is_definite(
+    loop: Loop, pool: Pool, path: paths.Fake, verb: str, args: dict[str, Any], code: str
+) -> None:
+    answer = ask(loop, pool, verb, path, **args)
+    assert (answer.outcome, answer.code) == ("failed", code)
+    assert answer.text and SECRET not in answer.text
+
+
+def test_secrets_go_over_the_channel_alone(
+    loop: Loop, pool: Pool, path: paths.Fake, world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    world.set_faults([Fault(delay=0.3)])
+    outcomes: list[Outcome] = []
+    wrong = msgspec.structs.replace(path, login=Login(user="admin", password="battery staple"))
+    for each in (path, wrong):
+        pool.call("power", {"path": msgspec.to_builtins(each)}, 60.0, outcomes.append)
+    turn_until(loop, lambda: len(outcomes) == 2)
+    children = [child._process.pid for child in pool._children]
+    assert len(children) == 2
+    for pid in children:
+        for file in ("cmdline", "environ"):
+            seen = Path(f"/proc/{pid}/{file}").read_bytes()
+            assert seen and b"horse" not in seen and b"staple" not in seen
+    told = repr(outcomes) + "".join(capfd.readouterr())
+    assert "denied" in told and "horse" not in told and "staple" not in told
+
+
+def test_a_picture_of_a_path_has_no_secret() -> None:
+    snmp = Snmp(user="zoni", auth_password=SECRET, privacy_password=SECRET)
+    for path in (
+        paths.Ipmi(address="10.0.0.7", login=Login(user="admin", password=SECRET, kg=SECRET)),
+        paths.Pdu(address="10.0.0.8", model="apc-rpdu", outlet=3, access=snmp),
+        paths.Pdu(address="p", model="m", outlet=3, access=Snmp(version="v2c", community=SECRET)),
+    ):
+        for picture in (repr(path), str(path), f"{path}", repr([path]), path.where):
+            assert SECRET not in picture
+        assert set(path.accesses()[0].secrets()) == {SECRET}
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind"),
+    [
+        (lambda text: OSError(text), RuntimeError),
+        (lambda text: PowerError("denied", text), PowerError),  # type: ignore[arg-type]
+        (lambda text: Unproven("unavailable", text), Unproven),  # type: ignore[arg-type]
+    ],
+)
+def test_a_library_that_tells_a_secret_is_not_repeated(
+    path: paths.Fake, raised: Callable[[str], Exception], kind: type[Exception]
+) -> None:
+    def open_path(path: paths.AnyPath, seconds: float) -> Any:
+        raise raised(f"401 for https://admin:{SECRET}@10.0.0.7/")
+
+    with pytest.raises(kind) as caught:
+        worker.verbs(open_path)["on"]({"path": msgspec.to_builtins(path)})
+    assert SECRET not in str(caught.value) and "admin:***@" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"driver": "ipmi", "address": "10.0.0.7", "login": {"user": "admin", "password": SECRET * 3}},
+        {"driver": "ipmi", "address": "-oProxy=x", "login": {"password": SECRET}},
+        {"driver": "redfish", "url": "http://10.0.0.7", "login": {"password": SECRET}},
+        {"driver": "redfish", "url": f"https://admin:{SECRET}@10.0.0.7", "login": {}},
+        {"driver": "pdu", "address": "p", "model": "m", "outlet": 0, "access": {"user": "u"}},
+        {"driver": "pdu", "address": "p", "model": "m", "outlet": 1, "access": {"community": SECRET}},
+        {"driver": "pdu", "address": "p", "model": "m", "outlet": 1, "access": {"user": "u", "auth_password": SECRET}},
+        {"driver": "pdu", "address": "p", "model": "m", "outlet": 1, "access": {"version": "v2c", "user": "u"}},
+        {"driver": "other", "address": "p"},
+        {"driver": "fake", "world": "w", "machine": "../m"},
+        [],
+    ],
+)
+def test_a_path_that_is_none_is_refused_without_its_secrets(raw: object) -> None:
+    with pytest.raises(ValueError, match="power path: ") as caught:
+        paths.read_path(raw)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def bmcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[peers.Peer]:
+    machines = {f"b{number}": {"power": "on"} for number in range(10)}
+    peer = peers.Peer("bmc", tmp_path_factory.mktemp("bmcs"), {"bmcs": machines})
+    yield peer
+    peer.close()
+
+
+def bmc_path(peer: peers.Peer, name: str) -> paths.Ipmi:
+    port = peer.ask(bmc=name)["port"]
+    return paths.Ipmi(address=peers.ADDRESS, port=port, login=Login(user="admin", password="secret"))
+
+
+@pytest.mark.fault(38)
+def test_a_login_that_never_ends_is_killed(loop: Loop, pool: Pool, bmcs: peers.Peer) -> None:
+    """RAKP messages that are dropped, and a user whom a BMC answers nothing: pyghmi tries again for ever."""
+    stranger = msgspec.structs.replace(bmc_path(bmcs, "b1"), login=Login(user="nobody", password="secret"))
+    bmcs.ask(bmc="b1", machine={"mute_strangers": True})
+    assert ask(loop, pool, "power", bmc_path(bmcs, "b0")).value == "on"
+    began = time.monotonic()
+    killed = ask(loop, pool, "power", stranger, deadline=1.0)
+    assert killed == Outcome("unknown", None, "no answer within 1 s, killed")
+    assert time.monotonic() - began < 10.0
+    assert ask(loop, pool, "power", bmc_path(bmcs, "b0")).value == "on"

@@ -1,0 +1,217 @@
+"""The fake driver: machines that are rows of a fake world, as slow and as wrong as that world is told to be.
+
+Theory of operation. Nothing happens in the stack of a caller: a machine that was asked to change is a row with the
+instant at which it will have, and whoever looks first lets it happen. So a change goes on when its caller was killed,
+as with a real machine; and time is the world's clock, which may be a test's.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from tashi.run.clock import Clock, RealClock
+from tashi.run.shelf import FolderShelf, MemoryShelf, Shelf
+from tashi.wire.errors import Code
+from zoni.power.interface import Action, Boot, Capability, Entry, Identity, Power, PowerError, Sensor, Unproven
+from zoni.power.paths import Fake
+
+CHANGE_SECONDS = 0.05  # from being asked to it being so
+SOFT_SECONDS = 0.2  # a system that ends
+ROOM = "machines"
+
+
+class FakeMachine(Struct, frozen=True, omit_defaults=True):
+    """``then`` is its power from ``due`` on. ``deaf``: its system does not listen to a soft off."""
+
+    power: Power = "off"
+    then: Power = "off"
+    due: float = 0.0
+    identity: Identity = Identity()
+    user: str = ""
+    password: str = ""
+    boot: Boot = Boot("none")
+    lit: bool = False
+    asked: list[str] = []
+    deaf: bool = False
+    weaknesses: list[str] = []
+
+
+class Fault(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What goes wrong with an exchange. Empty ``machine`` or ``call``: any. The first that fits, ``times`` times.
+
+    In this order: ``delay`` seconds pass; ``drop``: nothing arrives; ``refuse``: refused with this text; the effect,
+    unless ``ignore``: acknowledged, and nothing done; ``lose``: the answer is lost; ``lie``: the power that is told.
+    """
+
+    machine: str = ""
+    call: str = ""
+    delay: float = 0.0
+    drop: bool = False
+    refuse: str = ""
+    ignore: bool = False
+    lose: bool = False
+    lie: Literal["", "on", "off", "unknown"] = ""
+    times: int = 2**31
+
+    def fits(self, machine: str, call: str) -> bool:
+        return self.times > 0 and self.machine in ("", machine) and self.call in ("", call)
+
+
+class _Faults(Struct, frozen=True):
+    faults: list[Fault] = []
+
+
+class World:
+    """``World(folder)`` for processes that share it; `World.in_memory` for one process with a clock of its own."""
+
+    def __init__(self, path: str | os.PathLike[str], clock: Clock | None = None) -> None:
+        self.clock: Clock = clock or RealClock()
+        self._shelf: Shelf = FolderShelf(path)
+
+    @classmethod
+    def in_memory(cls, clock: Clock) -> World:
+        world = cls.__new__(cls)
+        world.clock, world._shelf = clock, MemoryShelf()
+        return world
+
+    def put(self, name: str, machine: FakeMachine) -> None:
+        """Have this machine, or have it so."""
+        with self._shelf.locked():
+            self._shelf.put(ROOM, name, machine)
+
+    def machine(self, name: str) -> FakeMachine | None:
+        """How it is by now."""
+        with self._shelf.locked():
+            return self._settled(name)
+
+    def set_faults(self, faults: list[Fault]) -> None:
+        """These instead of all that were."""
+        with self._shelf.locked():
+            self._shelf.put("faults", "all", _Faults(faults))
+
+    def take_fault(self, machine: str, call: str) -> Fault:
+        """What an exchange has coming, counted; an empty one if nothing."""
+        with self._shelf.locked():
+            faults = (self._shelf.row("faults", "all", _Faults) or _Faults()).faults
+            for at, fault in enumerate(faults):
+                if fault.fits(machine, call):
+                    left = [*faults[:at], replace(fault, times=fault.times - 1), *faults[at + 1 :]]
+                    self._shelf.put("faults", "all", _Faults(left))
+                    return fault
+        return Fault()
+
+    def change(self, name: str, then: Power, seconds: float) -> None:
+        """Its power from ``seconds`` from now on; what was coming does not come."""
+        self._replace(name, then=then, due=self.clock.now() + seconds)
+
+    def set_boot(self, name: str, boot: Boot) -> None:
+        self._replace(name, boot=boot)
+
+    def light(self, name: str, on: bool) -> None:
+        self._replace(name, lit=on)
+
+    def note(self, name: str, action: Action) -> None:
+        """It was asked for this."""
+        machine = self.machine(name)
+        if machine is not None:
+            self._replace(name, asked=[*machine.asked, action])
+
+    def _replace(self, name: str, **fields: object) -> None:
+        with self._shelf.locked():
+            machine = self._settled(name)
+            if machine is not None:
+                self._shelf.put(ROOM, name, replace(machine, **fields))
+
+    def _settled(self, name: str) -> FakeMachine | None:
+        machine = self._shelf.row(ROOM, name, FakeMachine)
+        if machine is None or machine.due > self.clock.now() or machine.power == machine.then:
+            return machine
+        # a machine that starts has used up the boot device that was for one boot
+        spent = machine.then == "on" and machine.boot.once
+        machine = replace(machine, power=machine.then, boot=Boot("none") if spent else machine.boot)
+        self._shelf.put(ROOM, name, machine)
+        return machine
+
+
+class FakeDriver:
+    """Implements `zoni.power.interface.Driver` for one machine of a world."""
+
+    capabilities = frozenset(Capability)
+
+    def __init__(self, world: World, path: Fake) -> None:
+        self.world, self.where, self._path = world, path.where, path
+
+    def power(self) -> Power:
+        fault, machine = self._exchange("power")
+        return fault.lie or machine.power
+
+    def press(self, action: Action) -> None:
+        fault, machine = self._exchange("press", Unproven)
+        if not fault.ignore:
+            self._press(action, machine)
+        if fault.lose:
+            raise Unproven(Code.UNAVAILABLE, f"{self.where}: {action}: no answer")
+
+    def identity(self) -> Identity:
+        return self._exchange("identity")[1].identity
+
+    def boot(self) -> Boot:
+        return self._exchange("boot")[1].boot
+
+    def set_boot(self, boot: Boot) -> None:
+        fault, _ = self._exchange("set_boot", Unproven)
+        if not fault.ignore:
+            self.world.set_boot(self._path.machine, replace(boot, uefi=bool(boot.uefi)))
+
+    def sensors(self) -> list[Sensor]:
+        machine = self._exchange("sensors")[1]
+        warm = 40.0 if machine.power == "on" else 20.0
+        return [Sensor("Inlet", "temperature", warm, "C", "ok")]
+
+    def log(self, limit: int) -> list[Entry]:
+        machine = self._exchange("log")[1]
+        entries = [Entry(str(number), "", "system", action, "ok") for number, action in enumerate(machine.asked, 1)]
+        return entries[-limit:]
+
+    def light(self) -> bool | None:
+        return self._exchange("light")[1].lit
+
+    def set_light(self, on: bool) -> None:
+        fault, _ = self._exchange("set_light", Unproven)
+        if not fault.ignore:
+            self.world.light(self._path.machine, on)
+
+    def weaknesses(self) -> list[str]:
+        machine = self._exchange("weaknesses")[1]
+        empty = [] if machine.password else ["takes an empty password"]
+        return empty + machine.weaknesses
+
+    def close(self) -> None:
+        """There is no session."""
+
+    def _press(self, action: Action, machine: FakeMachine) -> None:
+        name = self._path.machine
+        self.world.note(name, action)
+        match action:
+            case "on" | "off":
+                self.world.change(name, action, CHANGE_SECONDS)
+            case "soft" if not machine.deaf and machine.power == "on":
+                self.world.change(name, "off", SOFT_SECONDS)
+
+    def _exchange(self, call: str, lost: type[PowerError | Unproven] = PowerError) -> tuple[Fault, FakeMachine]:
+        """One question and its answer, with what the world has in store for it. Raises ``lost`` when there is none."""
+        fault = self.world.take_fault(self._path.machine, call)
+        if fault.delay:
+            self.world.clock.sleep(fault.delay)
+        machine = self.world.machine(self._path.machine)
+        if machine is None or fault.drop:
+            raise lost(Code.UNAVAILABLE, f"{self.where}: no answer")
+        if (machine.user, machine.password) != (self._path.login.user, self._path.login.password):
+            raise PowerError(Code.DENIED, f"{self.where}: user or password is wrong")
+        if fault.refuse:
+            raise PowerError(Code.WRONG_STATE, f"{self.where}: {fault.refuse}")
+        return fault, machine

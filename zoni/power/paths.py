@@ -1,0 +1,115 @@
+"""The kinds of power path and what a driver is told of one: a frozen record each, JSON on the way to a worker."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from zoni.access import Access, Login, Port, Snmp
+
+Address = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9:][A-Za-z0-9.:%-]*$")]
+
+
+class Path(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="driver"):
+    """What all have in common. ``access`` is kept apart from the rest, which may be shown."""
+
+    @property
+    def where(self) -> str:
+        """In a few words, for errors."""
+        raise AssertionError(type(self))
+
+    def accesses(self) -> list[Access]:
+        """All that has secrets."""
+        return [each for name in self.__struct_fields__ if isinstance(each := getattr(self, name), Access)]
+
+
+class Ipmi(Path, frozen=True, kw_only=True, tag="ipmi"):
+    """A BMC by IPMI 2.0 over LAN (RMCP+)."""
+
+    address: Address
+    port: Port = 623
+    login: Login
+
+    def __post_init__(self) -> None:
+        # IPMI 2.0, tables 22-31 (names of 16 bytes) and 22-33 (passwords of 20)
+        if len(self.login.user.encode()) > 16 or len(self.login.password.encode()) > 20:
+            raise ValueError("IPMI has users of 16 bytes and passwords of 20 at most")
+
+    @property
+    def where(self) -> str:
+        return f"ipmi {self.address}" + (f" port {self.port}" if self.port != 623 else "")
+
+
+class Redfish(Path, frozen=True, kw_only=True, tag="redfish"):
+    """A BMC by Redfish. ``system`` is a path like /redfish/v1/Systems/1; empty: the only one there is.
+
+    ``trust``: "system" (the authorities of this machine), the path of a file with certificates, or "sha256:" and the
+    fingerprint of the BMC's own one. ``plain`` lets http be spoken, which shows the password to the network.
+    """
+
+    url: Annotated[str, Meta(max_length=500, pattern=r"^https?://[^@/?#\s]+/?$")]
+    login: Login
+    system: Annotated[str, Meta(max_length=200)] = ""
+    trust: Annotated[str, Meta(max_length=500, pattern=r"^(system|/.+|sha256:[0-9a-fA-F]{64})$")] = "system"
+    plain: bool = False
+
+    def __post_init__(self) -> None:
+        if self.url.startswith("http:") and not self.plain:
+            raise ValueError("http shows the password to the network: use https, or ask for it with plain")
+
+    @property
+    def where(self) -> str:
+        return f"redfish {self.url.partition('://')[2].rstrip('/')}"
+
+
+class Pdu(Path, frozen=True, kw_only=True, tag="pdu"):
+    """An outlet of a PDU by SNMP. ``model`` is a table of pdu_models.toml, or of ``models``, a file of the same
+    form."""
+
+    address: Address
+    port: Port = 161
+    model: Annotated[str, Meta(min_length=1, max_length=64)]
+    outlet: Annotated[int, Meta(ge=1, le=10_000)]
+    access: Snmp
+    models: str = ""
+
+    @property
+    def where(self) -> str:
+        return f"pdu {self.address} outlet {self.outlet}"
+
+
+class Libvirt(Path, frozen=True, kw_only=True, tag="libvirt"):
+    """A machine that is a domain of a libvirt: ``domain`` is its name or UUID."""
+
+    uri: Annotated[str, Meta(max_length=500)]
+    domain: Annotated[str, Meta(min_length=1, max_length=200)]
+
+    @property
+    def where(self) -> str:
+        return f"libvirt domain {self.domain}"
+
+
+class Fake(Path, frozen=True, kw_only=True, tag="fake"):
+    """A machine of a fake world, which lies in the folder ``world``."""
+
+    world: str
+    machine: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+    login: Login = Login()
+
+    @property
+    def where(self) -> str:
+        return f"fake {self.machine}"
+
+
+AnyPath = Ipmi | Redfish | Pdu | Libvirt | Fake
+
+
+def read_path(raw: object) -> AnyPath:
+    """A path from its plain form. Raises ValueError that names the field, never its value."""
+    try:
+        path: AnyPath = msgspec.convert(raw, type=AnyPath)
+        return path
+    except msgspec.ValidationError as error:
+        raise ValueError(f"power path: {error}") from error
