@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,12 @@ from tests.contract import power_peers as peers
 from tests.house.tree import HERE
 from zoni.access import Login, Snmp
 from zoni.power import paths, worker
+from zoni.power.caller import WORKER, Caller
 from zoni.power.fake import FakeMachine, Fault, World
 from zoni.power.interface import PowerError, Unproven
+from zoni.queue import Limits
 
 SECRET = "correct horse"
-WORKER = [sys.executable, "-P", "-m", "zoni.power.worker"]
 
 
 @pytest.fixture(autouse=True)
@@ -194,3 +195,44 @@ def test_a_login_that_never_ends_is_killed(loop: Loop, pool: Pool, bmcs: peers.P
     assert killed == Outcome("unknown", None, "no answer within 1 s, killed")
     assert time.monotonic() - began < 10.0
     assert ask(loop, pool, "power", bmc_path(bmcs, "b0")).value == "on"
+
+
+@pytest.mark.fault(38)
+def test_one_dead_one_lying_one_slow_and_the_others_are_answered(loop: Loop, bmcs: peers.Peer) -> None:
+    """There are two workers for all but the late: the dead one's call goes on in one of the others."""
+    bmcs.ask(bmc="b7", machine={"drop_rakp": True})
+    bmcs.ask(bmc="b8", machine={"lie": "off"})
+    bmcs.ask(bmc="b9", weather={"delay": 0.2})
+    caller, told = Caller(loop, Limits(in_flight=2, late=2)), dict[str, Outcome]()
+    try:
+        for name in [f"b{number}" for number in reversed(range(10))]:  # the bad ones first
+            caller.queue.add(name)
+            caller.ask(name, "power", bmc_path(bmcs, name), partial(told.__setitem__, name))
+        turn_until(loop, lambda: len(told) == 9)
+    finally:
+        caller.close()
+    assert "b7" not in told, "nobody waited for the dead one"
+    assert {name: outcome.value for name, outcome in told.items()} == {
+        **{f"b{number}": "on" for number in range(7)},
+        "b8": "off",
+        "b9": "on",
+    }
+
+
+def test_a_device_that_does_not_answer_is_left_alone(loop: Loop, path: paths.Fake, world: World) -> None:
+    caller, told = Caller(loop, Limits(in_flight=1, late=1, failures=2)), list[Outcome]()
+    try:
+        caller.queue.add("m1")
+        caller.ask("m1", "on", path, told.append)
+        turn_until(loop, lambda: told)
+        world.set_faults([Fault(drop=True)])
+        for _ in range(4):
+            caller.ask("m1", "power", path, told.append)
+        turn_until(loop, lambda: len(told) == 5)
+        caller.ask("m1", "power", path, told.append)
+        turn_until(loop, lambda: len(told) == 6)
+    finally:
+        caller.close()
+    assert told[0].value["power"] == "on"
+    assert [outcome.code for outcome in told[1:]] == ["unavailable"] * 5
+    assert ["left alone" in outcome.text for outcome in told[1:]] == [False, False, True, True, True]
