@@ -54,6 +54,13 @@ def test_an_act_whose_begin_is_no_longer_kept_is_known_by_its_end() -> None:
     assert told(job("done", verb="vm.destroy", by="ann")) == [("t1", "ann", "vm.destroy", "done", None)]
 
 
+def test_what_belongs_to_an_operation_is_no_act_of_its_own_though_its_begin_is_lost() -> None:
+    assert told(
+        vm("running", job="j-1", by="agent@h1"),
+        job("done", verb="vm.create", by="ann"),
+    ) == [("t2", "ann", "vm.create", "done", None)]
+
+
 def test_each_object_of_an_operation_has_its_act() -> None:
     entries = [
         {

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tashi.cli.progress import describe
 from tests.cmd.fake_controller import FakeController, rows_of, run
 
 
@@ -87,6 +88,19 @@ def test_operations_that_ended_and_that_end(fake: FakeController, tmp_path: Path
     assert run(tmp_path, "tjob-wait", "-q", "j-1").returncode == 0
 
 
+def test_operations_whose_end_is_no_longer_in_the_log(fake: FakeController, tmp_path: Path) -> None:
+    """A long wait may fall behind what is kept: then each is looked up, and one that is not there is no success."""
+
+    def look(body: dict[str, Any]) -> Any:
+        waited = bool(fake.bodies("changes"))
+        return rows_of(job("j-1", "done" if waited else "running"), *([] if waited else [job("j-2", "running")]))(body)
+
+    fake.scripts["list"] = look
+    fake.scripts["changes"] = lambda body: {"entries": [], "revision": 900, "snapshot": True, "tail": 500}
+    done = run(tmp_path, "tjob-wait", "-q", "j-1", "j-2")
+    assert (done.returncode, done.stderr) == (1, "tjob-wait: j-2: failed: forgotten by the controller\n")
+
+
 def log(*pages: dict[str, Any]) -> Any:
     """A log in pages: each answers the reader that stands before it."""
     return lambda body: next(
@@ -134,3 +148,13 @@ def test_following_ends_at_its_time(fake: FakeController, tmp_path: Path) -> Non
     assert (done.returncode, done.stdout) == (0, "web\n")
     assert fake.bodies("changes")[0]["wait_seconds"] == 0
     assert 0 < fake.bodies("changes")[1]["wait_seconds"] <= 0.3
+
+
+def test_how_far_operations_are_on_one_line() -> None:
+    nothing = {"phase": "", "children": 0, "open_children": 0, "done_bytes": 0, "total_bytes": 0, "bytes_per_second": 0}
+    web = nothing | {"verb": "vm.migrate", "name": "web", "phase": "copy"}
+    web |= {"done_bytes": 2**30, "total_bytes": 4 * 2**30, "bytes_per_second": 2**28}
+    assert describe([web]) == "vm.migrate web: copy, 1G of 4G, 256M/s, 12s left"
+    drain = nothing | {"verb": "host.drain", "name": "h1", "children": 5, "open_children": 3}
+    assert describe([drain, web]) == "host.drain h1: 2 of 5 parts, 1G of 4G, 256M/s, 12s left"
+    assert describe([]) == ""

@@ -328,3 +328,15 @@ def test_an_inventory_that_hangs_or_fails_does_not_keep_it_busy() -> None:
     assert NOW.monotonic < agent.next_tick() <= NOW.monotonic + 2
     agent.step(events.Disconnected(), NOW)
     assert agent.next_tick() == NOW.monotonic + 2
+
+
+def test_what_is_not_acknowledged_is_told_again_at_growing_intervals() -> None:
+    agent = welcomed()
+    told = tells(done(agent, rows(agent, run(1)), "running", 1))
+    again = []
+    for half in range(1, 200):
+        now = events.Now(NOW.monotonic + half / 2, NOW.wall)
+        again += [half / 2 for message in tells(agent.step(events.Tick(), now)) if message.seq == told[0].seq]
+    assert again == [1, 2, 4, 8, 16, 32, 62, 92]
+    agent.step(events.Heard(Acked(told[0].incarnation, [each.seq for each in told])), NOW)
+    assert not tells(agent.step(events.Tick(), events.Now(NOW.monotonic + 500, NOW.wall)))

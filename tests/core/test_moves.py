@@ -232,6 +232,16 @@ def test_a_drain_knows_all_its_parts_from_the_start(world: World) -> None:
     assert (world.job(answer.job)["state"], world.job(answer.job)["open_children"]) == ("done", 0)
 
 
+def test_a_drain_moves_a_few_at_a_time(world: World) -> None:
+    for at in range(6):
+        world.create(f"n{at}", host="h1")
+    world.host("h1").holding.add("migrate")
+    world.ok("host.drain", name="h1")
+    world.run(5)
+    moving = [vm["name"] for vm in world.rows() if vm["state"] == "migrating"]
+    assert len(moving) == world.cluster.settings.moves_per_host
+
+
 def test_a_drain_with_too_little_room_names_who_stays(world: World) -> None:
     for host in ("h2", "h3"):
         world.create(f"full-{host}", cores=8, host=host)

@@ -118,6 +118,15 @@ def test_a_lowered_quota_takes_nothing_away() -> None:
     assert world.rows("user", names=["ada"])[0]["cores"] == 4
 
 
+def test_what_was_within_a_quota_may_start_when_it_is_lowered_beneath() -> None:
+    world = people()
+    world.create("a", 1, ADA)
+    world.ok("vm.shutdown", ADA, name="a")
+    world.ok("user.set", name="ada", limits={"vms": 0, "disk_bytes": 1})
+    world.ok("vm.start", ADA, name="a")
+    assert world.refused("vm.create", ADA, **wish("b")).code == "quota"
+
+
 # -- who sees what -----------------------------------------------------------------------------------------------------
 def test_a_user_sees_what_is_its_own() -> None:
     world = people(key="a" * 40)

@@ -80,6 +80,19 @@ def test_a_log_line_says_its_level_the_way_its_reader_wants_it(tmp_path: Path) -
     assert terminal.endswith("Z tashi-agent error: store full bytes=10")
 
 
+def test_the_next_line_that_gets_through_says_how_many_did_not(tmp_path: Path) -> None:
+    deaf = os.open("/dev/null", os.O_RDONLY)
+    log = Log("tashi-agent", systemd=True, fd=deaf)
+    log.info("one")
+    log.info("two")
+    with open(tmp_path / "log", "wb") as file:
+        os.dup2(file.fileno(), deaf)
+    log.info("three")
+    log.info("four")
+    os.close(deaf)
+    assert (tmp_path / "log").read_text() == "<6>three lines_lost=2\n<6>four\n"
+
+
 def test_a_log_line_can_be_an_object(tmp_path: Path) -> None:
     with open(tmp_path / "log", "wb", buffering=0) as file:
         for systemd in (False, True):

@@ -101,6 +101,22 @@ def test_a_full_disk_is_told_and_adds_nothing(tmp_path: Path, monkeypatch: pytes
     assert read(path) == [ONE, THREE]
 
 
+def test_what_a_failed_append_left_is_not_taken_for_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "outbox"
+    outbox = Outbox(str(path))
+
+    def broken(fd: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", broken)
+        with pytest.raises(Unavailable):
+            outbox.append([ONE, TWO, THREE])  # all of it is in the file
+    outbox.append([TWO])
+    outbox.close()
+    assert read(path) == [TWO]
+
+
 def test_what_was_durable_survives_a_kill(tmp_path: Path) -> None:
     """A process appends and rewrites as fast as it can and says how far it came; it is killed."""
     script = (

@@ -13,13 +13,13 @@ from tashi.core.cluster import Cluster, Now
 from tashi.core.decision import Park
 from tashi.core.settings import Settings
 from tashi.run.log import Log
-from tashi.wire.errors import Unavailable
+from tashi.wire.errors import TashiError, Unavailable
 from tashid import shell as shells
 from tashid import watch
 from tashid.incoming import Incoming
 from tashid.principal import Directory, Named, Peer, numbered
 from tashid.shell import Shell
-from tashid.store.interface import WORKING_TABLES, LogEntry, Put
+from tashid.store.interface import WORKING_TABLES, Damaged, LogEntry, Put
 from tashid.store.memory import Contents, MemoryStore
 from tashid.tail import Retention
 
@@ -316,6 +316,34 @@ def test_a_user_sees_its_own_machines_changes_and_nobody_elses() -> None:
     bench.seconds += 30
     (ended,) = bench.serve()
     assert ended["ok"]["entries"] == []
+
+
+def test_rows_for_one_host_leave_as_one_message() -> None:
+    bench = Bench()
+    bench.image()
+    body = {"image": "tiny", "cores": 2, "memory_bytes": 2**30}
+    bench.serve(*(bench.message("vm.create", name=name, **body) for name in ("web", "db", "mail")))
+    assert [len(said["rows"]) for said in bench.said() if said["say"] == "rows"] == [3]
+
+
+@pytest.mark.parametrize(("error", "looks"), [(Unavailable("the disk is full"), 10), (Damaged("a checksum"), 1)])
+def test_a_log_that_cannot_be_pruned_is_told_and_looked_at_again(
+    error: TashiError, looks: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bench = Bench()
+    bench.serve()
+    asked = []
+
+    def prune(keep_entries: int, older_than_wall: float, at_most: int = 1000) -> int:
+        asked.append(bench.seconds)
+        raise error
+
+    monkeypatch.setattr(bench.store, "prune", prune)
+    for _ in range(10):
+        bench.seconds += 1.0
+        bench.serve(bench.message("status"))
+    assert len(asked) == looks
+    assert capfd.readouterr().err.count("can't prune the change log") == looks
 
 
 @pytest.mark.fault(22)
