@@ -24,6 +24,7 @@ from tashi.core.denied import Denials
 from tashi.core.plainly import plainly
 from tashi.core.resend import Resend
 from tashi.core.settings import Settings
+from tashi.core.silence import Silence
 from tashi.core.state import Answered, State
 from tashi.core.turn import CONTROLLER, Principal, Turn, done_key
 from tashi.model.clock import Now
@@ -80,8 +81,7 @@ class Cluster:
         self.resend = Resend(settings)
         self._budgets = Budgets(self.state)
         self._denials = Denials()
-        self._silent: set[str] = set()  # hosts judged silent, until their inventory is in
-        self._started_at = 0.0
+        self._silence = Silence(self.state, self.contacts)
         self._reported: set[str] = set()  # hosts whose inventory came in since the last commit
         self._next_judgement = 0.0
 
@@ -92,7 +92,7 @@ class Cluster:
     def loaded(self, now: Now, epoch: int, head_revision: int) -> None:
         """All rows are in. Every budget runs anew; every host is unknown until its inventory is in."""
         self.epoch, self.revision = epoch, head_revision
-        self._started_at = now.monotonic
+        self._silence.begin(now)
         self.state.grace_until = now.monotonic + self.settings.grace_seconds
         for host in list(self.state.hosts.values()):
             self.state.unknown_hosts[host.id] = f"{host.name} has not reported since the controller started"
@@ -116,7 +116,7 @@ class Cluster:
         for host in self._reported:
             self.contacts.pop(host, None)  # it is told to say hello, and all of it, again
         self._reported.clear()
-        self._silent.clear()  # judged again
+        self._silence.forget()
         divergence.await_hosts(self.state)
 
     def take_epoch(self, epoch: int) -> None:
@@ -299,7 +299,7 @@ class Cluster:
             return [Rejected("no such host")]
         known = self.contacts.get(host_id)
         if isinstance(message, Hello):
-            heard = known.heard if known is not None else self._started_at
+            heard = self._silence.heard(host_id)
             why_not = agents.why_rejected(turn, host, message, self.epoch, known, heard)
             if why_not:
                 agents.rejected(turn, host, message, self.epoch)
@@ -317,7 +317,7 @@ class Cluster:
         if isinstance(message, Inventory):
             back = agents.inventory(turn, host, known, message, self.epoch)
             self._reported.add(host_id)
-            self._silent.discard(host_id)
+            self._silence.is_back(host_id)
             self.resend.host_is_back(turn, host_id)
             for job in list(self.state.jobs.values()):
                 if job.kind == "image":
@@ -330,21 +330,13 @@ class Cluster:
     # -- inside: time -----------------------------------------------------------------------------------------------
     def _judge(self, turn: Turn) -> None:
         """Whose heartbeat is missing; drains that may go on; the end of the start's grace and of holds."""
-        now, settings = turn.now.monotonic, self.settings
-        self._next_judgement = now + settings.heartbeat_seconds
-        if now < self.state.grace_until:
+        self._next_judgement = turn.now.monotonic + self.settings.heartbeat_seconds
+        if turn.now.monotonic < self.state.grace_until:
             return
-        for host in list(self.state.hosts.values()):
-            known = self.contacts.get(host.id)
-            heard = known.heard if known is not None else self._started_at
-            if host.key and host.id not in self._silent and now - heard > settings.silence_seconds:
-                self._silent.add(host.id)
-                if known is not None:
-                    known.ready, known.silent = False, True
-                agents.silent(turn, host, now - heard, known is not None)
+        self._silence.judge(turn)
         for job in list(self.state.jobs.values()):
             if job.verb == "host.drain":
-                drain.advance(turn, job.id, settings.moves_per_host)
+                drain.advance(turn, job.id, self.settings.moves_per_host)
         queue.look_at_the_clock(turn)
 
     # -- inside: the end of a turn ----------------------------------------------------------------------------------

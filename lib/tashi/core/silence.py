@@ -1,0 +1,48 @@
+"""Which hosts are silent: not heard for as long as makes one unknown. Silence is told once, until the host is back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tashi.core import contact as agents
+from tashi.core.contact import Contact
+from tashi.core.state import State
+from tashi.core.turn import Turn
+from tashi.model.clock import Now
+
+
+class Silence:
+    """``contacts`` are those of the agents that have said hello, by host."""
+
+    def __init__(self, state: State, contacts: Mapping[str, Contact]) -> None:
+        self._state, self._contacts = state, contacts
+        self._silent: set[str] = set()  # judged so, until their inventory is in
+        self._began = 0.0
+
+    def begin(self, now: Now) -> None:
+        """The controller has started: nobody was heard before."""
+        self._began = now.monotonic
+
+    def heard(self, host: str) -> float:
+        """When a host was heard last, in monotonic seconds; not before the controller's start."""
+        known = self._contacts.get(host)
+        return known.heard if known is not None else self._began
+
+    def is_back(self, host: str) -> None:
+        self._silent.discard(host)
+
+    def forget(self) -> None:
+        """What was judged is not stored: all are judged again."""
+        self._silent.clear()
+
+    def judge(self, turn: Turn) -> None:
+        """Say what follows for each enrolled host that has become silent."""
+        now, limit = turn.now.monotonic, turn.settings.silence_seconds
+        for host in list(self._state.hosts.values()):
+            heard = self.heard(host.id)
+            if host.key and host.id not in self._silent and now - heard > limit:
+                self._silent.add(host.id)
+                known = self._contacts.get(host.id)
+                if known is not None:
+                    known.ready, known.silent = False, True
+                agents.silent(turn, host, now - heard, known is not None)
