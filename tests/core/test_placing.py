@@ -82,6 +82,9 @@ def test_labels_are_given_asked_for_and_taken() -> None:
         "vm.create", name="w", image="tiny", cores=1, memory_bytes=GIB, asks={"labels": {"rack": "r2"}}, hold=True
     )
     assert (refused.code, refused.text) == ("impossible", "w: no host has the label rack=r2")
+    spread = {"name": "w", "image": "tiny", "cores": 1, "memory_bytes": GIB, "count": 2, "hold": True}
+    refused = world.refused("vm.create", **spread, asks={"spread": "row"})
+    assert (refused.code, refused.text) == ("impossible", "w-00: no host has a label row")
     for labels, said in (({"host": "x"}, "own name"), ({"Ä": "x"}, "not a name"), ({"rack": "a b"}, "label's value")):
         assert said in world.refused("host.set", name="h1", labels=labels).text
 

@@ -121,3 +121,12 @@ def test_each_long_test_is_in_a_part_of_soak() -> None:
     named = re.findall(r"tests/[\w/.]+", text)
     missing = [name for name in marked if name not in named and str(Path(name).parent) not in named]
     assert missing == []
+
+
+def test_each_folder_of_tests_is_in_a_part_of_check() -> None:
+    text = (ROOT / "packaging/check").read_text()
+    listed = re.search(r"tests/\{([a-z,]+)\}", text)
+    assert listed is not None
+    named = {*listed[1].split(","), *re.findall(r"tests/([a-z]+)", text)}
+    there = {Path(name).parts[1] for name in files() if re.fullmatch(r"tests/.*/test_\w+\.py|tests/.*\.bats", name)}
+    assert there - named == set()

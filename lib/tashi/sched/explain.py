@@ -65,6 +65,9 @@ def why_never(index: Index, demand: Demand) -> str:
     for key, value in sorted(demand.labels):
         if not any(room.labels.get(key) == value for room in rooms):
             return f"no host has the label {key}={value}"
+    spread = demand.rules.spread
+    if spread and not any(spread in room.labels for room in rooms):
+        return f"no host has a label {spread}"
     for feature in sorted(demand.features):
         if not any(feature in room.supply.features for room in rooms):
             return f"no host has {feature}"
@@ -86,4 +89,5 @@ def _could(room: Room, demand: Demand) -> bool:
         return False
     supply = room.supply
     labelled = not demand.labels or demand.labels <= room.labels.items()
+    labelled = labelled and (not demand.rules.spread or demand.rules.spread in room.labels)
     return labelled and demand.features <= supply.features and demand.networks <= supply.networks
