@@ -22,11 +22,11 @@ SERIAL = "SN-0815"
 
 
 class Program:
-    """A process of ours that ends with the tests."""
+    """A process of ours that ends with the tests, whatever ends them."""
 
     def __init__(self, command: list[str], **more: Any) -> None:
         self.process = subprocess.Popen(
-            command,
+            ["setpriv", "--pdeathsig", "KILL", *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
