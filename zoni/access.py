@@ -43,7 +43,7 @@ class Snmp(Access, frozen=True, kw_only=True):
     version: Literal["v3", "v2c"] = "v3"
     auth: Literal["sha256", "sha512", "sha1", "md5"] = "sha256"
     auth_password: Secret = ""
-    privacy: Literal["aes128", "aes256", "des"] = "aes128"
+    privacy: Literal["aes128", "des"] = "aes128"
     privacy_password: Secret = ""
     community: Secret = ""
 

@@ -9,8 +9,8 @@ a rack take turns, racks take turns. What keeps a dead device from slowing the o
     a call whose worker was killed leaves a session open at its device until that forgets it; a device with too many of
     those gets no call before
 
-Machines that start draw current together: starts in a rack, and overall, have instants of their own. All limits hold at
-any moment; in_flight + late is the number of workers that are needed.
+Machines that start draw current together: starts in a rack, and overall, have instants of their own. At any moment no
+more than in_flight + late calls are under way: so many workers are needed.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Limits(Struct, frozen=True):
 
 
 class Call(Struct, frozen=True):
-    """``seconds``: the time of a change. ``starts``: it switches a machine on. ``urgent``: goes first, and is tried
-    also where the breaker is open."""
+    """``seconds``: the time of a change. ``starts``: it switches a machine on. ``urgent``: goes first, also where
+    the breaker is open or a rack is being changed."""
 
     id: str
     device: str
@@ -149,6 +149,8 @@ class Queue:
             return Refusal(call.id, Code.BUSY, f"{device.name}: {len(device.waiting)} calls wait for it")
         place = sum(_rank(each) <= _rank(call) for each in device.waiting)
         device.waiting.insert(place, call)
+        if call.urgent:
+            self._racks[device.rack].held.pop(device.name, None)
         self._make_ready(device)
         return None
 
@@ -225,7 +227,7 @@ class Queue:
     def _may_begin(self, device: _Device, rack: _Rack, now: float) -> bool:
         """Whether the call at its head may begin; if not, what it waits for will make it ready again."""
         call = device.waiting[0]
-        if call.changes and rack.changing >= self.limits.rack_changes:
+        if call.changes and not call.urgent and rack.changing >= self.limits.rack_changes:
             rack.held[device.name] = None
             return False
         device.left_open = [when for when in device.left_open if when > now]

@@ -36,7 +36,6 @@ AUTH = {
 }
 PRIVACY = {
     "aes128": hlapi.USM_PRIV_CFB128_AES,
-    "aes256": hlapi.USM_PRIV_CFB256_AES,
     "des": hlapi.USM_PRIV_CBC56_DES,
 }
 KEPT = 16  # sessions

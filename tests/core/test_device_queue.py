@@ -122,7 +122,8 @@ def check_limits(room: Room) -> None:
     now = [start.device for _, start, _ in room.running.values()]
     assert len(now) == len(set(now)) == room.queue.running(), "one at a time for a device"
     assert len(now) <= room.limits.in_flight + room.limits.late
-    changing = [room.racks[room.calls[id].device] for id in room.running if room.calls[id].changes]
+    calls = [room.calls[id] for id in room.running]
+    changing = [room.racks[call.device] for call in calls if call.changes and not call.urgent]
     assert all(changing.count(rack) <= room.limits.rack_changes for rack in changing)
 
 
@@ -245,6 +246,17 @@ def test_an_urgent_call_is_tried_also_where_nothing_else_is() -> None:
     assert room.ask("d", "fence", changes=True, urgent=True, seconds=1.0) is None
     room.run(2.0)
     assert "fence" in room.began
+
+
+def test_an_urgent_call_does_not_wait_for_the_rack() -> None:
+    room = Room(Limits(rack_changes=1))
+    for name in ("d", "e"):
+        room.add(name, 50.0)
+        room.ask(name, changes=True, seconds=60.0)
+    room.begin()
+    room.ask("e", "fence", changes=True, urgent=True, seconds=60.0)
+    room.run(1.0)
+    assert room.began["fence"] == 0.0
 
 
 def test_sessions_that_killed_calls_left_open_are_waited_for() -> None:

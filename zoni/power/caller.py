@@ -19,7 +19,7 @@ import msgspec
 from tashi.run.loop import Loop, Timer
 from tashi.run.workers import Outcome, Pool
 from tashi.wire.errors import Code
-from zoni.power.calls import CALLS
+from zoni.power.calls import CALLS, SECONDS
 from zoni.power.paths import AnyPath
 from zoni.queue import Call, End, Limits, Queue, Refusal
 
@@ -53,7 +53,7 @@ class Caller:
 
         Raises KeyError for a device that was not added to the queue, or a verb that is not in the table.
         """
-        changes, seconds = CALLS[verb].changes, float(args.get("seconds", 30.0))
+        changes, seconds = CALLS[verb].changes, float(args.get("seconds", SECONDS))
         call = Call(f"{next(self._numbers)}", device, changes, verb in STARTS, urgent, seconds)
         self._asked[call.id] = _Asked(device, verb, {"path": msgspec.to_builtins(path)} | args, done)
         refusal = self.queue.ask(call, self._loop.now())

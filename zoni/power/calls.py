@@ -19,6 +19,7 @@ from zoni.power.change import Steps
 from zoni.power.interface import Boot, Capability, Device, Driver, PowerError
 from zoni.power.paths import AnyPath
 
+SECONDS = 30.0  # for a change, unless it is said
 Seconds = Annotated[float, Meta(ge=0, le=3600)]
 
 
@@ -26,7 +27,7 @@ class Shape(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """Arguments of a call that has no more."""
 
     path: AnyPath
-    seconds: Seconds = 30.0
+    seconds: Seconds = SECONDS
 
 
 class Cycle(Shape, frozen=True, kw_only=True):

@@ -42,7 +42,6 @@ CONTROLS: dict[Action, int] = {"off": 0, "on": 1, "reset": 3, "soft": 5}
 BOOT_FLAGS = 5  # the parameter of the boot options
 DEVICES: dict[int, DeviceSeen] = {0: "none", 1: "network", 2: "disk", 5: "cdrom"}
 NUMBERS = {word: number for number, word in DEVICES.items()}
-ADMINISTRATOR = 4
 HEALTH: list[tuple[int, Health]] = [(4, "failed"), (2, "critical"), (1, "warning")]  # pyghmi's bits, the worst first
 
 # Parts of what pyghmi says -> what it means. Everything else while logging in is a BMC that does not answer as it
@@ -83,9 +82,8 @@ class IpmiDriver:
 
     def identity(self) -> Identity:
         """From the BMC's GUID and the first FRU, as far as it has them."""
-        session = self._session()
         found = self._library(_first_fru, "FRU")
-        guid = session.raw_command(APP, GUID)
+        guid = self._library(lambda session: session.raw_command(APP, GUID), "GUID")
         uuid = "" if guid.get("code") else decode_wireformat_uuid(guid["data"])
         told = {name: str(value).strip() for name, value in found.items() if value}
         about = self._ask(APP, DEVICE_ID)
@@ -184,7 +182,6 @@ class IpmiDriver:
                 password.encode(),
                 port=self._path.port,
                 kg=login.kg.encode() or None,
-                privlevel=ADMINISTRATOR,
             )
         except Exception as error:
             words = _words(error)

@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 import libvirt
 
 from tashi.wire.errors import Code
-from zoni.power.interface import Action, Boot, Capability, Entry, Identity, Power, PowerError, Sensor, Unproven
+from zoni.power.interface import Action, Capability, Identity, Power, PowerError, Unproven
+from zoni.power.lacking import Lacking
 from zoni.power.paths import Libvirt
 
 RUNS = (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_BLOCKED)
@@ -22,7 +23,7 @@ CODES = {
 }
 
 
-class LibvirtDriver:
+class LibvirtDriver(Lacking):
     """Implements `zoni.power.interface.Driver`."""
 
     capabilities = frozenset({Capability.MACHINE, Capability.SOFT, Capability.RESET, Capability.IDENTITY})
@@ -73,26 +74,6 @@ class LibvirtDriver:
     def close(self) -> None:
         self._connection.close()
 
-    # -- what a domain has not ---------------------------------------------------------------------------------------
-
-    def boot(self) -> Boot:
-        raise self._cannot("boot")
-
-    def set_boot(self, boot: Boot) -> None:
-        raise self._cannot("boot")
-
-    def sensors(self) -> list[Sensor]:
-        raise self._cannot("sensors")
-
-    def log(self, limit: int) -> list[Entry]:
-        raise self._cannot("log")
-
-    def light(self) -> bool | None:
-        raise self._cannot("light")
-
-    def set_light(self, on: bool) -> None:
-        raise self._cannot("light")
-
     # -- parts -------------------------------------------------------------------------------------------------------
 
     def _call(self, read: Any) -> Any:
@@ -107,6 +88,3 @@ class LibvirtDriver:
             code = CODES.get(error.get_error_code(), Code.UNAVAILABLE)
             code = Code.NOT_FOUND if error.get_error_code() == libvirt.VIR_ERR_INVALID_ARG else code
             raise PowerError(code, f"{self.where}: {error}") from error
-
-    def _cannot(self, what: str) -> PowerError:
-        return PowerError(Code.IMPOSSIBLE, f"{self.where}: a domain can't do {what}")

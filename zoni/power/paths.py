@@ -33,7 +33,7 @@ class Ipmi(Path, frozen=True, kw_only=True, tag="ipmi"):
     login: Login
 
     def __post_init__(self) -> None:
-        # IPMI 2.0, tables 22-31 (names of 16 bytes) and 22-33 (passwords of 20)
+        # IPMI 2.0, 22.28 and 22.30
         if len(self.login.user.encode()) > 16 or len(self.login.password.encode()) > 20:
             raise ValueError("IPMI has users of 16 bytes and passwords of 20 at most")
 

@@ -16,7 +16,8 @@ from msgspec import Meta, Struct
 
 from tashi.wire.errors import Code
 from zoni.access import Snmp
-from zoni.power.interface import Action, Boot, Capability, Entry, Identity, Power, PowerError, Sensor, Unproven
+from zoni.power.interface import Action, Capability, Power, PowerError, Unproven
+from zoni.power.lacking import Lacking
 from zoni.power.paths import Pdu
 from zoni.snmp import Oid, Session, SnmpError, SnmpSilence, Value, open_session, parse_oid
 
@@ -36,7 +37,7 @@ class Model(Struct, frozen=True, forbid_unknown_fields=True):
     switch_off: int
 
 
-class PduDriver:
+class PduDriver(Lacking):
     """Implements `zoni.power.interface.Driver` for one outlet."""
 
     capabilities = frozenset[Capability]()
@@ -53,7 +54,7 @@ class PduDriver:
     def press(self, action: Action) -> None:
         value = {"on": self._model.switch_on, "off": self._model.switch_off}.get(action)
         if value is None:
-            raise self._cannot(action)
+            raise self.lacks(action)
         try:
             self._session.set((self._oid(self._model.control), value))
         except SnmpSilence as error:
@@ -78,29 +79,6 @@ class PduDriver:
     def close(self) -> None:
         self._session.close()
 
-    # -- what an outlet has not --------------------------------------------------------------------------------------
-
-    def identity(self) -> Identity:
-        raise self._cannot("identity")
-
-    def boot(self) -> Boot:
-        raise self._cannot("boot")
-
-    def set_boot(self, boot: Boot) -> None:
-        raise self._cannot("boot")
-
-    def sensors(self) -> list[Sensor]:
-        raise self._cannot("sensors")
-
-    def log(self, limit: int) -> list[Entry]:
-        raise self._cannot("log")
-
-    def light(self) -> bool | None:
-        raise self._cannot("light")
-
-    def set_light(self, on: bool) -> None:
-        raise self._cannot("light")
-
     # -- parts -------------------------------------------------------------------------------------------------------
 
     def _open(self, access: Snmp, tries: int = 3) -> Session:
@@ -120,9 +98,6 @@ class PduDriver:
 
     def _oid(self, pattern: str) -> Oid:
         return parse_oid(pattern.replace("{outlet}", str(self._path.outlet)))
-
-    def _cannot(self, what: str) -> PowerError:
-        return PowerError(Code.IMPOSSIBLE, f"{self.where}: an outlet can't do {what}")
 
 
 def read_models(text: str) -> dict[str, Model]:
