@@ -248,3 +248,79 @@ def test_no_two_requests_break_a_rule(wanted: Any) -> None:
             if vm is not other and vm.host and vm.host == other.host and vm.wish is not None:
                 group = other.wish.group if other.wish is not None else ""
                 assert not group or group not in vm.wish.apart, f"{vm.name} and {other.name} are on {vm.host}"
+
+
+def test_a_host_that_comes_and_goes_has_to_prove_steady() -> None:
+    world = World(2)
+    h1 = world.host("h1")
+
+    def leave_and_come_back() -> None:
+        h1.up = False
+        world.run(8)
+        h1.up = True
+        h1.start()
+        world.run(3)
+
+    leave_and_come_back()
+    assert world.create("a", host="h1")["host"] == "h1", "once is nothing"
+    leave_and_come_back()
+    refused = world.refused("vm.create", name="b", image="tiny", cores=1, memory_bytes=GIB, host="h1")
+    assert refused.text == "b: h1: silent 2 times lately, it must be heard for 60 seconds first"
+    assert world.rows("host", names=["h1"])[0]["reason"].startswith("silent 2 times lately")
+    world.ok("vm.create", name="c", image="tiny", cores=1, memory_bytes=GIB, host="h1", hold=True)
+    world.run(62)
+    assert world.vm("c")["state"] == "running", "what waits is tried when it is steady"
+
+
+def test_where_a_start_failed_others_go_elsewhere_for_a_while() -> None:
+    world = World(2)
+    h1 = world.host("h1")
+    h1.failing["start"] = "no such machine type"
+    assert world.create("a")["host"] == "h1"
+    world.run(1)
+    assert world.vm("a")["state"] == "failed"
+    h1.failing.clear()
+    assert verdicts(world, cores=1, memory_bytes=GIB)["h1"]["terms"]["failures"] == -250.0
+    assert world.create("b")["host"] == "h2"
+    world.run(601)
+    assert verdicts(world, cores=1, memory_bytes=GIB)["h1"]["terms"]["failures"] == 0.0
+
+
+def test_what_each_state_counts_for_on_which_host() -> None:
+    world = World()
+    h1 = world.host("h1")
+
+    def counts(state: str) -> dict[str, int]:
+        world.settle()
+        assert world.vm("web")["state"] == state
+        return {row["name"]: row["cores_used"] for row in world.rows("host") if row["cores_used"]}
+
+    h1.holding |= {"start", "press_power_button", "migrate"}
+    world.create("web", cores=3)
+    assert counts("starting") == {"h1": 3}
+    h1.holding.discard("start")
+    h1.queue += h1.held
+    h1.held.clear()
+    assert counts("running") == {"h1": 3}
+    world.ok("vm.migrate", name="web", to="h2")
+    assert counts("migrating") == {"h1": 3, "h2": 3}
+    h1.holding.discard("migrate")
+    h1.queue += h1.held
+    h1.held.clear()
+    assert counts("running") == {"h2": 3}, "the source has proven that nothing is left"
+    h2 = world.host("h2")
+    h2.holding.add("press_power_button")
+    world.ok("vm.shutdown", name="web")
+    assert counts("shutting-down") == {"h2": 3}
+    h2.ends(next(iter(h2.guests)))
+    assert counts("stopped") == {}
+    world.create("full", cores=8, host="h1")
+    world.ok("vm.start", name="web", host="h1", hold=True)
+    assert counts("held") == {"h1": 8}, "those of the one that is in its way"
+    world.ok("vm.destroy", name="full")
+    assert counts("running") == {"h1": 3}
+    h1.up = False
+    world.run(8)
+    assert counts("unknown") == {"h1": 3}
+    world.ok("vm.destroy", name="web")
+    assert counts("destroying") == {"h1": 3}

@@ -161,6 +161,8 @@ def inventory(turn: Turn, host: Host, contact: Contact, message: Inventory, epoc
     if after != host:
         turn.put(after)
     contact.ready = True
+    if was_unknown:
+        turn.state.troubles.is_back(host.id, turn.now.monotonic)
     turn.state.set_reachable(host.id, "")
     if was_unknown:
         turn.wake |= turn.state.vms_of_host.get(host.id, set()) | {host.id}
@@ -240,6 +242,7 @@ def silent(turn: Turn, host: Host, seconds: float, was_heard: bool) -> None:
     since = "silent" if was_heard else "not heard"
     reason = f"{since} since {stamp(turn.now.wall - seconds)}"
     turn.state.unknown_hosts[host.id] = f"{host.name} is {reason}"
+    turn.state.troubles.fell_silent(host.id, turn.now.monotonic)
     turn.state.set_reachable(host.id, reason)
     if host.health is not Health.UNKNOWN:
         turn.put(replace(host, health=Health.UNKNOWN, reason=reason))

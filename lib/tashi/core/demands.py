@@ -93,8 +93,8 @@ def rules_of(owner: str, wish: Wish) -> Rules:
     )
 
 
-def supply_of(host: Host, unreachable: str, ratios: Ratios) -> Supply:
-    """A host as it is now. ``unreachable``: what the contact with its agent has against it."""
+def supply_of(host: Host, unreachable: str, ratios: Ratios, failures: int = 0) -> Supply:
+    """A host as it is now. ``unreachable``: what the contact with its agent has against it. ``failures``: lately."""
     facts, terms = host.facts, host.terms
     unwell = unreachable
     if not unwell and host.health is not Health.UP:
@@ -117,6 +117,7 @@ def supply_of(host: Host, unreachable: str, ratios: Ratios) -> Supply:
         reservation=Reservation(frozenset(terms.users), frozenset(terms.groups), terms.until_wall)
         if terms.users or terms.groups
         else None,
+        failures=failures,
     )
 
 

@@ -93,6 +93,8 @@ def _wanted_running(turn: Turn, vm: Vm, seen: Seen, order: Order, carried: bool,
         return
     ran_here = before is not None and before.state == "running" and before.generation == vm.generation
     if carried and seen.outcome == "failed":
+        turn.state.troubles.start_failed(vm.host, turn.now.monotonic)
+        turn.state.weigh(vm.host)
         stopped(turn, vm, seen.reason, failure=seen.reason or "it could not be started")
     elif order.rebooted and (ran_here or (carried and seen.outcome == "done")):
         stopped(turn, vm, f"{turn.host_name(vm.host)} has booted anew; it ran there")

@@ -80,10 +80,12 @@ def retry(turn: Turn) -> None:
 
 
 def look_at_the_clock(turn: Turn) -> None:
-    """See whether a hold has ended, the grace in which hosts may still report, or a host's reservation."""
+    """What time alone changes: a hold ends, the grace in which hosts may still report, a reservation, a bad name."""
     state = turn.state
     if any(_ends(turn, state.vms[vm]) for vm in state.waiting):
         state.freed = True
+    for steady in state.troubles.pass_time(turn.now.monotonic):
+        state.weigh(steady)
     for host_id in [host for host, until in state.reserved.items() if until and turn.now.wall >= until]:
         host = state.hosts[host_id]  # open to all again
         turn.put(replace(host, terms=replace(host.terms, users=(), groups=(), until_wall=0.0)))

@@ -14,6 +14,7 @@ import msgspec
 
 from tashi.core.demands import UNHEARD, Ratios, claim_of, supply_of
 from tashi.core.doubts import Doubts, Restored
+from tashi.core.troubles import Troubles
 from tashi.core.uses import Uses
 from tashi.model.host import Host
 from tashi.model.image import Image
@@ -109,6 +110,7 @@ class State:
         self.progress: dict[str, MoveProgress] = {}  # vm -> how far its migration is; never stored
         self.uses = Uses()  # of users' keys
         self.deadlines: dict[str, float] = {}  # operation id -> monotonic end of its budget
+        self.troubles = Troubles()  # what hosts did wrong lately; not stored
         self.doubts = Doubts()  # what hosts say against the records; not stored
         self.grace_until = 0.0  # monotonic: until then hosts may still be reporting in
         self._undo: list[tuple[tuple[str, str], Any]] = []  # (table, key), and the record before
@@ -214,6 +216,10 @@ class State:
     def set_reachable(self, host: str, why_not: str) -> None:
         """What the contact with a host says of it now: empty when it may be given work."""
         self.reachable[host] = why_not
+        self.weigh(host)
+
+    def weigh(self, host: str) -> None:
+        """What the host did lately has changed: placement is to know."""
         record = self.hosts.get(host)
         if record is not None:
             self._index_host(record)
@@ -344,7 +350,9 @@ class State:
         self._index_host(new)
 
     def _index_host(self, host: Host) -> None:
-        supply = supply_of(host, self.reachable.get(host.id, UNHEARD), self.ratios)
+        troubles = self.troubles
+        why_not = self.reachable.get(host.id, UNHEARD) or troubles.unsteady(host.id)
+        supply = supply_of(host, why_not, self.ratios, troubles.failures(host.id))
         self.index.set_host(supply)
         self.freed = self.freed or not (supply.closed or supply.unwell) or host.id in self.kept
 

@@ -77,7 +77,7 @@ def _host_reason(turn: Turn, host: Host) -> str:
         return unknown.removeprefix(f"{host.name} is ").removeprefix(f"{host.name} ") + word
     strays = [vm for vm in host.strays if vm not in host.left]
     odd = f"strays: {', '.join(strays)}; see tashi-divergence" if strays else ""
-    return host.reason or near_end(turn, host) or odd
+    return host.reason or turn.state.troubles.unsteady(host.id) or near_end(turn, host) or odd
 
 
 def _used(turn: Turn, host: Host) -> tuple[int, int]:

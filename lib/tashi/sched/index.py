@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from tashi.sched.demand import NO_RULES, SHARED, Demand
 from tashi.sched.filters import Question
 from tashi.sched.kinds import NOWHERE, Kinds, Place, Standing
-from tashi.sched.policy import Policy
+from tashi.sched.policy import OPTIONAL, Policy
 from tashi.sched.search import NOTHING, Found, Search, Slope, fewest, walk
 from tashi.sched.supply import Supply
 from tashi.sched.view import Room, View
@@ -37,6 +37,7 @@ class Index(View):
         self._slope = Slope(policy.weight("order"), policy.weight("balance"))
         self._failure = policy.weight("failures")
         self._shuns = "anti-affinity" in policy.filters
+        self._all_ask = set(policy.filters) >= set(OPTIONAL)
         self._kinds = Kinds()
         for room in self.rooms.values():
             room.place = None
@@ -70,7 +71,8 @@ class Index(View):
     # -- the question -----------------------------------------------------------------------------------------------
     def pick(self, demand: Demand, now_wall: float = 0.0) -> str | None:
         """The id of the best host for a VM, None when there is none. It claims nothing."""
-        demand = self.policy.heed(demand)
+        if not self._all_ask:
+            demand = self.policy.heed(demand)
         if demand.disk and self._pool_is_full(demand):
             return None
         shelves, search = self._prepare(demand, now_wall)
