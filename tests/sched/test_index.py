@@ -225,3 +225,55 @@ def test_large_hosts_are_seen_in_grains_and_filled_exactly(has: Any, wanted: Any
         if found is not None:
             index.claim(found, demand)
             assert min(index.free(found)) >= 0
+
+
+company = st.builds(
+    Demand,
+    cores=st.integers(1, 3),
+    memory_bytes=st.integers(1, 3).map(lambda n: n * GIB),
+    rules=st.builds(
+        Rules,
+        group=groups,
+        apart=st.one_of(st.just(()), some_groups),
+        together=st.just(()),
+        away=some_groups,
+        near=some_groups,
+        spread=st.sampled_from(["", "rack"]),
+        skew=st.integers(1, 2),
+    ),
+    # What is not about company is as usual.
+    **{
+        name: st.just(value)
+        for name, value in Demand(1, 1)._asdict().items()
+        if name not in ("cores", "memory_bytes", "rules")
+    },
+)
+racks = st.sampled_from([frozenset({("rack", str(rack))}) for rack in range(3)])
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.lists(racks, min_size=3, max_size=6), st.lists(st.one_of(company, st.tuples(hosts, racks)), max_size=30))
+def test_groups_are_placed_as_the_oracle_says(there: Any, history: Any) -> None:
+    """Many of few groups, on hosts that are alike, while labels change below them."""
+    index = Index(parse_policy(weights={"order": 0.1, "balance": 0.05, "company": 1}))
+    for host, labels_there in zip(HOSTS, there, strict=False):
+        index.set_host(Supply(host, 16, 16 * GIB, labels=labels_there))
+    for step in history:
+        if not isinstance(step, Demand):
+            index.set_host(Supply(step[0], 16, 16 * GIB, labels=step[1]))
+            continue
+        found = index.pick(step)
+        assert found == choose(index, step, index.policy)
+        if found is not None:
+            index.claim(found, step)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.permutations([(3, 5), (5, 3), (3, 5), (5, 3), (5, 3)]), st.sampled_from(orders))
+def test_among_equals_the_lowest_number_is_chosen(free: list[tuple[int, int]], order: Order) -> None:
+    """Equal points, in other rows: what is free differs, and adds up to the same."""
+    index = Index(parse_policy(order, weights={"balance": 0}))
+    for number, (cores, memory) in enumerate(free, 1):
+        index.set_host(Supply(f"h-{number}", 16, 16 * GIB))
+        index.claim(f"h-{number}", Demand(16 - cores, (16 - memory) * GIB))
+    assert index.pick(Demand(1, GIB)) == choose(index, Demand(1, GIB), index.policy) == "h-1"

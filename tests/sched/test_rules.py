@@ -260,3 +260,12 @@ def test_a_filter_that_a_policy_leaves_out_does_not_ask() -> None:
 )
 def test_a_contradiction_is_named(demand: Demand, said: str) -> None:
     assert re.search(said, contradiction(demand))
+
+
+def test_a_pin_does_not_overrule_a_rule() -> None:
+    index = cluster(3)
+    index.claim("h-3", ONE._replace(rules=Rules(group="db")))
+    follow = ONE._replace(pin="h-2", rules=Rules(together=("db",)))
+    assert index.pick(follow) is None
+    assert index.pick(follow._replace(fallback=True)) == "h-3"
+    assert index.pick(follow._replace(pin="h-3")) == "h-3"

@@ -82,11 +82,9 @@ class Index(View):
                 return pinned.host if pinned is not None else None
         best = NOTHING
         if demand.rules is not NO_RULES or demand.local:
-            with_them = [hosts for group in demand.rules.together if (hosts := self.where(group))]
-            if with_them:
-                few = min(with_them, key=len)
-                together = [host for host in few if all(host in hosts for hosts in with_them)]
-                best = self._judge(together, demand, shelves, search)
+            if search.together:
+                few = min(search.together, key=len)
+                best = self._judge(few, demand, shelves, search)
                 return best.room.host if best.room is not None else None
             if special := self._special(demand):
                 best = self._judge(special, demand, shelves, search)
@@ -112,12 +110,10 @@ class Index(View):
             return
         shelves, search = self._prepare(demand, now_wall)
         only = demand.pin if not demand.fallback else ""
-        with_them = [hosts for group in demand.rules.together if (hosts := self.where(group))]
         for _, shelf in shelves:
             for number in shelf.numbers():
                 room = self._by_number[number]
-                here = not only or room.host == only
-                if here and search.takes(room) and all(room.host in hosts for hosts in with_them):
+                if (not only or room.host == only) and search.takes(room):
                     yield room
 
     def question(self, demand: Demand, now_wall: float = 0.0) -> Question:

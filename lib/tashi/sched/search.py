@@ -31,7 +31,9 @@ class Search:
     """What a host must pass for this demand that its kind does not tell. ``most``: members of its group that a value of
     the spread label may have already."""
 
-    __slots__ = ("banned", "cores", "disk", "exclude", "memory", "most", "plain", "special", "spread", "tally")
+    __slots__ = (
+        "banned", "cores", "disk", "exclude", "memory", "most", "plain", "special", "spread", "tally", "together",
+    )  # fmt: skip
 
     def __init__(self, view: View, demand: Demand, shuns: bool) -> None:
         rules = demand.rules
@@ -39,6 +41,7 @@ class Search:
         self.exclude = demand.exclude | demand.kept if demand.kept else demand.exclude
         self.disk: list[tuple[str, int]] = []
         self.banned: list[Mapping[str, int]] = []
+        self.together: list[Mapping[str, int]] = []
         self.spread = rules.spread
         self.tally: Mapping[str, int] = {}
         self.most = 0
@@ -47,12 +50,13 @@ class Search:
             self.banned = [hosts for group in rules.apart if (hosts := view.where(group))]
             if shuns and rules.group and (hosts := view.shunning(rules.group)):
                 self.banned.append(hosts)
+            self.together = [hosts for group in rules.together if (hosts := view.where(group))]
             if rules.spread:
                 self.tally = view.tally(rules.group, rules.spread)
         if demand.disk:
             self.disk = [each for each in demand.disk if each[0] != SHARED]
         # Whether size alone decides.
-        self.plain = not (self.exclude or self.disk or self.banned or self.spread)
+        self.plain = not (self.exclude or self.disk or self.banned or self.together or self.spread)
 
     def takes(self, room: Room) -> bool:
         """Whether this host passes; ``special`` ones are not asked about here."""
@@ -64,6 +68,8 @@ class Search:
         """Whether a host of the right size passes all else."""
         host = room.host
         if host in self.exclude or any(host in hosts for hosts in self.banned):
+            return False
+        if not all(host in hosts for hosts in self.together):
             return False
         if self.spread:
             value = room.labels.get(self.spread)
