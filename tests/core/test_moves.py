@@ -350,3 +350,18 @@ def test_a_guest_that_ended_where_it_arrived_is_not_resumed_where_it_was(world: 
     assert alive(world, vm) == [] and vm not in source.guests
     assert (world.vm("web")["state"], world.vm("web")["host"]) == ("stopped", "h2")
     assert world.job(job)["state"] == "failed" and "just arrived" in world.job(job)["reason"]
+
+
+def test_who_migrates_does_not_mind_itself() -> None:
+    """Alone in its group and with it, or alone in a rack while the other rack is full, it may go to the host beside."""
+    world = World()
+    for name, rack in (("h1", "r1"), ("h2", "r1"), ("h3", "r2")):
+        world.ok("host.set", name=name, labels={"rack": rack})
+    world.create("full", 8, host="h3")
+    world.create("one", host="h1", asks={"spread": "rack"})
+    world.ok("vm.migrate", name="one", to="h2")
+    world.create("two", host="h1", asks={"group": "pair", "together": [""]})
+    world.ok("vm.migrate", name="two", to="h2")
+    assert (world.vm("one")["host"], world.vm("two")["host"]) == ("h2", "h2")
+    index = world.cluster.state.index
+    assert index.used("h-1") == (0, 0) and index.used("h-2")[0] == 2
