@@ -45,6 +45,7 @@ WALK: dict[str, Row] = {
     "changes": Row({"ids": ["mine"]}, {"ids": ["theirs"]}, {"ids": ["nix"]}, private=True),
     "usage": Row({}),
     "metrics": Row({}),
+    "snapshot": Row({}),
     "explain": Row({"vm": "mine"}, {"vm": "theirs"}, {"vm": "nix"}, private=True),
     "slots": Row({"vm": "mine"}, {"vm": "theirs"}, {"vm": "nix"}, private=True),
     "vm.create": Row({"name": "n", "image": "tiny", "cores": 1, "memory_bytes": GIB}),

@@ -24,6 +24,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "changes": {},
     "usage": {},
     "metrics": {},
+    "snapshot": {},
     "explain": {},
     "slots": {},
     "vm.create": {"name": "n", "image": "tiny", "cores": 1, "memory_bytes": GIB},

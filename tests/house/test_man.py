@@ -162,6 +162,10 @@ NOUNS: dict[str, tuple[Field, ...]] = FIELDS | {
     "verdict": fields_of("verdict"),
     "slots": fields_of("slots"),
     "usage": fields_of("usage"),
+    "loss": fields_of("loss"),
+    "displaced": fields_of("displaced"),
+    "move": fields_of("move"),
+    "reboot": fields_of("reboot"),
     "plan": PLAN,
 }
 

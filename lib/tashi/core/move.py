@@ -19,7 +19,7 @@ from tashi.core.placement import choose
 from tashi.core.turn import Turn
 from tashi.model.host import Host
 from tashi.model.job import Job, JobState
-from tashi.model.vm import Desired, Evidence, Leftover, Move, Observed, Vm, VmState
+from tashi.model.vm import Desired, Evidence, Leftover, Move, Moved, Observed, Vm, VmState
 from tashi.wire.agents import Seen
 from tashi.wire.errors import Code, Refused
 from tashi.wire.messages import Accepted, VmMigrate
@@ -59,12 +59,23 @@ def migrate(turn: Turn, body: VmMigrate) -> Accepted:
             raise Refused(Code.WRONG_STATE, f"{vm.name}: it is not migrating")
         job = cancel(turn, vm, "vm.migrate")
         return Accepted(job=job.id, kind="vm", objects={vm.id: vm.name}, dry_run=body.dry_run)
+    _check_generation(turn, vm, body.if_generation)
     target: Host | None = turn.find("host", body.to) if body.to else None
     if target is not None and target.id == vm.host:
         return _there_already(turn, vm, target, body.dry_run)
     job = begin(turn, vm, target.id if target is not None else None)
     to = turn.host_name(turn.state.vms[vm.id].move.destination)  # type: ignore[union-attr]
     return Accepted(job=job.id, kind="vm", objects={vm.id: vm.name}, placement={vm.name: to}, dry_run=body.dry_run)
+
+
+def _check_generation(turn: Turn, vm: Vm, planned: int | None) -> None:
+    """Refuse what was planned for another state of things, and say how they are now."""
+    if planned is None or planned == vm.generation:
+        return
+    state, _ = turn.shown(vm)
+    where = f" on {turn.host_name(vm.host)}" if vm.host else ""
+    text = f"{vm.name}: it has changed since that was planned: generation {vm.generation}, not {planned}; it is "
+    raise Refused(Code.CONFLICT, f"{text}{state.value}{where} now", "plan anew: tashi-balance -n")
 
 
 def _there_already(turn: Turn, vm: Vm, host: Host, dry_run: bool) -> Accepted:
@@ -228,7 +239,8 @@ def _decide(turn: Turn, vm: Vm, observed: Observed | None, destination_is_off: b
 def _arrived(turn: Turn, vm: Vm, move: Move, observed: Observed | None) -> None:
     """The record follows the guest. The source keeps its claim until it has proven that nothing is left there."""
     left = vm.leftovers | {move.source: Leftover(vm.generation, only_if="paused", claim=True)}
-    vm = replace(vm, host=move.destination, move=None, leftovers=left, reason="")
+    moved = Moved(turn.now.wall, move.source)
+    vm = replace(vm, host=move.destination, move=None, moved=moved, leftovers=left, reason="")
     # The outcome seen was that of `incoming`; the order to run it is still to come.
     there = observed if observed is not None and observed.host == move.destination else None
     turn.put(replace(vm, observed=replace(there, outcome="") if there is not None else None))
@@ -259,7 +271,11 @@ def confirmed(turn: Turn, vm: Vm, host: str, seen: Seen) -> None:
 
 
 def _report(turn: Turn, job_id: str, total: float | None, down: float | None, sent: int | None) -> None:
+    """A migration is over, with its figures; how fast it was stays with the VM, for the price of the next one."""
     job = turn.state.jobs.get(job_id)
+    vm = turn.state.vms.get(job.target) if job is not None else None
+    if vm is not None and vm.moved is not None and total and sent:
+        turn.put(replace(vm, moved=replace(vm.moved, bytes=sent, seconds=round(total, 6))))
     figures = {"total_seconds": total, "downtime_seconds": down, "bytes": sent}
     result = dict(job.result) if job is not None else {}
     result |= {key: round(value, 6) for key, value in figures.items() if value is not None}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from tashi.core import check, divergence, explain, server_keys
+from tashi.core import check, divergence, explain, server_keys, snapshot
 from tashi.core.doubts import Restored
 from tashi.core.metrics import measure
 from tashi.core.turn import Turn
@@ -44,6 +44,8 @@ def answer(turn: Turn, verb: str, body: Any, cluster: Cluster) -> tuple[Any, byt
         return explain.explain(turn, body), None
     if verb == "slots":
         return explain.slots(turn, body), None
+    if verb == "snapshot":
+        return snapshot.page(turn, body, cluster.revision)
     if verb == "metrics":
         return measure(turn, cluster), None
     return _list(turn, body, cluster)

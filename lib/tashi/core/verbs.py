@@ -47,6 +47,7 @@ VERBS: dict[str, Verb] = {
     "usage": Verb(messages.UsageBody, "user", None),
     "explain": Verb(placing.Demanded, "user", None),
     "slots": Verb(placing.Demanded, "user", None),
+    "snapshot": Verb(messages.SnapshotBody, "operator", None),
     "metrics": Verb(messages.Nothing, "operator", None),
     "vm.create": Verb(placing.VmCreate, "user", create.create),
     "vm.place": Verb(placing.VmPlace, "user", power.place_by_hand),

@@ -117,6 +117,15 @@ class Move(Struct, frozen=True, omit_defaults=True):
     bytes: int | None = None
 
 
+class Moved(Struct, frozen=True, omit_defaults=True, gc=False):
+    """Its last migration that arrived: when, from which host, and what was copied how fast; 0 where not known."""
+
+    at_wall: float
+    source: str
+    bytes: int = 0
+    seconds: float = 0.0
+
+
 class Leftover(Struct, frozen=True, omit_defaults=True):
     """Something of this VM may still be on a host; the host is told `absent` until it proves it."""
 
@@ -147,6 +156,7 @@ class Vm(Struct, frozen=True, omit_defaults=True, gc=False):
     pin: str = ""
     wish: Wish | None = None
     move: Move | None = None
+    moved: Moved | None = None
     leftovers: dict[str, Leftover] = {}
     observed: Observed | None = None
     job: str = ""  # the operation that locks it

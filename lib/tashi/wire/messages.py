@@ -95,6 +95,15 @@ class ListDone(Open, frozen=True):
     missing: dict[str, Problem] = {}
 
 
+class SnapshotBody(Strict, frozen=True):
+    """The cluster as placement sees it, page by page: the answer is as for a list, each row a line of the text of
+
+    `tashi.sched.plan.text`. ``cursor`` is a former reply's."""
+
+    cursor: Text = ""
+    limit: Annotated[int, Meta(ge=1, le=500)] = 300
+
+
 class ChangesBody(Strict, frozen=True):
     """A long poll on the change log: entries after ``after``, or nothing when ``wait_seconds`` are over.
 
@@ -216,9 +225,12 @@ class Backup(Strict, frozen=True):
 
 
 class VmMigrate(Strict, frozen=True):
+    """``if_generation``: only if its record is still of this generation."""
+
     name: Ref
     to: Ref | None = None
     abort: bool = False
+    if_generation: Annotated[int, Meta(ge=0, le=2**53)] | None = None
     dry_run: bool = False
 
 
