@@ -187,7 +187,10 @@ def test_a_host_that_is_named_may_be_a_wish() -> None:
     world.ok("host.drain", name="h2")
     assert world.create("web", host="h2", asks={"fallback": True})["host"] != "h2"
     refused = world.refused("vm.create", name="w", image="tiny", cores=1, memory_bytes=GIB, host="h2")
-    assert (refused.text, refused.hint) == ("w: h2: drained", "tashi-explain --host h2 says what would help")
+    what = "tashi-explain --host h2 --cores 1 --memory 1G says what would help"
+    assert (refused.text, refused.hint) == ("w: h2: drained", what)
+    world.create("x", host="h1")
+    assert "--host h2 x says" in world.refused("vm.migrate", name="x", to="h2").hint
 
 
 @pytest.mark.parametrize(

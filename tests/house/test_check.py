@@ -43,9 +43,10 @@ def check(
     for name, body in programs.items():
         (stubs / name).write_text(f"#!/bin/sh\n{body}\n")
         (stubs / name).chmod(0o755)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TASHI_")}  # of a shell in a lab
     path = {"PATH": f"{stubs}:{os.environ['PATH']}"}
     done = subprocess.run(
-        [tmp_path / "packaging" / script], env=os.environ | path | settings, capture_output=True, text=True, timeout=60
+        [tmp_path / "packaging" / script], env=kept | path | settings, capture_output=True, text=True, timeout=60
     )
     return done.returncode, done.stdout.splitlines()
 

@@ -53,7 +53,9 @@ def _no_room(turn: Turn, name: str, demand: Demand) -> Refused:
         return Refused(Code.IMPOSSIBLE, f"{name}: {never}", "thost-list shows what hosts have")
     if pin:
         (verdict,) = explain(index, demand, turn.now.wall, [pin])
-        hint = f"tashi-explain --host {turn.host_name(pin)} says what would help"
+        size = f"--cores {demand.cores} --memory {format_size(demand.memory_bytes)}"
+        machine = size if turn.verb == "vm.create" else name  # of a create that is refused there is no record
+        hint = f"tashi-explain --host {turn.host_name(pin)} {machine} says what would help"
         return Refused(Code.NO_ROOM, f"{name}: {turn.host_name(pin)}: {verdict.reason}", hint)
     others = [host for host in turn.state.ordered("host") if host not in demand.exclude]
     verdicts = explain(index, demand, turn.now.wall, others[:NAMED_HOSTS])
