@@ -33,7 +33,7 @@ soak: setup ## the long tests: SEEDS=n KILLS=n ROUNDS=n FUZZ_SECONDS=n PARTS="se
 	@SEEDS=$(SEEDS) KILLS=$(KILLS) ROUNDS=$(ROUNDS) FUZZ_SECONDS=$(FUZZ_SECONDS) PARTS="$(PARTS)" packaging/soak
 
 bench: setup ## figures of this machine
-	@for each in tests/bench/*; do [ -f "$$each" ] && [ -x "$$each" ] || continue; echo "== $$each"; "$$each" || exit; done
+	@for each in tests/bench/*; do [ -f "$$each" ] && [ -x "$$each" ] || continue; echo "== $$each"; "$$each" </dev/null || exit; done
 
 completions: setup ## the shells' completion scripts, anew from the commands
 	@python3 -m tashi.cli.completions cmd completions
