@@ -269,3 +269,17 @@ def test_a_pin_does_not_overrule_a_rule() -> None:
     assert index.pick(follow) is None
     assert index.pick(follow._replace(fallback=True)) == "h-3"
     assert index.pick(follow._replace(pin="h-3")) == "h-3"
+
+
+def test_empty_hosts_are_left_in_every_rack() -> None:
+    """Hosts come rack by rack; a cluster that is half full of whole-host VMs still has room in each rack."""
+    index = Index()
+    for number in range(1, 101):
+        index.set_host(Supply(f"h-{number}", 8, 8 * GIB, labels=frozenset({("rack", f"r{(number - 1) // 20}")})))
+    whole = Demand(8, 8 * GIB)
+    for _ in range(50):
+        host = index.pick(whole)
+        assert host is not None
+        index.claim(host, whole)
+    racks = [index.rooms[host].labels["rack"] for host in index.rooms if index.used(host) == (0, 0)]
+    assert set(racks) == {f"r{number}" for number in range(5)}

@@ -40,9 +40,16 @@ def explain(index: Index, demand: Demand, wall: float = 0.0, hosts: Iterable[str
     """A verdict for each host, or each of ``hosts``: those that fit, the best first, then the others by number."""
     question = index.question(demand, wall)
     rooms = [index.rooms[host] for host in (index.rooms if hosts is None else hosts)]
-    found = [(_verdict(question, index, room), room.number) for room in rooms]
+    found = [(_verdict(question, index, room), room) for room in rooms]
     # A host asked for with a fallback comes first whenever it fits, as in `oracle`.
-    found.sort(key=lambda each: (not each[0].fits, each[0].host != demand.pin, -each[0].points, each[1]))
+    found.sort(
+        key=lambda each: (
+            not each[0].fits,
+            each[0].host != demand.pin,
+            -each[0].points,
+            each[1].turn if each[0].fits else each[1].number,
+        )
+    )
     return [verdict for verdict, _ in found]
 
 

@@ -28,7 +28,7 @@ class Index(View):
 
     def __init__(self, policy: Policy | None = None) -> None:
         super().__init__()
-        self._by_number: dict[int, Room] = {}
+        self._by_turn: dict[int, Room] = {}
         self.set_policy(policy or Policy())
 
     def set_policy(self, policy: Policy) -> None:
@@ -56,11 +56,11 @@ class Index(View):
         if room is not None:
             self._go(room)
             super().drop_host(host)
-            del self._by_number[room.number]
+            del self._by_turn[room.turn]
 
     def _room(self, host: str) -> Room:
         room = super()._room(host)
-        self._by_number[room.number] = room
+        self._by_turn[room.turn] = room
         return room
 
     def _change(self, room: Room, demand: Demand, sign: int) -> None:
@@ -90,7 +90,7 @@ class Index(View):
                 best = self._judge(special, demand, shelves, search)
                 search.special, search.plain = special, False
         order = demand.order or self.policy.order
-        best = walk(shelves, order, self._slope, self._failure, search, self._by_number, best)
+        best = walk(shelves, order, self._slope, self._failure, search, self._by_turn, best)
         return best.room.host if best.room is not None else None
 
     def could_hold(self, host: str, demand: Demand, now_wall: float = 0.0) -> bool:
@@ -111,8 +111,8 @@ class Index(View):
         shelves, search = self._prepare(demand, now_wall)
         only = demand.pin if not demand.fallback else ""
         for _, shelf in shelves:
-            for number in shelf.numbers():
-                room = self._by_number[number]
+            for turn in shelf.turns():
+                room = self._by_turn[turn]
                 if (not only or room.host == only) and search.takes(room):
                     yield room
 
@@ -150,8 +150,8 @@ class Index(View):
             if not demand.labels <= room.labels.items() or not search.takes(room):
                 continue
             points = sum(each for _, each in terms(self, room, demand, self.policy))
-            if points > best.points or (points == best.points and room.number < best.number):
-                best = Found(points, room.number, room)
+            if points > best.points or (points == best.points and room.turn < best.turn):
+                best = Found(points, room.turn, room)
         return best
 
     def _special(self, demand: Demand) -> set[str]:
@@ -189,6 +189,6 @@ class Index(View):
         place.row, place.level = row, level
         for shelf in place.shelves:
             if old_row != NOWHERE:
-                shelf.take(room.number, old_row, old_level)
+                shelf.take(room.turn, old_row, old_level)
             if row != NOWHERE:
-                shelf.put(room.number, row, level)
+                shelf.put(room.turn, row, level)

@@ -88,7 +88,7 @@ class Kinds:
 
     def __init__(self) -> None:
         self._kinds: dict[Trait, Kind] = {}
-        self._standing: dict[int, tuple[Room, Place]] = {}  # by number: hosts that are open and well
+        self._standing: dict[int, tuple[Room, Place]] = {}  # by turn: hosts that are open and well
         self._labelled: dict[tuple[str, str], set[int]] = {}
         self._facets: dict[Labels, dict[Kind, Shelf]] = {}
         self._spread: list[str] = []  # labels over which groups are spread
@@ -103,9 +103,9 @@ class Kinds:
             self._passing.clear()
         kind.size += 1
         place = Place(kind)
-        self._standing[room.number] = room, place
+        self._standing[room.turn] = room, place
         for pair in room.labels.items():
-            self._labelled.setdefault(pair, set()).add(room.number)
+            self._labelled.setdefault(pair, set()).add(room.turn)
         for labels, facet in self._facets.items():
             if labels <= room.labels.items():
                 place.shelves.append(facet.setdefault(kind, Shelf()))
@@ -117,13 +117,13 @@ class Kinds:
         self._count(room, place, -1)
         if place.row != NOWHERE:
             for shelf in place.shelves:
-                shelf.take(room.number, place.row, place.level)
+                shelf.take(room.turn, place.row, place.level)
         for pair in room.labels.items():
-            numbers = self._labelled[pair]
-            numbers.remove(room.number)
-            if not numbers:
+            turns = self._labelled[pair]
+            turns.remove(room.turn)
+            if not turns:
                 del self._labelled[pair]
-        del self._standing[room.number]
+        del self._standing[room.turn]
         kind = place.kind
         kind.size -= 1
         if not kind.size:
@@ -182,7 +182,7 @@ class Kinds:
 
     def _having(self, labels: Labels) -> list[tuple[Room, Place]]:
         few = min((self._labelled.get(pair, set()) for pair in labels), key=len)
-        hosts = [self._standing[number] for number in few]
+        hosts = [self._standing[turn] for turn in few]
         return [(room, place) for room, place in hosts if len(labels) == 1 or labels <= room.labels.items()]
 
     def _make(self, labels: Labels) -> dict[Kind, Shelf]:
@@ -195,7 +195,7 @@ class Kinds:
                 shelf = facet[place.kind] = Shelf()
             place.shelves.append(shelf)
             if place.row != NOWHERE:
-                shelf.put(room.number, place.row, place.level)
+                shelf.put(room.turn, place.row, place.level)
             for label in self._spread:
                 shelf.count(label, room.labels.get(label), 1)
         return facet

@@ -13,7 +13,7 @@ from tashi.sched.weights import terms
 
 
 def choose(view: View, demand: Demand, policy: Policy, wall: float = 0.0) -> str | None:
-    """The host with the most points among those that no filter refuses; the lowest number among equals.
+    """The host with the most points among those that no filter refuses; the first by `turn_of` among equals.
 
     A host asked for with a fallback is taken whenever it fits.
     """
@@ -21,7 +21,7 @@ def choose(view: View, demand: Demand, policy: Policy, wall: float = 0.0) -> str
     fitting = [room for room in view.rooms.values() if question.fits(room)]
     pinned = [room for room in fitting if room.host == demand.pin]
     scored = [
-        (-sum(points for _, points in terms(view, room, demand, policy)), room.number, room.host)
+        (-sum(points for _, points in terms(view, room, demand, policy)), room.turn, room.host)
         for room in pinned or fitting
     ]
     return min(scored)[-1] if scored else None

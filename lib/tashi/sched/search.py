@@ -19,11 +19,11 @@ from tashi.sched.view import Room, View
 
 class Found(NamedTuple):
     points: int
-    number: int
+    turn: int
     room: Room | None
 
 
-MOST = 10**18  # above every host's number, and all points
+MOST = 10**20  # above every turn of a host, and all points
 NOTHING = Found(-MOST, 0, None)
 
 
@@ -131,7 +131,7 @@ def fullest(
             points = top - order * (x + y) - 2 * balance * (x - y if x > y else y - x)
             if points < least:
                 break
-            found = _lowest(row.cells[memory_level + level], points, search, rooms, best)
+            found = _first(row.cells[memory_level + level], points, search, rooms, best)
             if found is not best:
                 best, least = found, points
     return best
@@ -163,7 +163,7 @@ def emptiest(
             points = base + order * (x + y) - 2 * balance * (x - y if x > y else y - x)
             if points < least:
                 break
-            found = _lowest(row.cells[memory_level + level], points, search, rooms, best)
+            found = _first(row.cells[memory_level + level], points, search, rooms, best)
             if found is not best:
                 best, least = found, points
     return best
@@ -182,9 +182,9 @@ def hope_of_emptiest(left: int, shape: Geometry, slope: Slope, other: int, searc
     return 2 * SCALE * slope.balance + other + slope.order * (x + y) - 2 * slope.balance * abs(x - y)
 
 
-def _lowest(cell: list[int], points: int, search: Search, rooms: Mapping[int, Room], best: Found) -> Found:
-    """The lowest host of a cell that passes, if it beats ``best``."""
-    last = best.number if points == best.points else MOST
+def _first(cell: list[int], points: int, search: Search, rooms: Mapping[int, Room], best: Found) -> Found:
+    """The first host of a cell that passes, if it beats ``best``."""
+    last = best.turn if points == best.points else MOST
     for negated in reversed(cell):
         if -negated > last:
             break

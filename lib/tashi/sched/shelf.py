@@ -1,8 +1,8 @@
 """Hosts of one geometry in the order in which they would be filled.
 
-A row for each level of free cores, in it a cell for each level of free memory, in that the numbers of the hosts. Rows
+A row for each level of free cores, in it a cell for each level of free memory, in that the turns of the hosts. Rows
 and cells that are not empty are the bits of integers, so the next one is a shift away. Numbers are kept negated: the
-lowest host is the last of its list, where taking it out costs nothing however many there are.
+first host is the last of its list, where taking it out costs nothing however many there are.
 """
 
 from __future__ import annotations
@@ -43,31 +43,31 @@ class Shelf:
         else:
             del values[value]
 
-    def put(self, number: int, row: int, level: int) -> None:
+    def put(self, turn: int, row: int, level: int) -> None:
         rows = self.rows
         while row >= len(rows):
             rows.append(Row())
         there = rows[row]
         cell = there.cells.get(level)
         if cell is None:
-            there.cells[level] = [-number]
+            there.cells[level] = [-turn]
             there.filled |= 1 << level
             self.filled |= 1 << row
         else:
-            insort(cell, -number)
+            insort(cell, -turn)
 
-    def take(self, number: int, row: int, level: int) -> None:
+    def take(self, turn: int, row: int, level: int) -> None:
         there = self.rows[row]
         cell = there.cells[level]
         if len(cell) > 1:
-            del cell[bisect_left(cell, -number)]
+            del cell[bisect_left(cell, -turn)]
             return
         del there.cells[level]
         there.filled ^= 1 << level
         if not there.filled:
             self.filled ^= 1 << row
 
-    def numbers(self) -> Iterator[int]:
+    def turns(self) -> Iterator[int]:
         """Every host that has a place here, in no order."""
         for row in self.rows:
             for cell in row.cells.values():

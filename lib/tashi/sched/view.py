@@ -20,7 +20,18 @@ if TYPE_CHECKING:
 
 UNHEARD = "its capacity is not known yet"
 HOST_LABEL = "host"  # every host by itself, unless an administrator gives the label another meaning
+STRIDE = 16
+NUMBERS = 10**18  # a host's number is below it, see tashi.model.name
 _EMPTY: Mapping[str, int] = {}
+
+
+def turn_of(number: int) -> int:
+    """Where a host stands among equals: of every sixteen the first, then of every sixteen the second, and so on.
+
+    Hosts that came together stand together, in a rack or a row. Were they filled in the order of their numbers, those
+    that are still empty would all be in the last rack, and nothing that wants to be spread would find room.
+    """
+    return (number - 1) % STRIDE * NUMBERS + number
 
 
 class Room:
@@ -28,12 +39,13 @@ class Room:
 
     __slots__ = (
         "core_limit", "cores_used", "disk_used", "free_cores", "free_memory", "geometry", "host", "labels",
-        "memory_limit", "memory_used", "number", "place", "supply",
+        "memory_limit", "memory_used", "number", "place", "supply", "turn",
     )  # fmt: skip
 
     def __init__(self, host: str) -> None:
         self.host = host
         self.number = int(host.rpartition("-")[2])
+        self.turn = turn_of(self.number)
         self.cores_used = self.memory_used = 0
         self.disk_used: dict[str, int] = {}
         self.place: Place | None = None  # where it stands in an index
