@@ -12,7 +12,7 @@ from tashi.sched.demand import Rules
 from tashi.sched.filters import Question
 from tashi.sched.plan import proof
 from tashi.sched.plan.board import Board
-from tashi.sched.plan.loss import lose, lose_each
+from tashi.sched.plan.loss import Loss, lose, lose_each
 from tashi.sched.plan.proof import prove
 from tashi.sched.plan.snapshot import Snapshot, to_be_moved
 from tashi.wire.errors import NotFound, Refused
@@ -180,6 +180,22 @@ def test_more_than_may_be_looked_at_is_never_a_yes(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(proof, "LOOKS", 1)
     told = prove(board, 2)
     assert (told.answer, told.looked) == ("open", 1)
+
+
+def test_the_trying_of_all_ways_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With so many left open none but the first way is looked for any more, and what it does not find is open too."""
+    board = Board(snapshot([place(number) for number in range(1, 9)], [guest(10, 1)]))
+    tried: list[int] = []
+    monkeypatch.setattr(proof, "TRIED", 2)
+
+    def never_settled(board: Board, hosts: list[str], steps: int) -> Loss:
+        tried.append(steps)
+        return Loss(tuple(hosts), {}, ("v-10",), "open")
+
+    monkeypatch.setattr(proof, "lose", never_settled)
+    told = prove(board, 1)
+    assert (told.answer, told.looked) == ("open", 8)
+    assert [steps > 0 for steps in tried] == [True, True] + [False] * 6
 
 
 def test_a_guest_counted_elsewhere_too_keeps_that_room() -> None:

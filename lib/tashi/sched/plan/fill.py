@@ -13,7 +13,7 @@ from typing import NamedTuple
 from tashi.sched.plan.board import Board
 from tashi.sched.view import Room
 
-STEPS = 50_000  # questions to hosts; some 50 ms
+STEPS = 50_000  # questions to hosts: less than a second
 DEEPEST = 200  # guests: more are not tried every way
 
 

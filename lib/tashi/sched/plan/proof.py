@@ -9,8 +9,8 @@ by going round from different places, each a bit set; a combination is covered i
 is not covered is looked at, one by one.
 
 Bounds: COMBINATIONS at most are asked about; of those not covered the LOOKS largest are looked at, and fewer once one
-of them is proven to be too much; how far every way is tried says `fill`. What these leave out makes the answer open,
-never yes.
+of them is proven to be too much; of those for which no way is found at once every way is tried, as far as `fill` says,
+until TRIED are open all the same. What these leave out makes the answer open, never yes.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from tashi.wire.errors import Code, Refused
 
 COMBINATIONS = 1_000_000
 LOOKS = 20_000
+TRIED = 20  # losses left open although every way was tried as far as `fill` goes; of more not even that is done
 LOOKS_AFTER_NO = 2_000  # for a worse one than that which proves it
 WITNESSES = 4  # of one host
 
@@ -76,13 +77,14 @@ def _look(board: Board, combinations: Sequence[Sequence[str]]) -> tuple[int, Los
     """Lose them, one combination after the other: how many were looked at, and the worst."""
     rank: dict[Answer, int] = {"no": 0, "open": 1, "yes": 2}
     worst: Loss | None = None
-    after = 0
+    after = tried = 0
     for looked, hosts in enumerate(combinations):
         proven = worst is not None and worst.answer == "no"
         after += proven
         if after > LOOKS_AFTER_NO:
             return looked, worst
-        loss = lose(board, hosts, steps=0 if proven else STEPS)
+        loss = lose(board, hosts, steps=0 if proven or tried == TRIED else STEPS)
+        tried += loss.answer == "open" and not proven and tried < TRIED
         if worst is None or (rank[loss.answer], weight(board, loss)) < (rank[worst.answer], weight(board, worst)):
             worst = loss
     return len(combinations), worst
