@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon.processes import ROOT, Controller, environment
+from tests.daemon.processes import ROOT, WITH_US, Controller, environment
 
 # A service that every glibc has and nobody uses; in a mount namespace, our module lies in its place.
 SERVICE = next(iter(glob.glob("/lib/*/libnss_hesiod.so.2")), "")
@@ -37,9 +37,20 @@ class Directed(Controller):
         aside.rename(self._orders)
 
     def spawn(self) -> subprocess.Popen[bytes]:
-        aside: list[str | Path] = ["unshare", "--mount", "sh", "-c", ENTER, "sh", self._module, SERVICE, self._services]
+        aside: list[str | Path] = [
+            *WITH_US,
+            "unshare",
+            "--mount",
+            "sh",
+            "-c",
+            ENTER,
+            "sh",
+            self._module,
+            SERVICE,
+            self._services,
+        ]
         with open(self.folder / "log", "ab") as log:
             return subprocess.Popen(
-                [*aside, sys.executable, ROOT / "cmd/tashi-controller", "--config", self.config],
+                [*WITH_US, *aside, sys.executable, ROOT / "cmd/tashi-controller", "--config", self.config],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment(),
             )  # fmt: skip

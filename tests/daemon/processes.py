@@ -23,6 +23,7 @@ from tashi.run.keys import KeyPair, new_pair, read_pair
 
 ROOT = Path(__file__).parents[2]
 PORTS = ("user", "admin", "agent", "enroll")
+WITH_US = ("setpriv", "--pdeathsig", "KILL")  # a test run that is killed leaves no daemons behind
 PATIENCE = 20.0  # seconds; a loaded machine is slow, not wrong
 
 
@@ -81,7 +82,7 @@ class Controller:
         """Start it and don't wait."""
         with open(self.folder / "log", "ab") as log:
             return subprocess.Popen(
-                [sys.executable, ROOT / "cmd/tashi-controller", "--config", self.config],
+                [*WITH_US, sys.executable, ROOT / "cmd/tashi-controller", "--config", self.config],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -225,7 +226,7 @@ class Host:
     def agent(self, *options: str, **how: Any) -> subprocess.Popen[bytes]:
         """Start the agent's program."""
         ids = {name: str(self.folder / file) for name, file in ID_FILES.items()}
-        argv: list[str | Path] = [sys.executable, ROOT / "cmd/tashi-agent", "--config", self.config, *options]
+        argv: list[str | Path] = [*WITH_US, sys.executable, ROOT / "cmd/tashi-agent", "--config", self.config, *options]
         return subprocess.Popen(argv, env=environment() | ids, **how)
 
     def enroll(self, document: str = "") -> tuple[int, str]:
@@ -285,7 +286,7 @@ def start_as(uid: int, script: str, *argv: str, group: int = -1) -> subprocess.P
     gid = uid if group < 0 else group
     become = f"import json, os, sys, zmq\nfrom tests.daemon.processes import Asker\nos.setgroups([{gid}])\n"
     become += f"os.setresgid({uid}, {uid}, {uid}); os.setresuid({uid}, {uid}, {uid})\n"
-    argv_ = [sys.executable, "-c", become + script, *argv]
+    argv_ = [*WITH_US, sys.executable, "-c", become + script, *argv]
     pipe = subprocess.PIPE
     return subprocess.Popen(argv_, env=environment(), stdin=pipe, stdout=pipe, text=True)
 
