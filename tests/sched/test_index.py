@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from hypothesis import given, settings
@@ -132,10 +133,11 @@ class Played:
             self.release(self.claims[args[0] % len(self.claims)])
         elif kind == "place":
             demand, wall = args
-            found = index.pick(demand, wall)
-            assert found == choose(index, demand, index.policy, wall)
-            if found is not None:
-                self.claim((found, demand))
+            for _ in range(2):  # the second one alike may be answered from memory
+                found = index.pick(demand, wall)
+                assert found == choose(index, demand, index.policy, wall)
+                if found is not None:
+                    self.claim((found, demand))
         elif kind == "policy":
             self.undo.append(("policy", index.policy))
             index.set_policy(args[0])
@@ -205,26 +207,76 @@ def again(played: Played) -> Index:
 
 
 orders: list[Order] = ["pack", "spread"]
-sizes = st.tuples(st.integers(1, 40), st.integers(1, 300))
+sized = lru_cache(Demand)  # one object for each size: the index remembers what was asked last
+usual = st.just((2, 4))
+sizes = st.one_of(usual, usual, st.tuples(st.integers(1, 40), st.integers(1, 300)))
+hours = st.lists(st.one_of(sizes, sizes, st.integers(0, 50), st.tuples(st.integers(1, 5), usual)), max_size=60)
 
 
 @settings(max_examples=100, deadline=None)
 @given(
-    st.lists(st.tuples(st.integers(20, 300), st.integers(50, 2000)), min_size=2, max_size=5),
-    st.lists(sizes, max_size=60),
+    st.lists(
+        st.one_of(st.just((64, 256)), st.tuples(st.integers(20, 300), st.integers(50, 2000))), min_size=2, max_size=5
+    ),
+    hours,
     st.sampled_from(orders),
 )
-def test_large_hosts_are_seen_in_grains_and_filled_exactly(has: Any, wanted: Any, order: Order) -> None:
+def test_large_hosts_are_seen_in_grains_and_filled_exactly(has: Any, history: Any, order: Order) -> None:
+    """Sizes are placed (cores, GiB), the n-th is released (n), or one is claimed on a host (host, size)."""
     index = Index(Policy(order))
     for number, (cores, memory) in enumerate(has, 1):
         index.set_host(Supply(f"h-{number}", cores, memory * GIB + 12345 * number))
-    for cores, memory in wanted:
-        demand = Demand(cores, memory * GIB)
-        found = index.pick(demand)
-        assert found == choose(index, demand, index.policy)
-        if found is not None:
-            index.claim(found, demand)
-            assert min(index.free(found)) >= 0
+    there: list[tuple[str, Demand]] = []
+    for step in history:
+        if isinstance(step, int):
+            if there:
+                index.release(*there.pop(step % len(there)))
+            continue
+        first, second = step
+        demand = sized(*((second[0], second[1] * GIB) if isinstance(second, tuple) else (first, second * GIB)))
+        host: str | None = f"h-{first % len(has) + 1}"
+        if not isinstance(second, tuple):
+            host = index.pick(demand)
+            assert host == choose(index, demand, index.policy)
+        if host is not None:
+            index.claim(host, demand)
+            there.append((host, demand))
+
+
+def test_what_was_asked_last_is_answered_anew_when_anything_else_changes() -> None:
+    one = Demand(2, 4 * GIB)
+
+    def alike(order: Order = "pack") -> Index:
+        """h-1 has one, which was asked for and placed just now."""
+        index = Index(Policy(order))
+        for number in (1, 2):
+            index.set_host(Supply(f"h-{number}", 64, 256 * GIB))
+        assert index.pick(one) == "h-1"
+        index.claim("h-1", one)
+        return index
+
+    index = alike()
+    assert index.pick(one) == "h-1"
+    index.claim("h-2", Demand(8, 8 * GIB))
+    assert index.pick(one) == "h-2", "another became fuller"
+    index = alike()
+    index.claim("h-2", one)
+    assert index.pick(one) == "h-1"
+    index.release("h-1", one)
+    assert index.pick(one) == "h-2", "it became emptier"
+    index = alike()
+    index.set_host(Supply("h-1", 64, 256 * GIB, closed="draining"))
+    assert index.pick(one) == "h-2"
+    index = alike()
+    index.drop_host("h-1")
+    assert index.pick(one) == "h-2"
+    index = alike()
+    index.set_policy(Policy("spread"))
+    assert index.pick(one) == "h-2"
+    assert alike("spread").pick(one) == "h-2"
+    index = alike()
+    index.claim("h-1", Demand(62, GIB))
+    assert index.pick(one) == "h-2", "it is full"
 
 
 company = st.builds(

@@ -12,6 +12,7 @@ The choice depends on what is there, never on how it came about. `oracle` says t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from tashi.sched.demand import NO_RULES, SHARED, Demand
 from tashi.sched.filters import Question
@@ -21,6 +22,20 @@ from tashi.sched.search import NOTHING, Found, Search, Slope, fewest, walk
 from tashi.sched.supply import Supply
 from tashi.sched.view import Room, View
 from tashi.sched.weights import terms
+
+
+class Last(NamedTuple):
+    """What was asked last, and the host that it got: the next one alike gets it too while it has room.
+
+    Under pack a host that was chosen is chosen again, because it only got fuller, until anything else changes. That is
+    so for demands that mind nobody else, the pool or the time.
+    """
+
+    demand: Demand | None
+    room: Room
+
+
+NOBODY = Last(None, Room("nobody-0"))
 
 
 class Index(View):
@@ -39,6 +54,7 @@ class Index(View):
         self._shuns = "anti-affinity" in policy.filters
         self._all_ask = set(policy.filters) >= set(OPTIONAL)
         self._kinds = Kinds()
+        self._last = NOBODY
         for room in self.rooms.values():
             room.place = None
             self._stand(room)
@@ -64,6 +80,8 @@ class Index(View):
         return room
 
     def _change(self, room: Room, demand: Demand, sign: int) -> None:
+        if sign < 0 or room is not self._last.room:
+            self._last = NOBODY
         super()._change(room, demand, sign)
         if room.place is not None:
             self._seat(room, room.place)
@@ -71,6 +89,10 @@ class Index(View):
     # -- the question -----------------------------------------------------------------------------------------------
     def pick(self, demand: Demand, now_wall: float = 0.0) -> str | None:
         """The id of the best host for a VM, None when there is none. It claims nothing."""
+        last, room = self._last
+        if demand is last and demand.cores <= room.free_cores and demand.memory_bytes <= room.free_memory:
+            return room.host
+        asked = demand
         if not self._all_ask:
             demand = self.policy.heed(demand)
         if demand.disk and self._pool_is_full(demand):
@@ -91,7 +113,12 @@ class Index(View):
                 search.special, search.plain = special, False
         order = demand.order or self.policy.order
         best = walk(shelves, order, self._slope, self._failure, search, self._by_turn, best)
-        return best.room.host if best.room is not None else None
+        if best.room is None:
+            return None
+        alone = demand.rules is NO_RULES and not (demand.disk or demand.local or self._kinds.reserved)
+        if alone and order == "pack":
+            self._last = Last(asked, best.room)
+        return best.room.host
 
     def could_hold(self, host: str, demand: Demand, now_wall: float = 0.0) -> bool:
         """Whether this very host could take the VM, were nothing on it; it is open and well."""
@@ -172,6 +199,7 @@ class Index(View):
         self._seat(room, room.place)
 
     def _go(self, room: Room) -> None:
+        self._last = NOBODY
         if room.place is not None:
             self._kinds.leave(room, room.place)
             room.place = None

@@ -87,6 +87,7 @@ class Kinds:
     """All kinds, the hosts by label, and the shelves that some labels have."""
 
     def __init__(self) -> None:
+        self.reserved = 0  # how many kinds are not for everybody
         self._kinds: dict[Trait, Kind] = {}
         self._standing: dict[int, tuple[Room, Place]] = {}  # by turn: hosts that are open and well
         self._labelled: dict[tuple[str, str], set[int]] = {}
@@ -100,6 +101,7 @@ class Kinds:
         kind = self._kinds.get(trait)
         if kind is None:
             kind = self._kinds[trait] = Kind(trait)
+            self.reserved += trait.reservation is not None
             self._passing.clear()
         kind.size += 1
         place = Place(kind)
@@ -128,6 +130,7 @@ class Kinds:
         kind.size -= 1
         if not kind.size:
             del self._kinds[kind.trait]
+            self.reserved -= kind.trait.reservation is not None
             self._passing.clear()
             for facet in self._facets.values():
                 facet.pop(kind, None)
