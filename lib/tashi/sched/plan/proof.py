@@ -106,7 +106,8 @@ def witnesses(board: Board, hosts: Sequence[str], at: int, groups: dict[str, int
         board.lift(guest)
     found: list[int] = []
     used = 0
-    for number in range(WITNESSES):
+    hopeless = any(board.pick(guest) is None for guest in guests)  # asked of the index, not host by host
+    for number in range(0 if hopeless else WITNESSES):
         targets = _go_round(board, hosts, guests, (at * 7919 + number * len(hosts) // WITNESSES) % len(hosts), used)
         if not targets:
             break
