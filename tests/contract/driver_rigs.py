@@ -65,6 +65,10 @@ class Rig(ABC):
     def add_foreign(self, name: str) -> None:
         """A running guest ``name`` that is not ours."""
 
+    @abstractmethod
+    def lose_disk(self, path: str) -> None:
+        """Take a disk out of the pool, behind everybody's back."""
+
     def hold_moves(self, vm: str) -> None:
         """Migrations of this guest don't come to an end from now on."""
         raise AssertionError("nothing migrates here")
@@ -135,6 +139,9 @@ class FakeRig(Rig):
 
     def add_foreign(self, name: str) -> None:
         self.world.put("h1", FakeGuest(name, name, 2, 64 * MIB, "running", foreign=True))
+
+    def lose_disk(self, path: str) -> None:
+        self.world.delete_disks([path])
 
     def hold_moves(self, vm: str) -> None:
         self.world.set_faults([Fault(call="copy", vm=vm, delay=self.seconds / 2)])
@@ -223,6 +230,9 @@ class LibvirtRig(Rig):
 
     def another_driver(self) -> Driver:
         return self._make(self.settings())
+
+    def lose_disk(self, path: str) -> None:
+        (self.pool / path).unlink()
 
     def pause(self, vm: str) -> None:
         self._raw.lookupByName(vm).suspend()

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tashi.model.guest import Disk
 from tashid.driver import disks
@@ -58,6 +59,21 @@ def test_a_disk_that_is_there_is_left_as_it_is(pool: Path) -> None:
     (pool / "disks").mkdir()
     (pool / "disks/v-1.qcow2").write_text("mine")
     assert not make_disk(str(pool), overlay())
+    assert (pool / "disks/v-1.qcow2").read_text() == "mine"
+
+
+def test_a_disk_that_was_made_once_is_not_made_again(pool: Path) -> None:
+    made = replace(overlay(), made=True)
+    for _ in range(2):
+        with pytest.raises(DriverError, match=f"its disk {pool}/disks/v-1.qcow2 is not there"):
+            make_disk(str(pool), made)
+        assert not (pool / "disks").exists(), "nor its folder"
+    (pool / "disks").mkdir()
+    with pytest.raises(DriverError, match="is not there"):
+        make_disk(str(pool), made)
+    assert left(pool) == []
+    (pool / "disks/v-1.qcow2").write_text("mine")
+    assert not make_disk(str(pool), made)
     assert (pool / "disks/v-1.qcow2").read_text() == "mine"
 
 

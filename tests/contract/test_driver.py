@@ -201,6 +201,23 @@ class TestDriver:
             assert rig.here.look("v-1") == Seen("v-1", "absent")
             assert not list(rig.pool.glob("disks/*"))
 
+    def test_a_disk_that_is_lost_is_not_replaced(self, rig: Rig) -> None:
+        """Nor after an end of its definition, nor on another host; what is put back is used as it is."""
+        guest = rig.guest() if rig.guest().disks else replace(rig.guest(), disks=[Disk("disks/v-1.qcow2", "qcow2")])
+        made = replace(guest, disks=[replace(disk, made=True) for disk in guest.disks])
+        rig.here.start(guest, 1)
+        rig.here.stop("v-1", 2)
+        assert alike(rig.here.start(made, 3)) == ("v-1", "running", 3)
+        rig.here.stop("v-1", 4)
+        rig.lose_disk("disks/v-1.qcow2")
+        assert "disks/v-1.qcow2 is not there" in refused(lambda: rig.here.start(made, 5))
+        assert alike(rig.here.look("v-1")) == ("v-1", "stopped", 4), "nothing was changed"
+        rig.here.remove("v-1", "", [])
+        assert "disks/v-1.qcow2 is not there" in refused(lambda: rig.here.start(made, 6))
+        assert rig.here.look("v-1").state == "absent"
+        assert not list(rig.pool.glob("disks/*"))
+        assert alike(rig.here.start(guest, 7)) == ("v-1", "running", 7), "unless it may be made"
+
     def test_a_disk_outlives_stop_and_start(self, rig: Rig) -> None:
         having(rig, Capability.DISKS)
         rig.here.start(rig.guest(), 1)

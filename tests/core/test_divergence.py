@@ -146,6 +146,18 @@ def test_adopting_takes_the_hosts_word(world: Day) -> None:
     assert world.missing("again")
 
 
+def test_what_was_destroyed_since_gets_no_empty_disk_instead(world: Day) -> None:
+    put_back(world, world.kept)
+    reconnect(world, "h1", "h2", "h3")
+    world.run(3)
+    world.ok("adopt", name="over")
+    before = set(world.disks)
+    world.ok("vm.start", name="over")
+    over = world.vm("over")
+    assert over["state"] == "failed" and "is not there" in over["reason"]
+    assert world.disks == before
+
+
 def test_forgetting_drops_the_record_or_leaves_the_stray(world: Day) -> None:
     put_back(world, world.kept)
     reconnect(world, "h1", "h2", "h3")

@@ -239,6 +239,49 @@ def test_a_start_that_fails_is_told_and_frees_its_capacity(world: World) -> None
     assert world.vm("web")["state"] == "running" and not world.vm("web")["reason"]
 
 
+@pytest.mark.parametrize("host", ["h1", "h2"])
+def test_a_disk_that_is_gone_is_not_replaced(world: World, host: str) -> None:
+    world.create("web", host="h1")
+    world.ok("vm.shutdown", name="web")
+    world.run(2)
+    kept, world.disks = world.disks, set()
+    job = world.ok("vm.start", name="web", host=host).job
+    shown = world.vm("web")
+    assert (shown["state"], shown["reason"]) == ("failed", f"its disk disks/{shown['id']}.qcow2 is not there")
+    assert world.job(job)["reason"] == shown["reason"]
+    assert not world.disks
+    world.disks = kept
+    world.ok("vm.start", name="web")
+    assert world.vm("web")["state"] == "running"
+
+
+def test_a_first_start_that_failed_or_broke_off_is_made_up_for(world: World) -> None:
+    """It may have made the disk or not: nothing was ever written to it."""
+    host = world.host("h1")
+    host.failing["start"] = "no such machine type"
+    world.ok("vm.create", name="failed", image="tiny", cores=1, memory_bytes=GIB, host="h1")
+    del host.failing["start"]
+    world.ok("vm.start", name="failed")
+    host.holding.add("start")
+    world.ok("vm.create", name="broken-off", image="tiny", cores=1, memory_bytes=GIB, host="h1")
+    host.holding.clear()
+    host.guests[world.vm("broken-off")["id"]] = ("stopped", 1)  # defined, not run
+    host.start()
+    world.run(100)
+    assert {row["name"]: row["state"] for row in world.rows()} == {"failed": "running", "broken-off": "running"}
+    assert world.disks == {f"disks/{row['id']}.qcow2" for row in world.rows()}
+
+
+def test_a_guest_that_ended_at_once_had_its_disk(world: World) -> None:
+    vm = world.create("web", host="h1")
+    world.host("h1").ends(vm["id"])
+    world.run(2)
+    assert world.vm("web")["state"] == "stopped"
+    world.disks.clear()
+    world.ok("vm.start", name="web")
+    assert world.vm("web")["state"] == "failed" and not world.disks
+
+
 def test_destroy_removes_guest_and_record_and_the_name_is_free(world: World) -> None:
     vm = world.create("web")
     world.ok("vm.destroy", name="web")

@@ -100,8 +100,15 @@ class Hypervisor:
                 self.held.append(item)
             elif item.verb in self.failing:
                 self.happen(events.Called(item.id, "failed", None, self.failing[item.verb]))
+            elif lost := self.lost(item):
+                self.happen(events.Called(item.id, "failed", None, f"its disk {lost} is not there"))
             else:
                 self.happen(events.Called(item.id, "ok", self.do(item)))
+
+    def lost(self, call: events.Call) -> str:
+        """The disk that a start has to find and does not."""
+        disks = call.args["guest"].get("disks", []) if call.verb == "start" else []
+        return next((disk["path"] for disk in disks if disk.get("made") and disk["path"] not in self.world.disks), "")
 
     def do(self, call: events.Call) -> Any:
         vm = call.args.get("vm") or (call.args.get("guest") or {}).get("id", "")
@@ -109,6 +116,7 @@ class Hypervisor:
             case "start":
                 self.guests[vm] = ("running", call.args["generation"])
                 self.made_of[vm] = call.args["guest"]
+                self.world.disks |= {disk["path"] for disk in call.args["guest"].get("disks", [])}
             case "stop":
                 if vm in self.guests:
                     self.guests[vm] = ("stopped", call.args["generation"])
@@ -116,6 +124,7 @@ class Hypervisor:
                 state = self.guests.get(vm, ("absent", 0))[0]
                 if not call.args["only_if"] or state == "paused":
                     self.guests.pop(vm, None)
+                    self.world.disks -= set(call.args["disks"])
             case "migrate":
                 del self.guests[vm]
                 target = self.world.hosts[call.args["peer"].removeprefix("fake://")]
@@ -162,6 +171,7 @@ class World:
         self.said: list[tuple[str, Any]] = []
         self.orders: list[tuple[str, Any]] = []
         self.hosts: dict[str, Hypervisor] = {}
+        self.disks: set[str] = set()  # of the pool
         self.cluster = Cluster(settings or Settings(pool_bytes=100 * GIB), lambda: SECRET)
         if cluster:
             self.cluster.load("meta", [("cluster", json.dumps(cluster).encode())])

@@ -76,6 +76,25 @@ def test_a_guest_outlives_the_controller(shell: Shell) -> None:
     assert process_of(shell, "h1", "still") == before
 
 
+def test_a_disk_that_is_gone_is_not_replaced(lab: Lab, shell: Shell) -> None:
+    """The whole folder is away, as when nothing is mounted there."""
+    shell.run("tvm-create", "-q", "lost", *TINY)
+    identity = shell.row("vm", "lost")["id"]
+    shell.run("tashi-lab", "exec", "h1", "kill", process_of(shell, "h1", "lost"))
+    shell.wait("lost", "stopped")
+    (disk,) = lab.folders.data.rglob(f"disks/{identity}.qcow2")
+    away = disk.parent.rename(disk.parent.with_name("away"))
+    try:
+        start = shell.run("tvm-start", "lost", check=False)
+        assert start.returncode and f"disks/{identity}.qcow2 is not there" in start.stderr
+        assert shell.row("vm", "lost")["state"] == "failed" and not disk.parent.exists()
+    finally:
+        away.rename(disk.parent)
+    shell.run("tvm-start", "-q", "lost")
+    assert shell.row("vm", "lost")["state"] == "running"
+    shell.run("tvm-destroy", "-q", "lost")
+
+
 @pytest.mark.fault(36)
 def test_a_guest_outlives_a_cut_cable(shell: Shell) -> None:
     before = process_of(shell, "h1", "still")

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from tashi.model.guest import Disk
 from tashid.driver.image_header import SIZE_MAX, inspect
-from tashid.driver.interface import DriverError
+from tashid.driver.interface import DriverError, missing
 from tashid.driver.pool import NotThere, absolute_path, open_parent
 
 SECONDS = 20.0
@@ -22,10 +22,16 @@ GRAIN = 2**20  # sizes are rounded up to this: firmware does not boot from a vir
 def make_disk(pool: str, disk: Disk) -> bool:
     """Make a disk if it is missing; whether it was. Raises DriverError, and leaves nothing then.
 
+    One that was made once is not made again, and no folder for it.
+
     With a base it is an overlay, of the base's size when none is asked; a smaller size than the base's is refused.
     """
     size = disk.size_bytes
     backing: list[str] = []
+    if disk.made:
+        if not _is_there(pool, disk.path):
+            raise missing(absolute_path(pool, disk.path))
+        return False
     with open_parent(pool, disk.path, create=True) as (folder, name):
         if _exists(folder, name):
             return False
@@ -78,6 +84,14 @@ def run_qemu_img(args: list[str], seconds: float = SECONDS) -> str:
         said = " ".join(done.stderr.split())[:500].encode("unicode_escape").decode()
         raise DriverError(f"qemu-img {args[0]}: {said or f'status {done.returncode}'}")
     return done.stdout
+
+
+def _is_there(pool: str, path: str) -> bool:
+    try:
+        with open_parent(pool, path) as (folder, name):
+            return _exists(folder, name)
+    except NotThere:
+        return False
 
 
 def _exists(folder: int, name: str) -> bool:

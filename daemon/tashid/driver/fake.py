@@ -169,6 +169,7 @@ class FakeDriver:
         if now is not None and self._is_foreign(now):
             raise DriverError(f"{want.name}: a guest {want.id} is here that is not ours")
         if now is None or now.state == "stopped":
+            self.world.make_disks(want.disks)
             guest = FakeGuest(
                 want.id, want.name, want.cores, want.memory_bytes, "paused", args.generation,
                 hints=want.hints, cluster=self.cluster, guest=want,
@@ -199,6 +200,9 @@ class FakeDriver:
         guest = self._ours(args.vm)
         if guest is not None and not spares(args.only_if, self._seen(guest, False)):
             self.world.drop(self.host, args.vm)
+            guest = None
+        if guest is None:
+            self.world.delete_disks(args.disks)
         return self._see(args.vm)
 
     def _stamp(self, args: calls.VmGeneration) -> Steps[Seen]:

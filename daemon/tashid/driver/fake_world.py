@@ -19,11 +19,12 @@ from typing import Literal
 
 from msgspec.structs import replace
 
+from tashi.model.guest import Disk
 from tashi.run.clock import Clock, RealClock
 from tashi.run.shelf import FolderShelf, MemoryShelf, Shelf
 from tashi.wire.agents import GuestState
 from tashid.driver.fake_rows import FakeGuest, Fault, Faults, Mark, Move, Turn
-from tashid.driver.interface import DriverError
+from tashid.driver.interface import DriverError, missing
 
 SWITCH_SECONDS = 0.05  # the guest stands still
 CONFIRM_SECONDS = 0.02
@@ -131,6 +132,24 @@ class World:
             if guest is not None:
                 self._put(host, replace(guest, state="stopped"))
                 self._later(host, vm, None, 0.0)
+
+    # -- disks: one pool for all hosts --------------------------------------------------------------------------------
+
+    def make_disks(self, disks: list[Disk]) -> None:
+        """Make those that are missing. Raises DriverError, and makes none, when one of them was made once."""
+        with self._present():
+            lost = [disk for disk in disks if self._shelf.row("disks", _flat(disk.path), Mark) is None]
+            for disk in lost:
+                if disk.made:
+                    raise missing(disk.path)
+            for disk in lost:
+                self._shelf.put("disks", _flat(disk.path), Mark())
+
+    def delete_disks(self, paths: list[str]) -> None:
+        """Delete disks; one that isn't there is success."""
+        with self._present():
+            for path in paths:
+                self._shelf.drop("disks", _flat(path))
 
     # -- migrations --------------------------------------------------------------------------------------------------
 
@@ -286,6 +305,11 @@ class World:
 
     def _put(self, host: str, guest: FakeGuest) -> None:
         self._shelf.put(f"hosts/{host}", guest.vm, guest)
+
+
+def _flat(path: str) -> str:
+    """A path as the name of one row."""
+    return path.replace("/", "+")
 
 
 def _between(one: str, other: str) -> str:

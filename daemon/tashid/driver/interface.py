@@ -38,6 +38,11 @@ def spares(only_if: str, seen: Seen) -> bool:
     return False
 
 
+def missing(path: str) -> DriverError:
+    """The refusal of a start whose disk was made once and is not at ``path`` any more."""
+    return DriverError(f"its disk {path} is not there: bring it back, or mount the pool, and start it again")
+
+
 def is_ours(marked: str, cluster: str) -> bool:
     """Whether a guest with the mark of the cluster ``marked`` belongs to ``cluster``."""
     return not marked or not cluster or marked == cluster
@@ -75,7 +80,8 @@ class Driver(Protocol):
         """One guest of ours by id; state "absent" when there is none."""
 
     def start(self, guest: Guest, generation: int) -> Seen:
-        """Define with ``generation`` in the metadata, make missing disks, run. Running already: only stamp."""
+        """Define with ``generation`` in the metadata, run. Running already: only stamp. A disk
+        that is missing is made, or with ``made`` refused: then nothing is."""
 
     def stop(self, vm: str, generation: int) -> Seen:
         """Cut its power; the definition stays, stamped. Not running is success; unknown here is "absent"."""

@@ -196,6 +196,9 @@ def adopt(turn: Turn, body: Named) -> Accepted:
         waiting=Waiting.NO,
         move=None,
         leftovers=left,
+        # A host had it, or says so: what it wrote is not to be replaced by an empty disk.
+        disk_made=bool(record.disk),
+        disk_proven=bool(record.disk),
         observed=_observed(plan, generation, said),
         job="",
         doing="",
@@ -247,7 +250,6 @@ def _record(turn: Turn, vm_id: str, name: str, said: dict[str, Seen]) -> Vm:
         created_at=guest.created_at or turn.at(),
         disk_bytes=disk.size_bytes,
         disk=disk.path,
-        disk_made=True,
         nics=tuple(NicRecord(nic.network, nic.mac) for nic in guest.nics),
         hints=guest.hints,
     )

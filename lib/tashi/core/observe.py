@@ -67,9 +67,11 @@ def _at_home(turn: Turn, vm: Vm, host: str, seen: Seen, order: Order) -> None:
     if before is not None and at_rest(vm) and seen.state in ("stopped", "absent") and not seen.outcome:
         # It has been proven to rest; that the order to stop it is only begun does not take that back.
         observed = replace(observed, row_generation=before.row_generation, outcome=before.outcome)
-    if before is not None and replace(observed, incarnation=before.incarnation, seq=before.seq) == before:
+    proven = vm.disk_proven or _proves_disk(vm, seen)
+    same = before is not None and replace(observed, incarnation=before.incarnation, seq=before.seq) == before
+    if same and proven == vm.disk_proven:
         return  # it says what it said before: no news
-    vm = turn.put(replace(vm, observed=observed))
+    vm = turn.put(replace(vm, observed=observed, disk_proven=proven))
     carried = seen.row_generation == vm.generation
     match vm.desired:
         case Desired.RUNNING:
@@ -78,6 +80,14 @@ def _at_home(turn: Turn, vm: Vm, host: str, seen: Seen, order: Order) -> None:
             _wanted_stopped(turn, vm, seen, carried)
         case Desired.ABSENT:
             _wanted_absent(turn, vm, seen, carried)
+
+
+def _proves_disk(vm: Vm, seen: Seen) -> bool:
+    """Whether its disk was made, beyond doubt. A start that failed takes its disk back; one that was interrupted, or
+    that is not over, may have made it or not, and its definition alone says nothing."""
+    started = vm.desired is Desired.RUNNING and seen.row_generation == vm.generation and seen.outcome == "done"
+    kept = seen.state == "stopped" and seen.outcome == "done"
+    return bool(vm.disk) and (seen.state == "running" or started or kept)
 
 
 def _wanted_running(turn: Turn, vm: Vm, seen: Seen, order: Order, carried: bool, before: Observed | None) -> None:

@@ -20,12 +20,13 @@ NO_IMAGE = Image("", "", "", "", "raw", "")
 def guest_of(state: State, vm: Vm) -> Guest:
     """All that a hypervisor needs to run this VM."""
     image = state.images.get(vm.image, NO_IMAGE)
+    disk = Disk(vm.disk, "qcow2", image.path, image.format, vm.disk_bytes, vm.disk_proven)
     return Guest(
         id=vm.id,
         name=vm.name,
         cores=vm.cores,
         memory_bytes=vm.memory_bytes,
-        disks=[Disk(vm.disk, "qcow2", image.path, image.format, vm.disk_bytes)] if vm.disk and image.path else [],
+        disks=[disk] if vm.disk and image.path else [],
         nics=[Nic(nic.network, nic.mac) for nic in vm.nics] if vm.nics else [],
         kernel=image.kernel,
         initrd=image.initrd,

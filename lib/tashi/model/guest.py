@@ -6,13 +6,17 @@ from msgspec import Struct
 
 
 class Disk(Struct, frozen=True, omit_defaults=True):
-    """One disk in the shared pool; paths are relative to it. ``base`` is the image below the overlay."""
+    """One disk in the shared pool; paths are relative to it. ``base`` is the image below the overlay.
+
+    ``made``: it has been there, so a start that misses it is refused; else the start makes it.
+    """
 
     path: str
     format: str
     base: str = ""
     base_format: str = ""
     size_bytes: int = 0
+    made: bool = False
 
 
 class Nic(Struct, frozen=True, omit_defaults=True):

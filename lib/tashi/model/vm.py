@@ -147,6 +147,7 @@ class Vm(Struct, frozen=True, omit_defaults=True, gc=False):
     disk_bytes: int = 0
     disk: str = ""
     disk_made: bool = False  # it has had a host, which may have made it
+    disk_proven: bool = False  # it was seen to be made: from then on it is there, or is missing
     nics: tuple[NicRecord, ...] = ()
     hints: dict[str, str] = {}
     generation: int = 1
