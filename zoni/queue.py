@@ -98,7 +98,8 @@ class _Device(Struct):
 class _Rack(Struct):
     ready: dict[str, None] = field(default_factory=dict)
     held: dict[str, None] = field(default_factory=dict)  # want to change, and too many do
-    next_start: float = 0.0
+    next_start: float = 0.0  # the instant that the next start is given
+    begun: float = float("-inf")  # when the last one began, which may be later than it was given
     changing: int = 0
 
 
@@ -238,11 +239,11 @@ class Queue:
             if device.slot < 0:
                 device.slot = max(now, rack.next_start)
                 rack.next_start = device.slot + self.limits.rack_stagger
-            begin = max(device.slot, self._next_start)
+            begin = max(device.slot, self._next_start, rack.begun + self.limits.rack_stagger)
             if begin > now:
                 self._wait(device, begin)
                 return False
-            self._next_start = now + self.limits.stagger
+            self._next_start, rack.begun = now + self.limits.stagger, now
         return True
 
     def _begin(self, device: _Device, rack: _Rack, now: float) -> Start:

@@ -118,6 +118,18 @@ def test_limits_hold_and_every_call_ends(
     check_starts(room)
 
 
+def test_a_start_that_began_late_keeps_the_next_one_of_its_rack_away() -> None:
+    """The instant that it was given is over by then; what draws current is the machine."""
+    room = Room()
+    for name, rack in (("a", "r1"), ("b", "r2")):
+        room.add(name, 0.01, End.ANSWERED, rack)
+    for name, kind in (("a", "read"), ("a", "start"), ("a", "start"), ("b", "start")):
+        room.ask(name, **KINDS[kind])
+        room.run(room.now)
+    room.run()
+    check_starts(room)
+
+
 def check_limits(room: Room) -> None:
     now = [start.device for _, start, _ in room.running.values()]
     assert len(now) == len(set(now)) == room.queue.running(), "one at a time for a device"
