@@ -44,8 +44,12 @@ def test_what_is_apart_stays_apart_and_a_part_will_do() -> None:
     world = World()
     apart = {"name": "db", "image": "tiny", "cores": 1, "memory_bytes": GIB, "count": 4, "asks": {"apart": [""]}}
     refused = world.refused("vm.create", **apart)
-    assert refused.text.startswith("db-03: room for 3 of 4, and it is all or none")
+    assert (refused.code, refused.text) == ("impossible", "db-03: all hosts together could ever hold 3 of 4")
+    world.ok("host.drain", name="h3")
+    refused = world.refused("vm.create", **apart | {"count": 3})
+    assert refused.text.startswith("db-02: room for 2 of 3, and it is all or none")
     assert "h1: needs to be apart from root/db, one of it is there" in refused.text
+    world.ok("host.resume", name="h3")
     made = world.ok("vm.create", partial=True, **apart)
     assert list(made.objects.values()) == ["db-00", "db-01", "db-02"]
     assert made.missing.keys() == {"db-03"} and "apart from root/db" in made.missing["db-03"]

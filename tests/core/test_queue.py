@@ -185,3 +185,24 @@ def test_for_parts_of_one_request_a_host_each_is_kept(world: World) -> None:
     assert states(world, "large-00", "large-01") == ["held", "held"], "together or not at all"
     world.ok("vm.destroy", name="on-h2")
     assert states(world, "large-00", "large-01") == ["running", "running"]
+
+
+def test_a_part_s_reason_is_that_of_all_parts(world: World) -> None:
+    world.create("some", cores=4, host="h1")
+    held(world, ANN, "g", 8, count=3)
+    said = "room for 2 of 3, and it is all or none; with those placed, "
+    assert [said in vm["reason"] for vm in world.rows(where=["name=~^g"])] == [True] * 3
+    world.create("more", cores=8, host="h2")
+    world.ok("vm.destroy", name="some")
+    assert [said in vm["reason"] for vm in world.rows(where=["name=~^g"])] == [True] * 3
+
+
+def test_more_than_all_hosts_together_could_hold_is_impossible(world: World) -> None:
+    """And so is what is to be apart on more hosts than there are."""
+    body = {"name": "grp", "image": "tiny", "cores": 1, "memory_bytes": 2**20, "hold": True}
+    refused = world.refused("vm.create", **body, count=25)
+    assert (refused.code, refused.text) == ("impossible", "grp-24: all hosts together could ever hold 24 of 25")
+    refused = world.refused("vm.create", **body, count=4, asks={"apart": ["g"], "group": "g"})
+    assert (refused.code, refused.text) == ("impossible", "grp-03: all hosts together could ever hold 3 of 4")
+    fill(world)
+    assert world.ok("vm.create", **body, count=24).held

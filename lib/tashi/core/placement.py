@@ -14,7 +14,7 @@ from tashi.model.name import number_of
 from tashi.model.units import format_size
 from tashi.model.vm import Leftover, Vm, Waiting
 from tashi.sched.demand import Demand
-from tashi.sched.explain import explain, size_of, why_never
+from tashi.sched.explain import explain, most_ever, size_of, why_never
 from tashi.wire.errors import Code, Refused
 
 PASSES = 10  # so many later ones may get a place before one that waits; then a host is kept for it
@@ -67,9 +67,11 @@ def _no_room(turn: Turn, name: str, demand: Demand) -> Refused:
 
 def _never(turn: Turn, demand: Demand) -> str:
     """What no host has. An enrolled one that never said what it has might have it."""
-    if any(host.key and host.facts is None for host in turn.state.hosts.values()):
-        return ""
-    return why_never(turn.state.index, demand)
+    return "" if _unmeasured(turn) else why_never(turn.state.index, demand)
+
+
+def _unmeasured(turn: Turn) -> bool:
+    return any(host.key and host.facts is None for host in turn.state.hosts.values())
 
 
 def check_disk(turn: Turn, name: str, disk_bytes: int, count: int) -> None:
@@ -147,7 +149,7 @@ def place_or_wait(turn: Turn, vms: list[Vm], hold: bool, hold_seconds: float | N
         return False
     except Refused as refused:
         turn.state.rollback(mark)
-        refusal = refused if not fit else _some_fit(vms[fit].name, fit, len(vms), refused)
+        refusal = of_many(turn, vms, fit, refused)
         starting_up = turn.state.gathering(turn.now.monotonic)
         if refusal.code is not Code.NO_ROOM or not (hold or starting_up):
             raise Refused(refusal.code, refusal.text, refusal.hint or "--hold waits for room") from None
@@ -159,9 +161,17 @@ def place_or_wait(turn: Turn, vms: list[Vm], hold: bool, hold_seconds: float | N
         return True
 
 
-def _some_fit(name: str, fit: int, wanted: int, refusal: Refused) -> Refused:
-    """The refusal of many: the room is there for some, and it is all or none."""
+def of_many(turn: Turn, vms: list[Vm], fit: int, refusal: Refused) -> Refused:
+    """The refusal of parts of one request, of which ``fit`` had room: it is all or none."""
+    if len(vms) == 1 or refusal.code is not Code.NO_ROOM:
+        return refusal
+    demand = demand_of(vms[0], quota.groups_of(turn.state, vms[0].owner))
+    most = most_ever(turn.state.index, demand)
+    if most < len(vms) and not _unmeasured(turn):
+        text = f"{vms[fit].name}: all hosts together could ever hold {most} of {len(vms)}"
+        return Refused(Code.IMPOSSIBLE, text, "thost-list shows what hosts have; --partial takes what fits")
     reason = refusal.text.partition(": ")[2]
-    return Refused(
-        refusal.code, f"{name}: room for {fit} of {wanted}, and it is all or none; with those placed, {reason}"
-    )
+    if not fit:
+        return refusal
+    text = f"{vms[fit].name}: room for {fit} of {len(vms)}, and it is all or none; with those placed, {reason}"
+    return Refused(refusal.code, text)

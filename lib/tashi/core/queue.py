@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from tashi.core.demands import demand_of
 from tashi.core.doubts import why_held
-from tashi.core.placement import NONE, PASSES, passed_by, place, request_of
+from tashi.core.placement import NONE, PASSES, of_many, passed_by, place, request_of
 from tashi.core.quota import groups_of
 from tashi.core.turn import Turn
 from tashi.model.host import Host
@@ -60,15 +60,17 @@ def retry(turn: Turn) -> None:
         if wanted in hopeless and not _ends(turn, first):
             behind |= {first.owner} if group.held and not group.pinned else set()
             continue
-        mark = state.mark()
+        mark, fit = state.mark(), 0
         try:
             for vm in group.vms:
                 placed = place(turn, vm)
                 turn.phase(placed.job, "starting")
                 turn.begin_budget(placed.job)
+                fit += 1
             passed_by(turn, first)
-        except Refused as refusal:
+        except Refused as refused:
             state.rollback(mark)
+            refusal = of_many(turn, group.vms, fit, refused)
             if _give_up(turn, group, refusal):
                 continue
             hopeless.add(wanted)

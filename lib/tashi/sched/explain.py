@@ -86,6 +86,17 @@ def why_never(index: Index, demand: Demand) -> str:
     return f"no host{such} could ever hold {size_of(demand)}"
 
 
+def most_ever(index: Index, demand: Demand) -> int:
+    """How many such VMs all hosts together could hold, were they empty, well and open to everybody."""
+    alone = demand.rules.group in demand.rules.apart
+    total = 0
+    for room in index.rooms.values():
+        if _could(room, demand):
+            most = min(room.core_limit // demand.cores, room.memory_limit // demand.memory_bytes)
+            total += min(most, 1) if alone else most
+    return total
+
+
 def size_of(demand: Demand) -> str:
     """``4 cores and 8G of memory``."""
     return f"{demand.cores} {'core' if demand.cores == 1 else 'cores'} and {format_size(demand.memory_bytes)} of memory"
