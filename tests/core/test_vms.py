@@ -194,8 +194,34 @@ def test_a_guest_that_ignores_the_button_goes_on_and_the_operation_says_so(world
     assert world.vm("deaf")["state"] == "shutting-down"
     world.run(4)
     assert world.job(answer.job)["state"] == "failed"
-    assert "tvm-destroy" in world.job(answer.job)["reason"]
+    assert "tvm-shutdown --force" in world.job(answer.job)["reason"]
     assert world.vm("deaf")["state"] == "running"
+
+
+def test_power_is_cut_where_the_guest_does_not_answer(world: World) -> None:
+    """While a shutdown still waits for it, too: that one is taken over. The disk and the record stay."""
+    world.create("web", host="h1")
+    world.host("h1").holding.add("press_power_button")
+    asked = world.ok("vm.shutdown", name="web")
+    assert world.refused("vm.shutdown", name="web").code == "locked"
+    cut = world.ok("vm.shutdown", name="web", force=True)
+    assert (world.job(asked.job)["state"], world.job(cut.job)["state"]) == ("cancelled", "done")
+    assert (world.vm("web")["state"], world.vm("web")["reason"]) == ("stopped", "its power was cut, as asked")
+    assert "it is stopped" in world.refused("vm.shutdown", name="web", force=True).text
+    world.ok("vm.start", name="web")
+    assert world.vm("web")["state"] == "running"
+
+
+def test_a_host_that_does_not_cut_the_power_is_asked_again_and_said_to_be(world: World) -> None:
+    world.create("web", host="h1")
+    world.host("h1").holding.add("stop")
+    cut = world.ok("vm.shutdown", name="web", force=True)
+    assert world.vm("web")["state"] == "shutting-down"
+    world.run(Settings().stop_seconds + 5)
+    assert (world.job(cut.job)["state"], "did not end it in time" in world.job(cut.job)["reason"]) == ("failed", True)
+    world.host("h1").holding.clear()
+    world.run(40)
+    assert world.vm("web")["state"] == "shutting-down", "the call that does not come back is the host's one"
 
 
 def test_a_guest_that_ends_by_itself_is_stopped_and_not_started_again(world: World) -> None:
@@ -475,8 +501,9 @@ def test_cancelling_many_cancels_each_and_the_whole(world: World) -> None:
 
 
 def test_a_refused_batch_says_how_many_would_fit(world: World) -> None:
-    problem = world.refused("vm.create", name="b", image="tiny", cores=2, memory_bytes=GIB // 4, count=20)
-    assert "room for 12 of 20, and it is all or none" in problem.text
+    world.create("some", cores=4, host="h1")
+    problem = world.refused("vm.create", name="b", image="tiny", cores=2, memory_bytes=GIB // 4, count=12)
+    assert "room for 10 of 12, and it is all or none" in problem.text
 
 
 def test_an_inventory_without_news_is_no_news(world: World) -> None:

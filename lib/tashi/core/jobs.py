@@ -98,6 +98,7 @@ CANCELS = {
 }
 
 
+TOO_SLOW = "the guest did not stop in time; tvm-shutdown --force cuts its power, and keeps the disk"
 OWING = ("checking", "button", "abort")  # phases in which an agent owes us a one-shot
 
 
@@ -147,7 +148,9 @@ def budget_spent(turn: Turn, job: Job) -> None:
         silent = turn.host_unknown(vm.host) or f"{turn.host_name(vm.host)} did not start it in time"
         turn.end(job.id, JobState.FAILED, f"{silent}; it is asked again")
     elif job.verb == "vm.shutdown":
-        turn.end(job.id, JobState.FAILED, "the guest did not stop in time; tvm-destroy ends it at once")
+        cut = vm is not None and vm.desired is Desired.STOPPED
+        late = "its host did not end it in time; it is asked again" if cut else TOO_SLOW
+        turn.end(job.id, JobState.FAILED, late)
     elif job.verb == "vm.migrate" and vm is not None and vm.move is not None:
         if not job.cancelling:
             aborting = move.cancel(turn, vm, "vm.migrate")

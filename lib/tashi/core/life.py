@@ -41,6 +41,7 @@ VM: Table = {
     },
     "running": {
         "shutdown": "shutting-down",
+        "cut": "shutting-down",
         "migrate": "migrating",
         "stops": "stopped",
         "differ": "unknown",
@@ -48,6 +49,7 @@ VM: Table = {
         "destroy": "destroying",
     },
     "shutting-down": {
+        "cut": "shutting-down",
         "stops": "stopped",
         "ignores": "running",
         "differ": "unknown",
@@ -91,6 +93,7 @@ TABLES: Mapping[str, Table] = {"vm": VM, "host": HOST, "job": JOB}
 _WAY_OUT = {
     ("vm", "migrate"): "only a running VM migrates",
     ("vm", "shutdown"): "only a running VM can be asked to shut down; tvm-destroy removes it",
+    ("vm", "cut"): "only what runs has power to be cut; tjob-cancel calls back what has not started yet",
     ("vm", "start"): "only a stopped or failed VM can be started",
 }
 

@@ -71,10 +71,11 @@ def place_by_hand(turn: Turn, body: VmPlace) -> Accepted:
 
 
 def shutdown(turn: Turn, body: VmVerb) -> Accepted:
-    """Press the power button; the guest does the rest, or doesn't within its time."""
+    """Press the power button; the guest does the rest, or doesn't within its time. With ``force`` cut its power."""
     vm: Vm = turn.find("vm", body.name)
-    turn.lock(vm)
-    _legal(turn, vm, "shutdown")
+    turn.lock(vm, take_over=body.force and vm.doing == "vm.shutdown")
+    vm = turn.state.vms[vm.id]
+    _legal(turn, vm, "cut" if body.force else "shutdown")
     job = turn.begin(
         "vm.shutdown",
         "vm",
@@ -82,9 +83,13 @@ def shutdown(turn: Turn, body: VmVerb) -> Accepted:
         vm.name,
         owner=vm.owner,
         budget_seconds=body.timeout_seconds or turn.settings.stop_seconds,
-        phase="button",
+        phase="stopping" if body.force else "button",
     )
-    turn.put(replace(vm, job=job.id, doing="vm.shutdown"))
+    vm = replace(vm, job=job.id, doing="vm.shutdown")
+    if body.force:
+        reason = "its power was cut, as asked"
+        vm = replace(vm, desired=Desired.STOPPED, generation=vm.generation + 1, reason=reason)
+    turn.put(vm)
     return Accepted(job=job.id, kind="vm", objects={vm.id: vm.name}, dry_run=body.dry_run)
 
 

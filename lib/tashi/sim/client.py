@@ -125,8 +125,11 @@ class Client:
             body["host"] = chance.choice(self.hosts)
         elif verb == "vm.start" and chance.random() < 0.3:
             body["hold"] = True
-        elif verb == "vm.shutdown" and chance.random() < 0.5:
-            body["timeout_seconds"] = 5.0
+        elif verb == "vm.shutdown":
+            if chance.random() < 0.5:
+                body["timeout_seconds"] = 5.0
+            if chance.random() < 0.2:
+                body["force"] = True
         elif verb == "vm.destroy":
             self.vms.remove(body["name"])
         return verb, body

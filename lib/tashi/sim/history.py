@@ -70,9 +70,11 @@ class History:
         return self._asked("vm.destroy", self._names(vm)) or self._asked("job.cancel", self._jobs(vm, ("vm.create",)))
 
     def end_asked(self, vm: str) -> bool:
-        """Whether anybody ever asked for this VM not to run: destroyed, or a start of it called back."""
-        return self._asked("vm.destroy", self._names(vm)) or self._asked(
-            "job.cancel", self._jobs(vm, ("vm.create", "vm.start", "vm.place"))
+        """Whether anybody ever asked for this VM not to run: destroyed, cut off, or a start of it called back."""
+        return (
+            self._asked("vm.destroy", self._names(vm))
+            or self._asked("vm.shutdown", self._names(vm), force=True)
+            or self._asked("job.cancel", self._jobs(vm, ("vm.create", "vm.start", "vm.place")))
         )
 
     def _names(self, vm: str) -> set[str]:
@@ -81,8 +83,11 @@ class History:
     def _jobs(self, vm: str, verbs: tuple[str, ...]) -> set[str]:
         return {job for job, asked in self.jobs.items() if asked.verb in verbs and vm in asked.objects}
 
-    def _asked(self, verb: str, about: set[str]) -> bool:
-        return any(asked.verb == verb and asked.body.get("name") in about for asked in self.asked.values())
+    def _asked(self, verb: str, about: set[str], **words: Any) -> bool:
+        return any(
+            asked.verb == verb and asked.body.get("name") in about and asked.body.items() >= words.items()
+            for asked in self.asked.values()
+        )
 
     def _refuse(self, asked: Asked, request: str, error: dict[str, Any]) -> None:
         code = error["code"]

@@ -207,6 +207,7 @@ class VmVerb(Strict, frozen=True):
     hold: bool = False  # start only
     hold_seconds: Seconds | None = None  # start only
     timeout_seconds: Seconds | None = None  # shutdown only: how long the guest may take
+    force: bool = False  # shutdown only: cut its power
     dry_run: bool = False
 
 
