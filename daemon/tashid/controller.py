@@ -114,6 +114,7 @@ def _settings(config: Config, keys: list[ServerKey]) -> Settings:
     return Settings(
         heartbeat_seconds=own.heartbeat_seconds,
         missed=own.missed,
+        steady_seconds=own.steady_seconds,
         policy=_policy(config),
         ratios=Ratios(config.placement.cores_ratio, config.placement.memory_ratio),
         pool_bytes=config.pool.capacity,

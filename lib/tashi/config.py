@@ -42,6 +42,7 @@ class Controller(NamedTuple):
     group: str = "tashi"
     heartbeat_seconds: float = 1.0
     missed: int = 5
+    steady_seconds: float = 60.0
     log_days: float = 7.0
     log_entries: int = 1_000_000
     store_limit: int = 16 * 2**30
@@ -154,6 +155,7 @@ RANGES: dict[tuple[str, str], tuple[float, float]] = {
     ("controller", "second_enroll_port"): (1, 65535),
     ("controller", "heartbeat_seconds"): (0.05, 60),
     ("controller", "missed"): (2, 1000),
+    ("controller", "steady_seconds"): (0, 86_400),
     ("controller", "log_days"): (0.001, 3650),
     ("controller", "log_entries"): (1000, 10**9),
     ("controller", "certificate_days"): (0.0001, 3650),

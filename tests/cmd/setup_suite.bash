@@ -6,7 +6,7 @@ setup_suite() {
   export PATH=$top/.venv/bin:$top/cmd:$PATH
   export TASHI_LAB=bats-$$
   unset TASHI_CONTROLLER TASHI_CONFIG
-  tashi-lab up --driver fake --hosts 3
+  tashi-lab up --driver fake --hosts 3 --set controller.steady_seconds=0 # tests cut the power of the same host
   eval "$(tashi-lab env)"
 }
 

@@ -257,20 +257,28 @@ def test_no_two_requests_break_a_rule(wanted: Any) -> None:
                 assert not group or group not in vm.wish.apart, f"{vm.name} and {other.name} are on {vm.host}"
 
 
+def come_and_go(world: World) -> None:
+    h1 = world.host("h1")
+    h1.up = False
+    world.run(8)
+    h1.up = True
+    h1.start()
+    world.run(3)
+
+
+def test_a_host_need_not_prove_steady_where_no_time_is_set_for_it() -> None:
+    world = World(2, Settings(steady_seconds=0))
+    for _ in range(3):
+        come_and_go(world)
+    assert world.create("a", host="h1")["host"] == "h1"
+
+
 def test_a_host_that_comes_and_goes_has_to_prove_steady() -> None:
     world = World(2)
-    h1 = world.host("h1")
 
-    def leave_and_come_back() -> None:
-        h1.up = False
-        world.run(8)
-        h1.up = True
-        h1.start()
-        world.run(3)
-
-    leave_and_come_back()
+    come_and_go(world)
     assert world.create("a", host="h1")["host"] == "h1", "once is nothing"
-    leave_and_come_back()
+    come_and_go(world)
     refused = world.refused("vm.create", name="b", image="tiny", cores=1, memory_bytes=GIB, host="h1")
     assert refused.text == "b: h1: silent 2 times lately, it must be heard for 60 seconds first"
     assert world.rows("host", names=["h1"])[0]["reason"].startswith("silent 2 times lately")

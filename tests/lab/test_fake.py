@@ -22,7 +22,8 @@ from tests.lab.commands import Shell
 pytestmark = [pytest.mark.lab]
 NAME = "test-fake"
 # A host is unknown after a second.
-QUICK: Settings = {"controller": {"heartbeat_seconds": 0.2, "missed": 5}, "fake": {"seconds_per_gib": 0.5}}
+CONTROLLER = {"heartbeat_seconds": 0.2, "missed": 5, "steady_seconds": 0}
+QUICK: Settings = {"controller": CONTROLLER, "fake": {"seconds_per_gib": 0.5}}
 
 
 @pytest.fixture(scope="module")

@@ -73,7 +73,7 @@ class Cluster:
     def __init__(self, settings: Settings, chance: Callable[[], bytes], authority: Authority | None = None) -> None:
         verbs.check()
         self.settings, self.chance, self.authority = settings, chance, authority
-        self.state = State()
+        self.state = State(settings.steady_seconds)
         self.state.pool.capacity_bytes = settings.pool_bytes
         self.state.promise(settings.policy, settings.ratios)
         self.epoch = self.revision = 0

@@ -15,6 +15,7 @@ class Settings(NamedTuple):
 
     heartbeat_seconds: float = 1.0
     missed: int = 5
+    steady_seconds: float = 60.0  # that a host must be heard for after it fell silent again and again; 0: it need not
     policy: Policy = Policy()
     ratios: Ratios = Ratios()  # of cores and memory that may be promised
     pool_bytes: int = 0

@@ -58,7 +58,7 @@ class Answered(msgspec.Struct, frozen=True):
 class State:
     """Tables of records by id, and what is derived from them."""
 
-    def __init__(self) -> None:
+    def __init__(self, steady_seconds: float = 60.0) -> None:
         self.vms: dict[str, Vm] = {}
         self.hosts: dict[str, Host] = {}
         self.images: dict[str, Image] = {}
@@ -110,7 +110,7 @@ class State:
         self.progress: dict[str, MoveProgress] = {}  # vm -> how far its migration is; never stored
         self.uses = Uses()  # of users' keys
         self.deadlines: dict[str, float] = {}  # operation id -> monotonic end of its budget
-        self.troubles = Troubles()  # what hosts did wrong lately; not stored
+        self.troubles = Troubles(steady_seconds)  # what hosts did wrong lately; not stored
         self.doubts = Doubts()  # what hosts say against the records; not stored
         self.grace_until = 0.0  # monotonic: until then hosts may still be reporting in
         self._undo: list[tuple[tuple[str, str], Any]] = []  # (table, key), and the record before

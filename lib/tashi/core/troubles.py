@@ -9,13 +9,13 @@ from __future__ import annotations
 
 WINDOW_SECONDS = 600.0  # what is older is forgotten
 SILENCES = 2  # so many within the window make a host unsteady
-STEADY_SECONDS = 60.0  # it must be heard for so long then
 
 
 class Troubles:
-    """By host id; times are monotonic seconds."""
+    """By host id; times are monotonic seconds. ``steady_seconds``: what it must be heard for then; 0: it need not."""
 
-    def __init__(self) -> None:
+    def __init__(self, steady_seconds: float) -> None:
+        self._steady_seconds = steady_seconds
         self._failed: dict[str, list[float]] = {}
         self._silent: dict[str, list[float]] = {}
         self._unsteady: dict[str, tuple[float, int]] = {}  # until when, and how often it was silent
@@ -30,8 +30,8 @@ class Troubles:
     def is_back(self, host: str, now: float) -> None:
         """It is heard again, and what runs there is known."""
         times = sum(now - when < WINDOW_SECONDS for when in self._silent.get(host, ()))
-        if times >= SILENCES:
-            self._unsteady[host] = now + STEADY_SECONDS, times
+        if times >= SILENCES and self._steady_seconds:
+            self._unsteady[host] = now + self._steady_seconds, times
 
     def failures(self, host: str) -> int:
         """Starts that failed there and are not forgotten."""
@@ -41,7 +41,8 @@ class Troubles:
         """Why it gets nothing although it is well; empty when it may."""
         if host not in self._unsteady:
             return ""
-        return f"silent {self._unsteady[host][1]} times lately, it must be heard for {STEADY_SECONDS:g} seconds first"
+        times, seconds = self._unsteady[host][1], self._steady_seconds
+        return f"silent {times} times lately, it must be heard for {seconds:g} seconds first"
 
     def pass_time(self, now: float) -> list[str]:
         """Forget what is old; the hosts of which something else is so now."""
