@@ -48,6 +48,8 @@ def test_a_refusal_names_each_host_and_its_reason(world: World) -> None:
 def test_what_no_host_could_ever_hold_is_impossible_and_never_held(world: World) -> None:
     problem = world.refused("vm.create", name="b", image="tiny", cores=9, memory_bytes=GIB, hold=True)
     assert problem.code == "impossible"
+    problem = world.refused("vm.create", name="b", image="tiny", cores=1, memory_bytes=8193 * 2**20)
+    assert "8193M" in problem.text
     problem = world.refused("vm.create", name="b", image="tiny", cores=1, memory_bytes=GIB, disk_bytes=101 * GIB)
     assert problem.code == "impossible"
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 SIZE_MAX = 2**60  # 1 EiB: larger numbers are mistakes, and stay exact in every JSON reader's 64 bits
 
 _POWER = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
+_LETTERS = ("", "K", "M", "G", "T", "P")
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kmgtp]?)(i?b)?", re.ASCII | re.IGNORECASE)
 _SPAN = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(s|m|h|d)?", re.ASCII)
 _DAY = re.compile(r"([0-9]{4})-([0-9]{2})(?:-([0-9]{2}))?", re.ASCII)
@@ -35,15 +36,19 @@ def parse_size(text: str) -> int:
 
 @lru_cache(maxsize=1024)  # a list shows the same few over and over
 def format_size(size: int | None) -> str:
-    """``4294967296`` as ``4G``, ``1610612736`` as ``1.5G``; an absent size is ``-``."""
+    """``4294967296`` as ``4G``, ``1610612736`` as ``1.5G``, ``8590983168`` as ``8193M``; an absent size is ``-``.
+
+    What has to be rounded keeps its decimal, ``8.0G``: it is not the same as ``8G``.
+    """
     if size is None:
         return "-"
-    value = float(size)
-    for letter in ("", "K", "M", "G", "T", "P"):
-        if abs(value) < 1024 or letter == "P":
-            return f"{value:.1f}".rstrip("0").rstrip(".") + letter
-        value /= 1024
-    raise AssertionError("unreachable")
+    power = next((power for power in range(len(_LETTERS) - 1) if abs(size) < 1024 ** (power + 1)), len(_LETTERS) - 1)
+    unit = 1024**power
+    if size * 10 % unit == 0:
+        return f"{size / unit:.1f}".removesuffix(".0") + _LETTERS[power]
+    if power > 1 and size * 1024 % unit == 0:
+        return f"{size * 1024 // unit}{_LETTERS[power - 1]}"
+    return f"{size / unit:.1f}{_LETTERS[power]}"
 
 
 def parse_seconds(text: str) -> float:
