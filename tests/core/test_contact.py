@@ -10,6 +10,7 @@ import pytest
 from tashi.core.cluster import Cluster
 from tashi.core.settings import Settings
 from tashi.model.host import Facts
+from tashi.model.units import unstamp
 from tashi.wire.agents import Beat, Hello, Inventory, Pulse, Rejected, Rows, Seen, Tell, Welcome
 from tashi.wire.messages import Request
 from tests.core.world import GIB, ROOT, Hypervisor, World
@@ -105,6 +106,15 @@ def test_who_is_alive_is_answered(world: World) -> None:
     host = world.host("h1")
     (back,) = world.cluster.agent_said(host.id, (host.id, host.incarnation), Beat(), world.now()).back
     assert isinstance(back, Pulse)
+
+
+def test_a_host_shows_when_its_agent_was_last_heard(world: World) -> None:
+    world.run(600)
+    heard = unstamp(world.rows("host", names=["h1"])[0]["seen_at"])
+    assert world.now().wall - heard <= world.cluster.settings.heartbeat_seconds
+    world.host("h1").up = False
+    world.run(60)
+    assert world.now().wall - unstamp(world.rows("host", names=["h1"])[0]["seen_at"]) >= 60
 
 
 @pytest.mark.attack(38)

@@ -242,6 +242,7 @@ class Cluster:
         turn.verb = raw.verb
         if raw.owner:
             rights.act_for(turn, raw.owner)
+        turn.authority, turn.contacts = self.authority, self.contacts
         if verb.act is None:
             return self._read(turn, raw, body)
         digest = hashlib.blake2b(
@@ -253,7 +254,6 @@ class Cluster:
             return Decision(reply=Reply(raw.id, msgspec.Raw(found.ok), revision=found.revision))
         turn.request = request_key(turn.who.name, raw.id)
         turn.secret = self.chance() if raw.verb in verbs.SECRET else b""
-        turn.authority, turn.contacts = self.authority, self.contacts
         accepted = verb.act(turn, body)
         if getattr(body, "dry_run", False):
             self._undo(mark)

@@ -80,6 +80,12 @@ def _host_reason(turn: Turn, host: Host) -> str:
     return host.reason or turn.state.troubles.unsteady(host.id) or near_end(turn, host) or odd
 
 
+def _seen_at(turn: Turn, host: Host) -> str:
+    """When its agent was last heard; the record knows only when it last said something new of its host."""
+    contact = turn.contacts.get(host.id)
+    return stamp(turn.now.wall - (turn.now.monotonic - contact.heard)) if contact is not None else host.seen_at
+
+
 def _used(turn: Turn, host: Host) -> tuple[int, int]:
     try:
         cores, memory = turn.state.index.used(host.id)
@@ -172,6 +178,7 @@ _DERIVED: dict[str, dict[str, Getter]] = {
         "reserved_groups": lambda turn, host: list(host.terms.groups),
         "reserved_until": lambda turn, host: stamp(host.terms.until_wall) if host.terms.until_wall else "",
         "certificate_until": lambda turn, host: stamp(host.certificates[-1].until_wall) if host.certificates else "",
+        "seen_at": _seen_at,
         "enrolled": lambda turn, host: "yes" if host.key else "no",
     },
     "image": {

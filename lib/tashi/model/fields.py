@@ -85,7 +85,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field("enrolled", "ENROLLED", "yes, or no while its token is unused"),
         Field("off", "OFF", "administrator who has said that it is off, until it is heard again"),
         Field("job", "JOB", "operation that is at work on it"),
-        Field("seen_at", "SEEN", "last hello of its agent"),
+        Field("seen_at", "SEEN", "when its agent was last heard"),
         Field("created_at", "CREATED", "when it was added"),
     ),
     "image": (
