@@ -187,7 +187,7 @@ def test_a_migration_prints_how_it_went(fake: FakeController, tmp_path: Path) ->
     fake.scripts["vm.migrate"] = lambda body: accepted("j-1", "web")
     fake.scripts["changes"] = lambda body: ended("j-1")
     fake.scripts["list"] = rows_of(went | {"bytes": 99, "outcome": "done"})
-    assert run(tmp_path, "tvm-migrate", "-H", "--to", "h2", "web").stdout == "web\th1\th2\t0.7\t0.05\t99\tdone\n"
+    assert run(tmp_path, "tvm-migrate", "-H", "--to", "h2", "web").stdout == "web\th1\th2\t0.7\t0.05\t99\tdone\t\n"
     assert fake.bodies("vm.migrate") == [{"name": "web", "to": "h2"}]
 
 

@@ -31,7 +31,8 @@ load lab
 
 @test "to where it is: done, nothing moves" {
   create web --host h1
-  [ "$(tvm-migrate --to h1 -H -o name,from,to,total_seconds,outcome web)" = $'web\th1\th1\t\tdone' ]
+  [ "$(tvm-migrate -n --to h1 -H -o name,host,note web)" = $'web\th1\tit is there already' ]
+  [ "$(tvm-migrate --to h1 -H web)" = $'web\th1\th1\t\t\t\tdone\tit is there already' ]
   [ "$(tvm-list -H -o state,host web)" = $'running\th1' ]
 }
 

@@ -34,6 +34,7 @@ class Verdict(StrEnum):
     LOST = "lost"  # nothing is left on either side
 
 
+THERE_ALREADY = "it is there already"
 NO_FIGURES = "the source is silent: no figures"
 N, M, R, P, G = Evidence.NONE, Evidence.MOVING, Evidence.RUNNING, Evidence.PAUSED, Evidence.GONE
 E, OFF = Evidence.ENDED, Evidence.OFF
@@ -84,9 +85,11 @@ def _there_already(turn: Turn, vm: Vm, host: Host, dry_run: bool) -> Accepted:
     state, _ = turn.shown(vm)
     life.step("vm", state, "migrate", vm.name)
     job = turn.begin("vm.migrate", "vm", vm.id, vm.name, owner=vm.owner)
-    turn.end(job.id, JobState.DONE, "it is there already", {"from": host.name, "to": host.name})
+    turn.end(job.id, JobState.DONE, THERE_ALREADY, {"from": host.name, "to": host.name})
     objects, placement = {vm.id: vm.name}, {vm.name: host.name}
-    return Accepted(job=job.id, kind="vm", objects=objects, placement=placement, done=True, dry_run=dry_run)
+    return Accepted(
+        job=job.id, kind="vm", objects=objects, placement=placement, done=True, dry_run=dry_run, note=THERE_ALREADY
+    )
 
 
 def begin(turn: Turn, vm: Vm, to: str | None, parent: str = "") -> Job:
