@@ -182,6 +182,13 @@ def test_a_machine_that_is_there_already_has_migrated(fake: FakeController, tmp_
     assert (done.returncode, json.loads(done.stdout), done.stderr) == (0, went, "")
 
 
+def test_a_warning_is_told_and_the_change_is_made(fake: FakeController, tmp_path: Path) -> None:
+    fake.scripts["user.add"] = lambda body: accepted("j-1", "ann", "u-1", kind="user", done=True, warning="look out")
+    fake.scripts["list"] = rows_of({"id": "u-1", "name": "ann"})
+    done = run(tmp_path, "tuser-add", "-H", "-o", "name", "ann")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ann\n", "tuser-add: ann: look out\n")
+
+
 def test_a_migration_prints_how_it_went(fake: FakeController, tmp_path: Path) -> None:
     went = {"id": "j-1", "name": "web", "from": "h1", "to": "h2", "total_seconds": 0.7, "downtime_seconds": 0.05}
     fake.scripts["vm.migrate"] = lambda body: accepted("j-1", "web")

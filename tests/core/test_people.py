@@ -290,6 +290,18 @@ def test_while_the_directory_is_silent_an_operator_reads_and_does_not_change() -
     assert world.refused("host.resume", user, name="h3").code == "denied"
 
 
+def test_a_uid_that_gets_a_user_leaves_its_machines_behind_and_a_warning_says_which() -> None:
+    world = people(uid=20001)
+    nobody = Principal("uid:20002", "user")
+    for number in range(7):
+        world.create(f"w{number}", who=nobody)
+    assert world.ok("user.add", name="sam", uid=20003).warning == ""
+    told = "uid 20002 was uid:20002, who still owns w0, w1, w2, w3, w4 and 2 more"
+    assert world.ok("user.add", name="ann", uid=20002, dry_run=True).warning == told
+    assert world.ok("user.set", name="sam", uid=20002).warning == told
+    assert world.ok("user.set", name="sam", uid=20002, role="operator").warning == ""
+
+
 # -- uses of keys ------------------------------------------------------------------------------------------------------
 def test_addresses_of_a_key_are_those_of_the_last_day_and_not_too_many() -> None:
     uses = Uses()

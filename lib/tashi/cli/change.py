@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from tashi.cli.call import Call
 from tashi.cli.listing import print_objects
-from tashi.cli.output import Failure
+from tashi.cli.output import Failure, complain
 from tashi.cli.wait import leaving_them_running, wait_for_jobs
 from tashi.wire.envelope import Answer, Ask
 from tashi.wire.errors import TashiError
@@ -30,7 +30,10 @@ def change(call: Call, verb: str, wishes: Sequence[Wish], fields: str = "", show
     for name, answer in ask_each(call, verb, wishes):
         if isinstance(answer, TashiError):
             call.fail(name, answer)
-        elif call.dry_run:
+            continue
+        if warning := answer.ok.get("warning"):
+            complain(call.prog, f"{name}: {warning}")
+        if call.dry_run:
             print_plan(call, verb, name, answer.ok)
         else:
             accepted[answer.ok["job"]] = (name, answer)

@@ -15,6 +15,8 @@ from tashi.model.user import Group, User
 from tashi.wire.errors import Code, NotFound, Refused
 from tashi.wire.messages import Accepted, GroupSet, Limits, Named, UserAdd, UserSet
 
+NAMED = 5  # of many objects a text names so many
+
 
 def add(turn: Turn, body: UserAdd) -> Accepted:
     _check_name(body.name)
@@ -29,11 +31,11 @@ def add(turn: Turn, body: UserAdd) -> Accepted:
         groups=_groups(turn, body.groups),
         quota=_quota(Quota(), body.limits),
     )
-    _check_uid(turn, user)
+    warning = _check_uid(turn, user)
     turn.put(user)
     if body.key is not None:
         keys.give(turn, user, body.key)
-    return done(turn, "user.add", "user", user, body.dry_run)
+    return replace(done(turn, "user.add", "user", user, body.dry_run), warning=warning)
 
 
 def change(turn: Turn, body: UserSet) -> Accepted:
@@ -46,9 +48,8 @@ def change(turn: Turn, body: UserSet) -> Accepted:
         groups=user.groups if body.groups is None else _groups(turn, body.groups),
         quota=_quota(user.quota, body.limits),
     )
-    if changed.uid != user.uid:
-        _check_uid(turn, changed)
-    return done(turn, "user.set", "user", turn.put(changed), body.dry_run)
+    warning = _check_uid(turn, changed) if changed.uid != user.uid else ""
+    return replace(done(turn, "user.set", "user", turn.put(changed), body.dry_run), warning=warning)
 
 
 def remove(turn: Turn, body: Named) -> Accepted:
@@ -77,8 +78,8 @@ def remove_group(turn: Turn, body: Named) -> Accepted:
     group: Group = turn.find("group", body.name)
     members = list(turn.state.members.get(group.name, ()))
     if members:
-        more = f" and {len(members) - 5} more" if len(members) > 5 else ""
-        text = f"{group.name}: {', '.join(members[:5])}{more} {'is' if len(members) == 1 else 'are'} in it"
+        more = f" and {len(members) - NAMED} more" if len(members) > NAMED else ""
+        text = f"{group.name}: {', '.join(members[:NAMED])}{more} {'is' if len(members) == 1 else 'are'} in it"
         raise Refused(Code.WRONG_STATE, text, "tuser-set NAME --group OTHER, or --group none")
     turn.remove(group)
     return done(turn, "group.remove", "group", group, body.dry_run)
@@ -98,11 +99,18 @@ def _check_name(name: str) -> None:
         raise Refused(Code.BAD_REQUEST, str(problem)) from None
 
 
-def _check_uid(turn: Turn, user: User) -> None:
-    """One person is one user: a uid is nobody else's."""
+def _check_uid(turn: Turn, user: User) -> str:
+    """One person is one user: a uid is nobody else's. Says whose machines its uid does not see any more.
+
+    Who comes with a uid that has no user and no account is called uid:NUMBER, and so is the owner of what it made.
+    """
     if turn.state.user_of_uid.get(user.uid, user.id) != user.id:
         other = turn.state.users[turn.state.user_of_uid[user.uid]].name
         raise Refused(Code.CONFLICT, f"{user.name}: uid {user.uid} belongs to another user, {other}")
+    former = f"uid:{user.uid}"
+    names = [vm.name for vm in turn.state.vms.values() if vm.owner == former] if former in turn.state.held else []
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"uid {user.uid} was {former}, who still owns {', '.join(names[:NAMED])}{more}" if names else ""
 
 
 def _groups(turn: Turn, names: Sequence[str]) -> tuple[str, ...]:

@@ -349,6 +349,7 @@ class Accepted(Open, frozen=True):
     dry_run: bool = False
     done: bool = False  # nothing to wait for
     note: str = ""
+    warning: str = ""  # what the caller may not have meant
     missing: dict[str, str] = {}  # vm.create, partial: names of those not made, and why
     extra: dict[str, str] = {}  # host.add, user.enroll: the enrolment document
     credential: Credential | None = None  # enroll
