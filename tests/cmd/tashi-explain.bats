@@ -20,7 +20,8 @@ teardown() {
 
 @test "what fits nowhere is told host by host, and of one host what would help" {
   [ "$(tashi-explain -H -o filter --cores 65 --memory 1G | uniq)" = cores ]
-  run -0 tashi-explain --cores 65 --memory 1G --host h2
+  run -1 tashi-explain --cores 65 --memory 1G
+  run -1 tashi-explain --cores 65 --memory 1G --host h2
   [[ $output == *'reason'*'needs 65 cores, 64 free'* ]]
   [[ $output == *'cure'*'64 are all that it may give'* ]]
   [ "$(tashi-explain -j --cores 2 --memory 1G --label rack=r2 --host h2 | value 'r["cure"]')" = \
@@ -41,6 +42,7 @@ teardown() {
 @test "rules of groups" {
   create db --group db --host h3
   [ "$(tashi-explain -H -o host --cores 1 --memory 1G --affinity db | head -n 1)" = h3 ]
+  run -0 tashi-explain --cores 1 --memory 1G --anti-affinity=db
   [ "$(tashi-explain -H -o verdict --cores 1 --memory 1G --anti-affinity=db --host h3)" = no ]
 }
 

@@ -11,9 +11,14 @@ _RANK = {"chosen": 0, "fits": 1, "no": 2}
 
 
 def print_explained(call: Call, body: dict[str, Any], only: str | None) -> None:
-    """A line for each host, the best first; of ``only`` one host all that is known, a line a field."""
+    """A line for each host, the best first; of ``only`` one host all that is known, a line a field.
+
+    When none of them fits, the answer is no.
+    """
     if only is not None:
         (verdict,) = call.client.ask("explain", body | {"only": only}).ok["verdicts"]
+        if verdict["verdict"] == "no":
+            call.untrue()
         if call.output.style == "table" and not call.output.fields:
             keys = [field.key for field in fields_of("verdict")]
             print_blocks(call.output, fields_of("verdict"), [{key: verdict.get(key) or None for key in keys}])
@@ -28,6 +33,8 @@ def print_explained(call: Call, body: dict[str, Any], only: str | None) -> None:
         after = page.get("after", 0)
         if not after:
             break
+    if all(each["verdict"] == "no" for each in verdicts):
+        call.untrue()
     verdicts.sort(key=lambda each: (_RANK[each["verdict"]], -(each.get("score") or 0.0)))
     print_records(call.output, fields_of("verdict"), verdicts)
 
