@@ -235,13 +235,19 @@ def test_destroying_many_asks_on_a_terminal(fake: FakeController, tmp_path: Path
     fake.scripts["list"] = rows_of()
     status, screen = on_terminal(tmp_path, b"n\n", "tvm-destroy", "a", "b")
     assert status == 1
-    assert "destroy 2: a, b? [y/N]" in screen
+    assert "destroy 2: a, b, with their disks? [y/N]" in screen
     assert not fake.asked
     assert on_terminal(tmp_path, b"y\n", "tvm-destroy", "a", "b")[0] == 0
     assert len(fake.bodies("vm.destroy")) == 2
     assert "?" not in on_terminal(tmp_path, b"", "tvm-destroy", "-y", "a", "b")[1]
     assert "?" not in on_terminal(tmp_path, b"", "tvm-destroy", "a")[1]
     assert run(tmp_path, "tvm-destroy", "a", "b").returncode == 0
+
+
+def test_to_confirm_that_a_host_is_off_is_asked_with_what_follows(fake: FakeController, tmp_path: Path) -> None:
+    status, screen = on_terminal(tmp_path, b"n\n", "thost-confirm-off", "h1")
+    assert status == 1 and not fake.asked
+    assert "count as stopped what runs on 1: h1, so that it may start elsewhere? [y/N]" in screen
 
 
 def test_progress_is_on_a_terminal_and_gone_at_the_end(fake: FakeController, tmp_path: Path) -> None:

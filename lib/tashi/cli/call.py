@@ -95,13 +95,17 @@ class Call:
             return 0
         return self._failed[0] if not self.succeeded and len(set(self._failed)) == 1 else 1
 
-    def confirm(self, action: str, names: Sequence[str], least: int = 2) -> bool:
-        """Ask before ``least`` or more are destroyed, where there is somebody to ask: a terminal and no -y."""
+    def confirm(self, action: str, names: Sequence[str], least: int = 2, so: str = "") -> bool:
+        """Ask before ``least`` or more are destroyed, where there is somebody to ask: a terminal and no -y.
+
+        ``so``: what follows from it.
+        """
         asked = not self.common.get("yes") and not self.dry_run and len(names) >= least
         if not asked or "-" in self.operands or not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
             return True
         which = f"{', '.join(names[:8])}{'...' if names[8:] else ''}".translate(CONTROL)
-        sys.stderr.write(f"{self.prog}: {action} {len(names)}: {which}? [y/N] ")
+        follows = f", {so}" if so else ""
+        sys.stderr.write(f"{self.prog}: {action} {len(names)}: {which}{follows}? [y/N] ")
         sys.stderr.flush()
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
             return True
