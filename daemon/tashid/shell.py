@@ -21,6 +21,7 @@ import msgspec
 
 from tashi.core import backups
 from tashi.core.cluster import Cluster, Decision, Found, Now, Principal, done_key, found_of, problem, request_key
+from tashi.core.plainly import plainly
 from tashi.core.rate import Rate
 from tashi.core.server_keys import told_of_next
 from tashi.core.verbs import VERBS
@@ -167,7 +168,7 @@ class Shell:
         try:
             request = _request(payload_of(message))
         except (ValueError, RecursionError, TashiError) as error:
-            refusal = problem(id_of(message), Refused(Code.BAD_REQUEST, str(error)[:400]))
+            refusal = problem(id_of(message), Refused(Code.BAD_REQUEST, plainly(str(error))))
             return self._vitals.decided("", Decision(reply=refusal))
         return self._vitals.decided(request.verb, self._decide(request, message.peer, who, now))
 

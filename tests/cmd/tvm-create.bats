@@ -1,5 +1,14 @@
 load lab
 
+@test "what it is told is said in the words of who told it" {
+  fail_with 2 "'٣' is not a whole number" tvm-create x --image tiny --cores ٣ --memory 4M
+  fail_with 2 "'1_0' is not a whole number" tvm-create x --image tiny --cores 1_0 --memory 4M
+  fail_with 2 'memory: at least 1M; a bare number is bytes' tvm-create x --image tiny --cores 1 --memory 512
+  fail_with 2 'x: --reason: at most 200 characters' \
+    tvm-create x --image tiny --cores 1 --memory 4M --reason "$(printf %70000s)"
+  fail_with 2 'from: not before 1970-01-01' tashi-usage --from 0001-01-01
+}
+
 @test "prints the record of what runs now" {
   run -0 tvm-create -H -o name,state,cores,memory_bytes web --image tiny --cores 2 --memory 1.5G
   [ "$output" = $'web\trunning\t2\t1610612736' ]

@@ -10,7 +10,11 @@ from tashi.core.plainly import plainly
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("Expected `int` >= 1048576 - at `$.memory_bytes`", "memory_bytes: at least 1048576"),
+        ("Expected `int` >= 1048576 - at `$.memory_bytes`", "memory: at least 1M; a bare number is bytes"),
+        ("Expected `int` <= 1152921504606846976 - at `$.disk_bytes`", "disk: at most 1024P; a bare number is bytes"),
+        ("Expected `float` >= 0.0 - at `$.from_wall`", "from: not before 1970-01-01"),
+        ("Expected `float` <= 31536000.0 - at `$.hold_seconds`", "hold: at most 365d0h"),
+        ("Expected `str` of length <= 200 - at `$.why`", "--reason: at most 200 characters"),
         ("Expected `array` of length <= 8 - at `$.nics`", "nics: at most 8 of them"),
         ("Expected `str` of length >= 1 - at `$.image`", "image: at least 1 characters"),
         ("Expected `int`, got `float` - at `$.cores`", "cores: a whole number is wanted, not a number"),

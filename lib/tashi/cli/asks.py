@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tashi.cli.options import Attached, pairs, size
+from tashi.cli.options import Attached, Whole, pairs, size
 
 _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "labels": (
@@ -25,7 +25,7 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     ),
     "skew": (
         ("--skew",),
-        {"type": click.IntRange(1, 10_000), "metavar": "N", "help": "With --spread: how uneven it may be; else 1."},
+        {"type": Whole(1, 10_000), "metavar": "N", "help": "With --spread: how uneven it may be; else 1."},
     ),
     "apart": (
         ("--anti-affinity",),
@@ -74,7 +74,7 @@ def demand_options(function: Callable[..., None]) -> Callable[..., None]:
     function = click.option("--disk", type=size, help="Size of its disk; the image's own when not given.")(function)
     function = click.option("--image", metavar="IMG", help="Image that its disk would lie on.")(function)
     function = click.option("--memory", type=size, help="Memory: 512M, 4G.")(function)
-    return click.option("--cores", type=click.IntRange(1, 4096), help="Virtual cores.")(function)
+    return click.option("--cores", type=Whole(1, 4096), help="Virtual cores.")(function)
 
 
 def demand_body(

@@ -20,6 +20,16 @@ def size(text: str) -> int:
         raise click.BadParameter(str(error)) from error
 
 
+class Whole(click.IntRange):
+    """A click type: a whole number in digits 0 to 9, where int() takes those of every script, and underscores."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number. Raises click.BadParameter for one in other digits, or out of range."""
+        if isinstance(value, str) and not (value.isascii() and value.removeprefix("-").isdigit()):
+            self.fail(f"{value[:40]!r} is not a whole number", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def span(text: str) -> float:
     """A click type: seconds, as `tashi.model.units` reads them."""
     from tashi.model.units import parse_seconds
