@@ -78,7 +78,16 @@ def test_no_names_on_standard_input_is_none_not_all(two: FakeController, tmp_pat
 
 @pytest.mark.parametrize(
     ("stdin", "told"),
-    [('{"name":\n', "line 1: not JSON"), ('web\n{"id":"i-1"}\n', "line 2: no name"), ("\udcff\n", "not text in UTF-8")],
+    [
+        ('{"name":\n', "line 1: not JSON"),
+        ('web\n{"id":"i-1"}\n', "line 2: no name"),
+        ("\udcff\n", "not text in UTF-8"),
+        (
+            "NAME  ID\nweb   v-1\n",
+            "line 1: 'NAME  ID' is no name; a list that is read here is printed with -j, or -H -o",
+        ),
+        ("web\nweb\tv-1\n", "line 2: 'web\\tv-1' is no name"),
+    ],
 )
 def test_what_is_no_list_of_names(tmp_path: Path, stdin: str, told: str) -> None:
     done = run(tmp_path, "tvm-destroy", "-", stdin=stdin, errors="surrogateescape")

@@ -337,6 +337,16 @@ def test_locked_names_the_operation(world: World) -> None:
     answer = world.ok("vm.create", name="web", image="tiny", cores=1, memory_bytes=GIB, host="h1")
     problem = world.refused("vm.shutdown", name="web")
     assert problem.code == "locked" and answer.job in problem.text and problem.retry
+    assert problem.hint == f"tjob-wait {answer.job}"
+
+
+def test_who_is_refused_is_told_the_way_out(world: World) -> None:
+    web = world.create("web", cores=8, host="h1")
+    assert web["id"] in world.refused("vm.create", name="web", image="tiny", cores=1, memory_bytes=GIB).hint
+    unplaced(world, "aside")
+    assert world.refused("vm.start", name="aside").hint == "tvm-place aside HOST"
+    held = world.ok("vm.create", name="held", image="tiny", cores=8, memory_bytes=GIB, host="h1", hold=True)
+    assert world.refused("vm.start", name="held").hint == f"tjob-wait {held.job}, or tjob-cancel {held.job}"
 
 
 def test_a_silent_host_makes_its_vms_unknown_and_starts_nothing_elsewhere(world: World) -> None:
@@ -423,7 +433,7 @@ def test_a_dry_run_takes_the_same_path_and_changes_nothing(world: World) -> None
         ({"cores": 2**63}, "cores"),
         ({"cores": 1.5}, "cores: a whole number"),
         ({"cores": True}, "cores: a whole number"),
-        ({"memory_bytes": 1}, "memory_bytes"),
+        ({"memory_bytes": 1}, "memory: at least 1M"),
         ({"count": 0}, "count"),
         ({"disk_bytes": 1024}, "smaller than"),
         ({"image": "nix"}, "no such image"),

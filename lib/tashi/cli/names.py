@@ -58,7 +58,12 @@ def read_operands(operands: Iterable[str], noun: str, null: bool) -> Operands:
 
 
 def _standard_input(noun: str, null: bool) -> list[str]:
-    found = [line if isinstance(line, str) else name_in(line, number, noun) for number, line in input_lines(null)]
+    found = []
+    for number, line in input_lines(null):
+        if isinstance(line, str) and any(character.isspace() for character in line):
+            told = f"standard input, line {number}: {line[:40]!r} is no name"
+            raise click.UsageError(f"{told}; a list that is read here is printed with -j, or -H -o name")
+        found.append(line if isinstance(line, str) else name_in(line, number, noun))
     return [name for name in found if name]
 
 

@@ -155,7 +155,8 @@ def _check_names(turn: Turn, names: list[str]) -> None:
         for other in taken.get(name, ()):
             if turn.state.vms[other].owner == turn.owner:
                 whose = f"{turn.acting} has" if turn.acting else "you have"
-                raise Refused(Code.CONFLICT, f"{name}: {whose} a VM of this name already ({other})")
+                text = f"{name}: {whose} a VM of this name already ({other})"
+                raise Refused(Code.CONFLICT, text, f"tvm-show {other} shows it; give another name")
 
 
 def _record(turn: Turn, name: str, order: Order) -> Vm:

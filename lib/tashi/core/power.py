@@ -136,4 +136,6 @@ def _legal(turn: Turn, vm: Vm, event: str) -> None:
             f"can't {event} {vm.name}: it is unknown: {reason}",
             "it starts elsewhere only on evidence: a new boot of its host, or thost-confirm-off",
         )
+    if event == "start" and vm.waiting is Waiting.UNPLACED:
+        raise Refused(Code.WRONG_STATE, f"can't start {vm.name}: it waits for tvm-place", f"tvm-place {vm.name} HOST")
     life.step("vm", state, event, vm.name)

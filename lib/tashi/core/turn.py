@@ -266,7 +266,8 @@ class Turn:
         if not vm.job:
             return
         if not take_over:
-            raise Refused(Code.LOCKED, f"{vm.name}: locked by {vm.job} ({vm.doing})", f"tjob-wait {vm.job}")
+            hint = f"tjob-wait {vm.job}" + (f", or tjob-cancel {vm.job}" if vm.waiting else "")
+            raise Refused(Code.LOCKED, f"{vm.name}: locked by {vm.job} ({vm.doing})", hint)
         self.end(vm.job, JobState.CANCELLED, f"taken over by {self.verb}")
 
 
