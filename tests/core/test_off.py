@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from tashi.core.cluster import Cluster
+from tashi.core.observe import Order, observe
 from tashi.core.settings import Settings
+from tashi.core.turn import Turn
+from tashi.wire.agents import Seen
 from tests.core.test_moves import alive, start_and_hold
 from tests.core.world import GIB, Hypervisor, World
 
@@ -136,24 +140,211 @@ def test_back_after_all_it_clears_what_it_had(world: World) -> None:
     assert not world.cluster.state.vms[vm].leftovers
 
 
-@pytest.mark.fault(51)
-def test_one_that_ran_all_the_while_is_spared_and_told_of(world: World) -> None:
-    """The administrator was wrong: two run. Neither is ended by a guess; the record stays with what was ordered."""
-    host, vm = world.host("h1"), world.vm("web")["id"]
+def wrong(world: World, name: str = "h1") -> Hypervisor:
+    """The host is only cut from the controller, and is said to be off all the same."""
+    host = world.host(name)
     host.up = False
     world.run(7)
-    world.ok("host.confirm-off", name="h1")
-    world.ok("vm.start", name="web")
-    host.up = True
-    world.run(8)
-    assert host.guests[vm][0] == "running"
+    world.ok("host.confirm-off", name=name)
+    return host
+
+
+def twice(world: World) -> Hypervisor:
+    """web runs on h1, against an administrator's word, and on h2, where it was started on that word."""
+    host = wrong(world)
+    world.ok("vm.start", name="web", host="h2")
+    back(world, host)
+    return host
+
+
+def used(world: World, host: str) -> int:
+    return int(world.rows("host", names=[host])[0]["cores_used"])
+
+
+def found(world: World) -> list[tuple[str, str]]:
+    return [(row["name"], row["what"]) for row in world.rows("finding") if row["kind"] == "vm"]
+
+
+@pytest.mark.fault(51)
+def test_one_that_ran_all_the_while_is_taken_back(world: World) -> None:
+    """The word was wrong, and nothing else of it runs: the record follows the guest."""
+    host, vm = wrong(world), world.vm("web")["id"]
+    assert world.vm("web")["state"] == "stopped"
+    back(world, host)
     after = world.vm("web")
-    assert (after["state"], after["host"]) == ("running", "h2")
-    assert "a copy also runs on h1" in after["reason"]
+    assert (after["state"], after["host"], alive(world, vm)) == ("running", "h1", ["h1"])
+    assert not world.cluster.state.vms[vm].leftovers and used(world, "h1") == 1
+    assert world.refused("vm.start", name="web").code == "wrong-state"
+    host.ends(vm)
+    world.run(3)
+    assert world.vm("web")["state"] == "stopped"
+
+
+@pytest.mark.fault(51)
+def test_one_that_waits_to_be_started_runs_already(world: World) -> None:
+    for name in ("h2", "h3"):
+        world.create(f"full-{name}", cores=8, host=name)
+    host, vm = wrong(world), world.vm("web")["id"]
+    start = world.ok("vm.start", name="web", hold=True)
+    assert start.held
+    back(world, host)
+    assert (world.vm("web")["state"], world.vm("web")["host"], alive(world, vm)) == ("running", "h1", ["h1"])
+    assert world.job(start.job)["state"] == "done"
+    world.ok("vm.destroy", name="full-h2")
+    assert alive(world, vm) == ["h1"]
+
+
+@pytest.mark.fault(51)
+def test_one_that_was_started_elsewhere_is_spared_and_told_of_while_it_is_so(world: World) -> None:
+    """Two run. Neither is ended by a guess; the record stays with what was ordered, and everybody is told."""
+    vm = world.vm("web")["id"]
+    host = twice(world)
+    after = world.vm("web")
+    assert (after["state"], after["host"], alive(world, vm)) == ("running", "h2", ["h1", "h2"])
+    assert after["reason"] == "a copy of it runs on h1"
     assert not world.cluster.state.hosts[host.id].off, "that word is worth nothing any more"
+    assert used(world, "h1") == used(world, "h2") == 1
+    assert found(world) == [("web", "a copy of it runs on h1")]
+    for problem in (
+        world.refused("vm.migrate", name="web", to="h1"),
+        world.refused("host.remove", name="h1"),
+    ):
+        assert problem.code == "wrong-state" and "runs" in problem.text and "tvm-destroy web" in problem.hint
     host.ends(vm)
     world.run(40)
     assert vm not in host.guests, "once it has ended there, its definition goes"
+    assert not world.vm("web").get("reason") and not found(world) and used(world, "h1") == 0
+
+
+@pytest.mark.fault(51)
+def test_when_the_other_one_ends_the_record_follows_the_one_that_runs(world: World) -> None:
+    vm = world.vm("web")["id"]
+    twice(world)
+    world.host("h2").ends(vm)
+    world.run(3)
+    assert (world.vm("web")["state"], world.vm("web")["host"], alive(world, vm)) == ("running", "h1", ["h1"])
+    world.run(40)
+    assert vm not in world.host("h2").guests and used(world, "h2") == 0, "its definition there goes"
+    assert not world.cluster.state.vms[vm].leftovers
+
+
+@pytest.mark.fault(51)
+def test_one_that_runs_on_a_host_that_is_silent_again_needs_the_word_again(world: World) -> None:
+    vm = world.vm("web")["id"]
+    host = twice(world)
+    host.up = False
+    world.run(7)
+    world.host("h2").ends(vm)
+    world.run(3)
+    assert (world.vm("web")["state"], used(world, "h1")) == ("stopped", 1)
+    assert "a copy of it runs on h1" in world.vm("web")["reason"]
+    problem = world.refused("vm.start", name="web")
+    assert problem.code == "wrong-state" and "a copy of it runs on h1" in problem.text
+    assert "thost-confirm-off h1" in problem.hint and "tvm-destroy web" in problem.hint
+    again = World(hosts=0)
+    again.cluster = Cluster(Settings(pool_bytes=100 * GIB), lambda: b"")
+    for (table, key), value in world.everything().items():
+        again.cluster.load(table, [(key, value)])
+    again.cluster.loaded(again.now(), 2, 0)
+    assert "a copy of it runs on h1" in again.refused("vm.start", name="web").text, "a new controller knows it too"
+    host.power_cut()
+    world.ok("host.confirm-off", name="h1")
+    world.ok("vm.start", name="web")
+    assert alive(world, vm) == ["h2"] and used(world, "h1") == 0
+    assert found(world) == [("web", "h1 still has to clear what it had of it")]
+
+
+@pytest.mark.fault(51)
+def test_a_start_that_has_not_been_seen_to_succeed_is_called_back(world: World) -> None:
+    """h2 was told to start it, and has not heard so; then h1 is heard."""
+    host, vm = wrong(world), world.vm("web")["id"]
+    world.host("h2").up = False
+    start = world.ok("vm.start", name="web", host="h2")
+    host.up = True
+    host.start()
+    world.settle()
+    world.host("h2").up = True
+    world.run(30)
+    assert (world.vm("web")["state"], world.vm("web")["host"], alive(world, vm)) == ("running", "h1", ["h1"])
+    assert world.job(start.job)["state"] == "failed"
+
+
+@pytest.mark.fault(51)
+def test_once_the_other_host_is_off_the_record_follows_the_copy(world: World) -> None:
+    host, vm = wrong(world), world.vm("web")["id"]
+    world.host("h2").up = False
+    world.ok("vm.start", name="web", host="h2")
+    host.up = True
+    host.start()
+    world.run(8)
+    assert world.vm("web")["state"] == "unknown", "h2 may have started it"
+    host.holding.add("remove")  # h1 has nothing new to say
+    world.ok("host.confirm-off", name="h2")
+    assert (world.vm("web")["state"], world.vm("web")["host"], alive(world, vm)) == ("running", "h1", ["h1"])
+
+
+@pytest.mark.fault(51)
+def test_the_end_of_one_that_runs_twice_is_the_end_of_both(world: World) -> None:
+    vm = world.vm("web")["id"]
+    twice(world)
+    world.ok("vm.destroy", name="web")
+    world.run(5)
+    assert world.missing("web") and alive(world, vm) == [] and used(world, "h1") == 0
+
+
+@pytest.mark.fault(51)
+def test_its_end_is_not_told_as_a_copy_where_the_host_is_silent(world: World) -> None:
+    host = twice(world)
+    host.up = False
+    world.run(7)
+    world.ok("vm.destroy", name="web")
+    assert found(world) == [("web", "h1 still has to clear what it had of it")] and used(world, "h1") == 1
+
+
+@pytest.mark.fault(51)
+def test_of_two_copies_none_is_taken_back_until_one_has_ended(world: World) -> None:
+    first, vm = wrong(world), world.vm("web")["id"]
+    world.ok("vm.start", name="web", host="h2")
+    second = wrong(world, "h2")
+    world.ok("vm.start", name="web", host="h3")
+    back(world, first)
+    back(world, second)
+    world.host("h3").ends(vm)
+    world.run(40)
+    assert (world.vm("web")["state"], alive(world, vm)) == ("stopped", ["h1", "h2"])
+    assert "a copy of it runs on h1, h2" in world.refused("vm.start", name="web").text
+    first.ends(vm)
+    world.run(40)
+    assert (world.vm("web")["state"], world.vm("web")["host"], alive(world, vm)) == ("running", "h2", ["h2"])
+
+
+@pytest.mark.fault(51)
+@pytest.mark.parametrize("old", ["an outbox", "a migration's source"])
+def test_a_word_that_may_be_old_proves_no_copy(world: World, old: str) -> None:
+    """It is told before the host's inventory; or by a source that may not yet have come to its end."""
+    host, vm = wrong(world), world.vm("web")["id"]
+    state, seen, order = world.cluster.state, Seen(vm, "running", generation=1), Order(9, 9, host.boot)
+    if old == "a migration's source":
+        state.unknown_hosts.pop(host.id)
+        record = state.vms[vm]
+        claimed = replace(record.leftovers[host.id], claim=True)
+        state.put("vm", vm, replace(record, leftovers={host.id: claimed}))
+    observe(Turn(state, world.cluster.settings, world.now()), host.id, seen, order)
+    assert state.vms[vm].desired == "stopped" and not state.vms[vm].leftovers[host.id].runs
+    obeyed = replace(seen, row_generation=state.vms[vm].generation, outcome="done")
+    state.unknown_hosts.pop(host.id, None)
+    observe(Turn(state, world.cluster.settings, world.now()), host.id, obeyed, order)
+    assert state.vms[vm].desired == "running", "it has obeyed, and runs"
+
+
+@pytest.mark.fault(51)
+def test_a_drain_waits_for_the_copy_that_runs_there_and_says_so(world: World) -> None:
+    host, vm = twice(world), world.vm("web")["id"]
+    drain = world.ok("host.drain", name="h1")
+    assert world.job(drain.job)["reason"] == "waits for web: a copy of it runs on h1"
+    host.ends(vm)
+    world.run(40)
+    assert world.job(drain.job)["state"] == "done"
 
 
 def test_a_destroyed_one_ends_without_the_host_that_had_it(world: World) -> None:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from tashi.core import copies
 from tashi.core.divergence import differences
 from tashi.core.server_keys import behind, client_settings
 from tashi.core.turn import Turn
 from tashi.model.host import Health, Host
 from tashi.model.units import format_seconds, format_size, stamp
-from tashi.model.vm import claims, hosts_of
+from tashi.model.vm import claims, copies_of, hosts_of
 from tashi.wire.messages import PROTOCOL
 
 if TYPE_CHECKING:
@@ -84,7 +85,10 @@ def _vms(turn: Turn, cluster: Cluster) -> Iterator[Told]:
             yield "vm", vm, f"its image {vm.image} has no record: it could not be started", OUR_FAULT
         if vm.job and vm.job not in state.jobs:
             yield "vm", vm, f"it is locked by {vm.job}, which does not run", OUR_FAULT
-        for host in sorted(vm.leftovers.keys() & turn.state.unknown_hosts.keys()):
+        running = copies_of(vm) if vm.leftovers else []
+        if running:
+            yield "vm", vm, turn.why_twice(vm), copies.way_out(turn, vm)
+        for host in sorted(vm.leftovers.keys() & turn.state.unknown_hosts.keys() - set(running)):
             name = turn.host_name(host)
             way = f", or thost-remove {name}" if turn.why_off(host) else ""
             yield (

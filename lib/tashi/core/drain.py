@@ -12,7 +12,7 @@ from tashi.core.doubts import why_held
 from tashi.core.turn import Principal, Turn
 from tashi.model.host import Host, HostState
 from tashi.model.job import Job, JobState
-from tashi.model.vm import Leftover, Vm, VmState, at_rest
+from tashi.model.vm import Leftover, Vm, VmState, at_rest, copies_of
 from tashi.wire.errors import Code, Refused
 from tashi.wire.messages import Accepted, Named
 
@@ -60,6 +60,9 @@ def advance(turn: Turn, job_id: str, at_once: int) -> None:
     for vm_id in here:
         vm = turn.state.vms[vm_id]
         if vm.host != host.id:
+            if host.id in copies_of(vm):
+                turn.phase(job.id, "moving", f"waits for {vm.name}: {turn.why_twice(vm)}"[:200])
+                job = turn.state.jobs[job.id]
             continue
         if why := why_held(turn.state, vm):
             turn.phase(job.id, "moving", f"waits for {vm.name}: {why}"[:200])

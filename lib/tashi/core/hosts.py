@@ -7,12 +7,13 @@ import re
 
 from msgspec.structs import replace
 
-from tashi.core import certificates, life, off
+from tashi.core import certificates, copies, life, off
 from tashi.core.turn import Turn
 from tashi.model.host import Host, HostState
 from tashi.model.job import JobState
 from tashi.model.name import check_name
 from tashi.model.units import stamp
+from tashi.model.vm import copies_of
 from tashi.sched.view import HOST_LABEL
 from tashi.wire.errors import Code, NotFound, Refused
 from tashi.wire.messages import Accepted, Enroll, HostAdd, Named
@@ -156,6 +157,9 @@ def remove(turn: Turn, body: Named) -> Accepted:
     if host.off:
         off.forget_leftovers(turn, host)
     there = turn.state.vms_of_host.get(host.id)
+    for vm in [turn.state.vms[each] for each in sorted(there or ())]:
+        if host.id in copies_of(vm):
+            raise Refused(Code.WRONG_STATE, f"{host.name}: a copy of {vm.name} runs there", copies.way_out(turn, vm))
     if there:
         names = sorted(turn.state.vms[vm].name for vm in there)
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""

@@ -16,6 +16,7 @@ Table = Mapping[str, Mapping[str, str]]
 VM: Table = {
     "pending": {
         "place": "starting",
+        "found": "running",
         "refuse": "failed",
         "cancel": "stopped",
         "withdraw": "gone",
@@ -24,6 +25,7 @@ VM: Table = {
     },
     "held": {
         "place": "starting",
+        "found": "running",
         "expire": "failed",
         "cancel": "stopped",
         "withdraw": "gone",
@@ -56,8 +58,20 @@ VM: Table = {
         "silence": "unknown",
         "destroy": "destroying",
     },
-    "stopped": {"start": "starting", "hold": "held", "differ": "unknown", "destroy": "destroying"},
-    "failed": {"start": "starting", "hold": "held", "differ": "unknown", "destroy": "destroying"},
+    "stopped": {
+        "start": "starting",
+        "hold": "held",
+        "found": "running",
+        "differ": "unknown",
+        "destroy": "destroying",
+    },
+    "failed": {
+        "start": "starting",
+        "hold": "held",
+        "found": "running",
+        "differ": "unknown",
+        "destroy": "destroying",
+    },
     "migrating": {
         "arrives": "running",
         "stays": "running",

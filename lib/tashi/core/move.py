@@ -13,13 +13,13 @@ from enum import StrEnum
 
 from msgspec.structs import replace
 
-from tashi.core import life
+from tashi.core import copies, life
 from tashi.core.demands import claim_of
 from tashi.core.placement import choose
 from tashi.core.turn import Turn
 from tashi.model.host import Host
 from tashi.model.job import Job, JobState
-from tashi.model.vm import Desired, Evidence, Leftover, Move, Moved, Observed, Vm, VmState
+from tashi.model.vm import Desired, Evidence, Leftover, Move, Moved, Observed, Vm, VmState, copies_of
 from tashi.wire.agents import Seen
 from tashi.wire.errors import Code, Refused
 from tashi.wire.messages import Accepted, VmMigrate
@@ -99,6 +99,8 @@ def begin(turn: Turn, vm: Vm, to: str | None, parent: str = "") -> Job:
     if state is VmState.UNKNOWN:
         raise Refused(Code.WRONG_STATE, f"can't migrate {vm.name}: it is unknown: {reason}")
     life.step("vm", state, "migrate", vm.name)
+    if to in copies_of(vm):
+        copies.refuse(turn, vm)
     if to in vm.leftovers:
         raise Refused(Code.LOCKED, f"{vm.name}: {turn.host_name(to)} is still clearing what it had of it", "try again")
     source = turn.state.hosts[vm.host]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from tashi.core import move
+from tashi.core import copies, move
 from tashi.core.doubts import heed
 from tashi.core.turn import Turn
 from tashi.model.job import JobState
@@ -42,6 +42,10 @@ def observe(turn: Turn, host: str, seen: Seen, order: Order) -> bool:
         move.evidence(turn, vm, host, seen, order.rebooted, _observed(host, seen, order))
     else:
         _at_home(turn, vm, host, seen, order)
+    if vm.leftovers and copies.follow(turn, vm.id):  # a start is under way, and would be one too many
+        vm = turn.state.vms[vm.id]
+        why = turn.why_twice(vm)
+        stopped(turn, vm, why, failure=why)
     return True
 
 
@@ -143,11 +147,11 @@ def _leftover(turn: Turn, vm: Vm, host: str, seen: Seen, order: Order) -> None:
         gone(turn, turn.put(replace(vm, leftovers=rest)))
     elif obeyed and seen.state == "stopped" and left.only_if:
         # Nothing runs there to be spared: what is left is a definition.
-        turn.put(replace(vm, leftovers=vm.leftovers | {host: replace(left, only_if="", claim=False)}))
-    elif obeyed and seen.state == "running":
-        turn.put(replace(vm, reason=f"a copy also runs on {turn.host_name(host)}: {seen.reason or 'spared'}"))
+        turn.put(replace(vm, leftovers=vm.leftovers | {host: replace(left, only_if="", claim=False, runs=False)}))
+    elif copies.seen_to_run(turn, vm, host, seen, obeyed):
+        copies.note(turn, vm, host)
     elif left.claim and (order.rebooted or seen.state in ("stopped", "absent")):
-        turn.put(replace(vm, leftovers=vm.leftovers | {host: replace(left, claim=False)}))
+        turn.put(replace(vm, leftovers=vm.leftovers | {host: replace(left, claim=False, runs=False)}))
 
 
 def stopped(turn: Turn, vm: Vm, reason: str, failure: str = "") -> Vm:

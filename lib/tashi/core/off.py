@@ -2,14 +2,15 @@
 
 What ran there is stopped by it, under a new generation, and may be started elsewhere; a migration goes on with what the
 other end has. What the host may still have on its disk is a leftover like any other: told `absent` should it come back,
-where a guest that runs against that word is spared, and told of. The word holds until the host's agent is heard again.
+where a guest that runs against that word is spared, and taken back or told of (`tashi.core.copies`). The word holds
+until the host's agent is heard again.
 """
 
 from __future__ import annotations
 
 from msgspec.structs import replace
 
-from tashi.core import move
+from tashi.core import copies, move
 from tashi.core.observe import gone, stopped
 from tashi.core.removal import to_be_removed
 from tashi.core.turn import Turn
@@ -77,7 +78,7 @@ def _check_silence(turn: Turn, host: Host) -> None:
 def _leave(turn: Turn, vm: Vm, host: str, reason: str) -> None:
     """What follows for one VM that has something there."""
     if host in vm.leftovers:
-        spent = replace(vm.leftovers[host], claim=False)
+        spent = replace(vm.leftovers[host], claim=False, runs=False)
         vm = turn.put(replace(vm, leftovers=vm.leftovers | {host: spent}))
     if vm.desired is Desired.ABSENT:
         generation = vm.generation + 1  # another host may be asked now, one that was asked less before
@@ -91,6 +92,7 @@ def _leave(turn: Turn, vm: Vm, host: str, reason: str) -> None:
         vm = replace(vm, generation=vm.generation + 1) if rests else stopped(turn, vm, reason)
         left = vm.leftovers | {host: Leftover(vm.generation, only_if="paused")}
         turn.put(replace(vm, host="", leftovers=left, observed=None))
+    copies.follow(turn, vm.id)
 
 
 def forget_leftovers(turn: Turn, host: Host) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from tashi.core import quota
+from tashi.core import copies, quota
 from tashi.core.demands import demand_of
 from tashi.core.turn import Turn
 from tashi.model.name import number_of
@@ -89,6 +89,7 @@ def check_disk(turn: Turn, name: str, disk_bytes: int, count: int) -> None:
 
 def place(turn: Turn, vm: Vm) -> Vm:
     """Give a VM its host. What an earlier host still has of it is told to go, its disk stays."""
+    copies.refuse(turn, vm)
     if vm.pin in vm.leftovers:
         raise Refused(
             Code.LOCKED, f"{vm.name}: {turn.host_name(vm.pin)} is still clearing what it had of it", "try again"

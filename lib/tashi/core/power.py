@@ -106,7 +106,7 @@ def destroy(turn: Turn, body: VmVerb) -> Accepted:
     vm = turn.state.vms[vm.id]
     job = turn.begin("vm.destroy", "vm", vm.id, vm.name, owner=vm.owner, phase="removing")
     generation = vm.generation + 1
-    left = {host: replace(what, generation=generation, only_if="") for host, what in vm.leftovers.items()}
+    left = {host: replace(what, generation=generation, only_if="", runs=False) for host, what in vm.leftovers.items()}
     if vm.move is not None:
         left[vm.move.destination] = Leftover(generation, claim=True)
     where, left = to_be_removed(turn, vm, generation, vm.host, left)

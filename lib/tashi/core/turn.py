@@ -19,7 +19,7 @@ from tashi.model.clock import Now
 from tashi.model.job import Job, JobState
 from tashi.model.name import ID_LETTER, kind_of_id, make_id
 from tashi.model.units import stamp
-from tashi.model.vm import ABSENT, UNKNOWN, Vm, VmState, state_of
+from tashi.model.vm import ABSENT, UNKNOWN, Vm, VmState, copies_of, state_of
 from tashi.wire.agents import ControllerMessage
 from tashi.wire.errors import Code, NotFound, Refused
 
@@ -127,7 +127,16 @@ class Turn:
     def shown(self, vm: Vm) -> tuple[VmState, str]:
         """What people see of a VM, and why. Of one that its hosts describe otherwise nothing is known for sure."""
         why = differs(self.state, vm) if vm.desired is not ABSENT else ""
-        return (UNKNOWN, why) if why else state_of(vm, self.host_unknown(vm.host))
+        if why:
+            return UNKNOWN, why
+        state, reason = state_of(vm, self.host_unknown(vm.host))
+        copy = self.why_twice(vm)
+        return state, (f"{reason}; {copy}" if reason and copy not in reason else copy) if copy else reason
+
+    def why_twice(self, vm: Vm) -> str:
+        """Where a copy runs that the record does not have there; empty when none does."""
+        copies = copies_of(vm) if vm.leftovers else []
+        return f"a copy of it runs on {', '.join(map(self.host_name, copies))}" if copies else ""
 
     def budget_left(self, job: Job) -> float:
         """Seconds that an operation still may take; an hour when it has no end."""

@@ -132,6 +132,7 @@ class Leftover(Struct, frozen=True, omit_defaults=True):
     generation: int
     only_if: str = ""
     claim: bool = False  # it may still use memory there
+    runs: bool = False  # the host says that it goes on running there, against this record
 
 
 class Vm(Struct, frozen=True, omit_defaults=True, gc=False):
@@ -195,6 +196,11 @@ def claims(vm: Vm) -> list[str]:
         hosts.append(vm.move.destination)
     hosts += [host for host, left in vm.leftovers.items() if left.claim and host not in hosts]
     return hosts
+
+
+def copies_of(vm: Vm) -> list[str]:
+    """Ids of the hosts that say that a copy runs there which this record has elsewhere, or nowhere."""
+    return [host for host, left in vm.leftovers.items() if left.runs]
 
 
 def hosts_of(vm: Vm) -> list[str]:
