@@ -67,6 +67,15 @@ def test_status_tells_what_runs(shell: Shell) -> None:
     assert len(table) == 5
 
 
+def test_its_shell_finds_the_pages_besides_all_others(shell: Shell) -> None:
+    exports = dict(
+        line.removeprefix("export ").split("=", 1) for line in shell.run("tashi-lab", "env").stdout.splitlines()
+    )
+    first, *others = exports["MANPATH"].strip("'").split(":")
+    assert (Path(first) / "man1" / "tvm-create.1").is_file() and (Path(first) / "man7" / "tashi.7").is_file()
+    assert "" in others, "the system's own"
+
+
 def test_guests_outlive_their_agent(shell: Shell) -> None:
     create(shell, "outlives", "h1")
     shell.run("tashi-lab", "kill-agent", "h1")

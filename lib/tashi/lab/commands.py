@@ -19,7 +19,7 @@ from tashi.config import parse
 from tashi.lab import network
 from tashi.lab.beats_command import beats
 from tashi.lab.lab import Lab, down
-from tashi.lab.programs import search_path
+from tashi.lab.programs import pages_path, search_path
 from tashi.lab.record import Kind, Settings, names
 from tashi.wire.errors import Code, Refused, TashiError, exit_status
 
@@ -120,7 +120,10 @@ def down_command(name: str, every: bool) -> None:
 @click.pass_obj
 def env(name: str) -> None:
     """Print the exports that make commands speak to the lab: eval "$(tashi-lab env)"."""
-    variables = Lab.seen(name).environment() | {"PATH": search_path()}
+    lab = Lab.seen(name)
+    variables = lab.environment() | {"PATH": search_path()}
+    if lab.pages.is_dir():
+        variables["MANPATH"] = pages_path(lab.pages)
     for key, value in variables.items():
         click.echo(f"export {key}={shlex.quote(value)}")
 

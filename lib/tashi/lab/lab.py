@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 from tashi.lab import address, fake_host, namespace_host, network
@@ -24,7 +25,7 @@ from tashi.lab.guests import build
 from tashi.lab.host import Host
 from tashi.lab.ports import free_ports
 from tashi.lab.process import marked, spawn
-from tashi.lab.programs import surroundings
+from tashi.lab.programs import lay_out_pages, surroundings
 from tashi.lab.proxy import Plan as ProxyPlan
 from tashi.lab.record import Folders, HostRecord, Kind, Record, Settings, homes, locked, names, new_mark
 from tashi.wire.errors import Code, NotFound, Refused, TashiError
@@ -92,11 +93,17 @@ class Lab:
         found = {"TASHI_LAB": self.record.name, "TASHI_CONFIG": str(self.controller.config)}
         return found if self.record.bare else {"TASHI_CONTROLLER": self.controller.url} | found
 
+    @property
+    def pages(self) -> Path:
+        """Where man finds the commands' pages; only of a lab that is made from a checkout."""
+        return self.folders.data / "man"
+
     # -- making --------------------------------------------------------------------------------------------------------
     def _make(self) -> None:
         self.folders.data.mkdir(parents=True, exist_ok=True)
         images = pool_images(self.folders)
         images.mkdir(parents=True)
+        lay_out_pages(self.pages)
         if self.record.kind == "fake":
             build.placeholders(images)
             self._start_proxy()

@@ -42,6 +42,21 @@ def search_path() -> str:
     return ":".join(dict.fromkeys(part for part in parts if part))
 
 
+def lay_out_pages(folder: Path) -> None:
+    """Make of the checkout's pages, which lie side by side, a tree as man wants it; installed ones are in one."""
+    here = checkout()
+    if here is None:
+        return
+    folder.mkdir()
+    for section in {page.suffix.removeprefix(".") for page in (here / "man").iterdir()}:
+        (folder / f"man{section}").symlink_to(here / "man")
+
+
+def pages_path(folder: Path) -> str:
+    """MANPATH with this tree first; its empty part is what man would read anyway."""
+    return ":".join(dict.fromkeys([str(folder), *os.environ.get("MANPATH", "").split(":")]))
+
+
 def surroundings(mark: str) -> dict[str, str]:
     """The environment of a lab's process: ours, without what would point it at another cluster."""
     here = checkout()
