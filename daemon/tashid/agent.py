@@ -32,6 +32,7 @@ from tashi.agent.lines import learned
 from tashi.agent.mind import Mind
 from tashi.config import Config
 from tashi.model.host import Facts
+from tashi.model.shorten import shorten
 from tashi.run.events import EventSource
 from tashi.run.log import Log
 from tashi.run.loop import Loop, Timer
@@ -244,7 +245,7 @@ class _Agent:
     def _unwell(self) -> str:
         stuck = self._short.stuck + self._long.stuck
         if self._journal_trouble:
-            return f"journal: {self._journal_trouble}"[:200]
+            return shorten(f"journal: {self._journal_trouble}", 200)
         return f"{stuck} workers hang and can't be killed" if stuck else self._credentials.trouble
 
     def _hear(self, frame: bytes) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from tashi.agent.credential import Own, to_ask, until
 from tashi.config import Agent
+from tashi.model.shorten import shorten
 from tashi.run.log import Log
 from tashi.run.loop import Loop
 from tashi.run.workers import Outcome
@@ -108,4 +109,4 @@ class Credentials:
         if why != self._failed:
             self._log.warning("certificate", why=why, again_seconds=AGAIN_SECONDS)
         self._failed = why
-        self.trouble = why[:200] if shown else self.trouble
+        self.trouble = shorten(why, 200) if shown else self.trouble

@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 from typing import Literal, NamedTuple
 
+from tashi.model.shorten import shorten
 from tashid.driver.interface import DriverError
 
 QEMU = "qemu-system-x86_64"
@@ -62,7 +63,8 @@ def boots(accelerator: str, folder: str, seconds: float = SECONDS) -> str:
     if done.returncode == _PASSED:
         return ""
     said = done.stderr.decode(errors="replace").strip().splitlines()
-    return f"a guest of 512 bytes ended QEMU with status {done.returncode}" + (f": {said[-1][:200]}" if said else "")
+    why = f": {shorten(said[-1], 200)}" if said else ""
+    return f"a guest of 512 bytes ended QEMU with status {done.returncode}{why}"
 
 
 def choose(wanted: str, state: str) -> Found:

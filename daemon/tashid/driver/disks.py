@@ -14,6 +14,7 @@ from tashi.model.guest import Disk
 from tashid.driver.image_header import SIZE_MAX, inspect
 from tashid.driver.interface import DriverError, missing
 from tashid.driver.pool import NotThere, absolute_path, open_parent
+from tashid.driver.words import plain_words
 
 SECONDS = 20.0
 GRAIN = 2**20  # sizes are rounded up to this: firmware does not boot from a virtio disk of a few sectors
@@ -81,8 +82,7 @@ def run_qemu_img(args: list[str], seconds: float = SECONDS) -> str:
     except OSError as error:
         raise DriverError(f"qemu-img: {error.strerror}") from error
     if done.returncode:
-        said = " ".join(done.stderr.split())[:500].encode("unicode_escape").decode()
-        raise DriverError(f"qemu-img {args[0]}: {said or f'status {done.returncode}'}")
+        raise DriverError(f"qemu-img {args[0]}: {plain_words(done.stderr) or f'status {done.returncode}'}")
     return done.stdout
 
 

@@ -16,6 +16,7 @@ import libvirt
 
 from tashi.wire.agents import GuestState
 from tashid.driver.interface import DriverError
+from tashid.driver.words import plain_words
 
 KEEPALIVE_SECONDS, KEEPALIVE_COUNT = 2, 3
 OPEN_SECONDS = 3.0  # a libvirtd that is restarted is back by then
@@ -208,8 +209,8 @@ class Domain:
             self._raw.create()
         except libvirt.libvirtError as error:
             if self.is_active():
-                raise Unclear(_words(error)) from error
-            raise DriverError(f"did not start: {_words(error)}") from error
+                raise Unclear(plain_words(error)) from error
+            raise DriverError(f"did not start: {plain_words(error)}") from error
 
     def resume(self) -> None:
         with _sorted(self.name):
@@ -266,7 +267,7 @@ class Domain:
             finally:
                 connection.domainEventDeregisterAny(ticket)
         except libvirt.libvirtError as error:
-            raise Unclear(_words(error)) from error
+            raise Unclear(plain_words(error)) from error
         return told
 
 
@@ -313,7 +314,7 @@ class Connection:
                 return self._opened
             except libvirt.libvirtError as error:
                 if time.monotonic() > end:
-                    raise DriverError(f"hypervisor {self._uri} can't be reached: {_words(error)}") from error
+                    raise DriverError(f"hypervisor {self._uri} can't be reached: {plain_words(error)}") from error
                 time.sleep(0.2)
 
 
@@ -336,7 +337,7 @@ def watch(uri: str, say: Callable[[dict[str, object]], None]) -> None:
             connection.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, heard, None)
             connection.registerCloseCallback(lost, closed)
         except libvirt.libvirtError as error:
-            say({"connected": False, "why": _words(error)})
+            say({"connected": False, "why": plain_words(error)})
             time.sleep(pause)
             pause = min(pause * 2, longest)
             continue
@@ -363,17 +364,13 @@ def _sorted(what: str) -> Iterator[None]:
 
 def _sort(what: str, error: Any) -> Exception:
     if _code(error) == libvirt.VIR_ERR_NO_DOMAIN:
-        return Gone(f"{what}: {_words(error)}")
-    return DriverError(f"{what}: {_words(error)}") if _code(error) in _DEFINITE else Unclear(f"{what}: {_words(error)}")
+        return Gone(f"{what}: {plain_words(error)}")
+    kind = DriverError if _code(error) in _DEFINITE else Unclear
+    return kind(f"{what}: {plain_words(error)}")
 
 
 def _code(error: Any) -> int:
     return int(error.get_error_code())
-
-
-def _words(error: Any) -> str:
-    """What libvirt says, on one line, printable, of a sensible length."""
-    return " ".join(str(error).split())[:500].encode("unicode_escape").decode()
 
 
 def _version(number: int) -> str:

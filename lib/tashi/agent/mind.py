@@ -32,6 +32,7 @@ from tashi.agent.progress import Progress
 from tashi.agent.rhythm import ALL_AGAIN_SECONDS, INVENTORY_RETRY_SECONDS, INVENTORY_SECONDS, Rhythm
 from tashi.agent.shots import Shots
 from tashi.model.host import Facts
+from tashi.model.shorten import shorten
 from tashi.wire.agents import (
     Acked,
     Beat,
@@ -215,7 +216,7 @@ class Mind:
             self._rows.pop(row.vm, None)
 
     def _outcome(self, row: Row, outcome: str, reason: str, stats: dict[str, float] | None = None) -> None:
-        told = Told(row.generation, row.role, outcome, reason[:200], stats or {})
+        told = Told(row.generation, row.role, outcome, shorten(reason, 200), stats or {})
         self._desk.note(outcome_record(row.vm, told))
 
     # -- looking ----------------------------------------------------------------------------------------------------
@@ -283,7 +284,7 @@ class Mind:
     def _inventory(self, called: Called, now: Now) -> None:
         self._inventory_call = 0
         if called.outcome != "ok":
-            self._degraded = f"hypervisor: {called.text}"[:200]
+            self._degraded = shorten(f"hypervisor: {called.text}", 200)
             self._rhythm.look_at(now.monotonic + INVENTORY_RETRY_SECONDS)
             return
         if self._degraded.startswith("hypervisor: "):

@@ -10,6 +10,7 @@ from tashi.agent.desk import Desk, Doing
 from tashi.agent.events import Called
 from tashi.agent.journal import Told, outcome_record
 from tashi.agent.plan import LOOK_SECONDS
+from tashi.model.shorten import shorten
 from tashi.wire.agents import Shot, ShotDone
 
 OUTCOMES: dict[str, Literal["done", "failed", "unknown"]] = {"ok": "done", "failed": "failed", "unknown": "unknown"}
@@ -58,7 +59,7 @@ class Shots:
             self._early.append(doing)
             return
         result = {key: str(value) for key, value in called.value.items()} if isinstance(called.value, dict) else {}
-        self._over(ShotDone(doing.job, OUTCOMES[called.outcome], called.text[:200], result))
+        self._over(ShotDone(doing.job, OUTCOMES[called.outcome], shorten(called.text, 200), result))
 
     def try_early(self) -> None:
         """Call back once more what could not be called back yet."""

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from tashi.core.turn import Turn
 from tashi.model.host import Certificate, Host, Renewal
 from tashi.model.job import JobState
+from tashi.model.shorten import shorten
 from tashi.model.units import stamp
 from tashi.wire.agents import Beat, Certified, Certify, Pulse
 from tashi.wire.errors import Code, Refused
@@ -82,7 +83,7 @@ def answer(turn: Turn, host: Host, asked: Certify, epoch: int) -> Certified:
             raise Refused(Code.IMPOSSIBLE, "this controller certifies nobody")
         return Certified(epoch, _list(turn))
     except Refused as refused:
-        return Certified(epoch, reason=refused.text[:200])
+        return Certified(epoch, reason=shorten(refused.text, 200))
 
 
 def pulse(turn: Turn, host: Host, beat: Beat, epoch: int) -> Pulse:

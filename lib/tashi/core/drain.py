@@ -12,6 +12,7 @@ from tashi.core.doubts import why_held
 from tashi.core.turn import Principal, Turn
 from tashi.model.host import Host, HostState
 from tashi.model.job import Job, JobState
+from tashi.model.shorten import shorten
 from tashi.model.vm import Leftover, Vm, VmState, at_rest, copies_of
 from tashi.wire.errors import Code, Refused
 from tashi.wire.messages import Accepted, Named
@@ -61,11 +62,11 @@ def advance(turn: Turn, job_id: str, at_once: int) -> None:
         vm = turn.state.vms[vm_id]
         if vm.host != host.id:
             if host.id in copies_of(vm):
-                turn.phase(job.id, "moving", f"waits for {vm.name}: {turn.why_twice(vm)}"[:200])
+                turn.phase(job.id, "moving", shorten(f"waits for {vm.name}: {turn.why_twice(vm)}", 200))
                 job = turn.state.jobs[job.id]
             continue
         if why := why_held(turn.state, vm):
-            turn.phase(job.id, "moving", f"waits for {vm.name}: {why}"[:200])
+            turn.phase(job.id, "moving", shorten(f"waits for {vm.name}: {why}", 200))
             job = turn.state.jobs[job.id]
         elif at_rest(vm) or vm.waiting:
             _detach(turn, vm)
@@ -133,4 +134,4 @@ def _see_whether_over(turn: Turn, job: Job, host: Host) -> None:
         turn.end(job.id, JobState.DONE)
     elif all(vm.id in job.result for vm in here):
         told = "; ".join(f"{vm.name}: {job.result[vm.id]}" for vm in here)
-        turn.end(job.id, JobState.FAILED, f"still on {host.name}: {told}"[:2000])
+        turn.end(job.id, JobState.FAILED, shorten(f"still on {host.name}: {told}", 2000))

@@ -11,6 +11,7 @@ from tashi.core import copies, quota
 from tashi.core.demands import demand_of
 from tashi.core.turn import Turn
 from tashi.model.name import number_of
+from tashi.model.shorten import shorten
 from tashi.model.units import format_size
 from tashi.model.vm import Leftover, Vm, Waiting
 from tashi.sched.demand import Demand
@@ -158,7 +159,7 @@ def place_or_wait(turn: Turn, vms: list[Vm], hold: bool, hold_seconds: float | N
         waiting = Waiting.HELD if hold else Waiting.PENDING
         reason = refusal.text.partition(": ")[2] if hold else "hosts are still reporting in"
         for vm in vms:
-            turn.put(replace(vm, waiting=waiting, reason=reason[:400], hold_until_wall=until))
+            turn.put(replace(vm, waiting=waiting, reason=shorten(reason, 400), hold_until_wall=until))
         return True
 
 

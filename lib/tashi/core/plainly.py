@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from tashi.model.shorten import shorten
 from tashi.model.units import day_of, format_seconds, format_size
 
 _AT = re.compile(r"(.*?)(?: - at `(?:key in )?\$\.?([^`]*)`)?", re.DOTALL)
@@ -34,7 +35,7 @@ def plainly(text: str) -> str:
     elif kinds := _KINDS.fullmatch(what):
         wanted = " or ".join(_WORDS.get(each.strip(), each.strip()) for each in kinds[1].split("|"))
         what = f"{wanted} is wanted, not {_WORDS.get(kinds[2], kinds[2])}"
-    return (f"{_ENVELOPE.get(where, where)}: {what}" if where else what)[:400]
+    return shorten(f"{_ENVELOPE.get(where, where)}: {what}" if where else what, 400)
 
 
 def _bound(where: str, kind: str, sign: str, number: str) -> tuple[str, str]:

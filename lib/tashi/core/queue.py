@@ -24,6 +24,7 @@ from tashi.core.turn import Turn
 from tashi.model.host import Host
 from tashi.model.job import JobState
 from tashi.model.name import number_of
+from tashi.model.shorten import shorten
 from tashi.model.vm import Desired, Vm, Waiting
 from tashi.sched.demand import Demand
 from tashi.wire.errors import Code, Refused
@@ -122,8 +123,8 @@ def _groups(turn: Turn) -> Iterator[Group]:
 def _wait_on(turn: Turn, group: Group, reason: str) -> None:
     """Still no room: the record says why it is so now."""
     for vm in group.vms:
-        if vm.waiting is Waiting.HELD and vm.reason != reason[:400]:
-            turn.put(replace(turn.state.vms[vm.id], reason=reason[:400]))
+        if vm.waiting is Waiting.HELD and vm.reason != shorten(reason, 400):
+            turn.put(replace(turn.state.vms[vm.id], reason=shorten(reason, 400)))
 
 
 def _ends(turn: Turn, vm: Vm) -> bool:
@@ -139,7 +140,7 @@ def _give_up(turn: Turn, group: Group, refusal: Refused) -> bool:
     ended = False
     for vm in group.vms:
         if _ends(turn, vm) or impossible:
-            reason = refusal.text.partition(": ")[2][:400]
+            reason = shorten(refusal.text.partition(": ")[2], 400)
             why = "the hold is over: " if group.held and not impossible else ""
             turn.put(
                 replace(

@@ -17,6 +17,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from tashi.model.shorten import shorten
 from tashi.run.files import write_durably
 from tashi.run.keys import check_private
 from tashi.wire.errors import Code, Refused
@@ -66,7 +67,7 @@ class CertificateAuthority:
             key = asked.public_key()
             proven = asked.is_signature_valid
         except Exception as error:  # the library promises no one type for what others wrote
-            raise Refused(Code.BAD_REQUEST, f"{name}: not a certificate request: {error}"[:200]) from error
+            raise Refused(Code.BAD_REQUEST, shorten(f"{name}: not a certificate request: {error}", 200)) from error
         if not proven or not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
             raise Refused(Code.BAD_REQUEST, f"{name}: a certificate request is for a key on P-256, and signed by it")
         own_name = [x509.NameAttribute(NameOID.COMMON_NAME, name), x509.NameAttribute(NameOID.USER_ID, ident)]
@@ -136,7 +137,7 @@ def read_or_make_authority(state: str, wall: float) -> CertificateAuthority:
         own = x509.load_pem_x509_certificate(data)
     except (ValueError, TypeError) as error:
         hint = "put it back from a backup; or move it away: hosts then have to be given new certificates"
-        raise Refused(Code.BAD_REQUEST, f"{path}: not a certificate authority: {error}"[:300], hint) from error
+        raise Refused(Code.BAD_REQUEST, shorten(f"{path}: not a certificate authority: {error}", 300), hint) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != own.public_key():
         raise Refused(Code.BAD_REQUEST, f"{path}: its certificate and its key don't belong together")
     return CertificateAuthority(key, own, own.public_bytes(serialization.Encoding.PEM).decode())

@@ -22,6 +22,7 @@ from typing import Any
 
 import msgspec
 
+from tashi.model.shorten import shorten
 from tashi.wire.errors import TashiError
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -77,7 +78,7 @@ def answer(verbs: Mapping[str, Verb], call: Mapping[str, Any], definite: tuple[t
 
 
 def _ended(outcome: str, value: object = None, text: str = "", code: str = "") -> dict[str, Any]:
-    return {"outcome": outcome, "value": value, "text": text[:1000], "code": code}
+    return {"outcome": outcome, "value": value, "text": shorten(text, 1000), "code": code}
 
 
 def _code(error: Exception) -> str:
