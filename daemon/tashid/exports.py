@@ -14,7 +14,7 @@ from tashi.wire.errors import Code, NotFound, Refused
 from tashid import backup, contents
 from tashid.contents import FORMAT, Digest, First, Last, Logged, Row
 from tashid.staging import Report, Staging
-from tashid.store.interface import Damaged, LogEntry, Put, TooNew, TooOld
+from tashid.store.interface import LogEntry, Put, TooNew, TooOld
 from tashid.store.lmdb import LmdbStore
 from tashid.store.snapshot import Snapshot
 from tashid.store.upgrade import UPGRADES
@@ -30,8 +30,11 @@ def export(own: Controller, path: str) -> Iterator[bytes]:
     Raises Damaged for what the controller could not load, NotFound, TashiError or OSError.
     """
     data = path or os.path.join(own.state, "store", "data.mdb")
-    if not os.path.exists(data):
-        raise NotFound(f"{data}: no such file", "" if path else "[controller] state in tashi.toml says where it is")
+    try:
+        os.stat(data)  # what may not be looked at is no file that is missing: that is the OSError
+    except FileNotFoundError as error:
+        hint = "" if path else "[controller] state in tashi.toml says where it is"
+        raise NotFound(f"{data}: no such file", hint) from error
     if path:
         backup.read(path)
     total = Digest()
@@ -56,7 +59,7 @@ def take_in(own: Controller, lines: Iterable[bytes], wall: float, dry_run: bool 
         found = staging.digest()
         if found != last:
             text = f"export: {found.lines} lines of digest {found.digest} came of {last.lines} of {last.digest}"
-            raise Damaged(text, "it is not as it was written: use another one")
+            raise Refused(Code.BAD_REQUEST, text, "it is not as it was written: use another one")
         return staging.finish(found, dry_run)
 
 

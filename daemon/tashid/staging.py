@@ -103,8 +103,10 @@ class Staging:
         there = [os.path.join(self._store, name) for name in there]
         there += [path for name, text in self._keys.items() if _differs(path := self._key(name), text)]
         if there and not self._replace:
-            hint = "move it away, or have tashi-restore --replace keep it beside"
-            raise Refused(Code.CONFLICT, f"{there[0]}: it is there already, nothing was changed", hint)
+            beside = ", or have tashi-restore --replace keep it beside" if self._keys else ""  # an export has none
+            raise Refused(
+                Code.CONFLICT, f"{there[0]}: it is there already, nothing was changed", f"move it away{beside}"
+            )
 
     def _key(self, name: str) -> str:
         if os.path.basename(name) != name or not name.endswith(".key"):

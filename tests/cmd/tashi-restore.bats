@@ -50,11 +50,12 @@ setup() {
   head -n -1 "$BATS_TEST_TMPDIR/all" > "$BATS_TEST_TMPDIR/half"
   fail_with 2 'was cut short' tashi-import --config "$own" "$BATS_TEST_TMPDIR/half"
   sed 's/"name":"web"/"name":"wob"/' "$BATS_TEST_TMPDIR/all" > "$BATS_TEST_TMPDIR/changed"
-  fail_with 1 'of digest' tashi-import --config "$own" "$BATS_TEST_TMPDIR/changed"
+  fail_with 2 'of digest' tashi-import --config "$own" "$BATS_TEST_TMPDIR/changed"
   [ ! -e "$BATS_TEST_TMPDIR/state/store/data.mdb" ]
   run -0 tashi-import --config "$own" - < "$BATS_TEST_TMPDIR/all"
   [[ $output == *"$(tail -n 1 "$BATS_TEST_TMPDIR/all" | value 'r["digest"]')"* ]]
   fail_with 1 'it is there already' tashi-import --config "$own" "$BATS_TEST_TMPDIR/all"
+  [[ $stderr != *tashi-restore* ]]
   run -0 tashi-export --config "$own"
   [[ $output == *'"table":"meta","key":"restored"'* ]]
 }

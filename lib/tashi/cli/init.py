@@ -26,16 +26,19 @@ def prepare(file: str | None, dry_run: bool) -> None:
     if os.path.isdir(state):
         click.echo(f"is there: {state}")
     else:
-        click.echo(f"{made}: {state}, mode {STATE_MODE:04o}")
         if not dry_run:
             _folder(state)
+        click.echo(f"{made}: {state}, mode {STATE_MODE:04o}")
     key, authority = os.path.join(state, "server.key"), os.path.join(state, "ca.key")
-    for secret in (key, authority):
-        if not os.path.lexists(secret):
-            click.echo(f"{made}: {secret}, mode 0600")
+    new = [secret for secret in (authority, key) if not os.path.lexists(secret)]
+    public = ""
     if not dry_run:
         _authority(state, authority)
-        click.echo(f"server_key = {_server_key(state, key)!r}".replace("'", '"'))
+        public = _server_key(state, key)
+    for secret in new:
+        click.echo(f"{made}: {secret}, mode 0600")
+    if not dry_run:
+        click.echo(f"server_key = {public!r}".replace("'", '"'))
 
 
 def _settings(file: str | None, dry_run: bool, made: str) -> Config:
@@ -46,12 +49,11 @@ def _settings(file: str | None, dry_run: bool, made: str) -> Config:
         click.echo(f"is there: {there}")
         return load(there)
     target = named or SYSTEM_FILE
+    if not dry_run:
+        os.makedirs(os.path.dirname(os.path.abspath(target)), mode=0o755, exist_ok=True)
+        shutil.copyfile(sample(), target)
     click.echo(f"{made}: {target}, the sample")
-    if dry_run:
-        return Config()
-    os.makedirs(os.path.dirname(os.path.abspath(target)), mode=0o755, exist_ok=True)
-    shutil.copyfile(sample(), target)
-    return load(target)
+    return Config() if dry_run else load(target)
 
 
 def sample() -> str:
