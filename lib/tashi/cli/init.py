@@ -30,7 +30,7 @@ def prepare(file: str | None, dry_run: bool) -> None:
             _folder(state)
         click.echo(f"{made}: {state}, mode {STATE_MODE:04o}")
     key, authority = os.path.join(state, "server.key"), os.path.join(state, "ca.key")
-    new = [secret for secret in (authority, key) if not os.path.lexists(secret)]
+    new = [secret for secret in (key, authority) if not os.path.lexists(secret)]
     public = ""
     if not dry_run:
         _authority(state, authority)
