@@ -133,6 +133,20 @@ def flipped_bits(folder: str, tmp_path: Path, count: int) -> None:
 
 
 @pytest.mark.fault(14)
+def test_a_key_that_is_no_text_any_more_is_told(folder: str) -> None:
+    some_rows(folder)
+    whole = Path(folder, "data.mdb").read_bytes()
+    for at in (at for at in range(len(whole)) if whole.startswith(b"v-17", at)):
+        overwrite(folder, at + 3, b"\xb7")
+    store = open_store(folder, LIMIT)
+    try:
+        with pytest.raises(Damaged, match="checksum"):
+            list(store.load("vm"))
+    finally:
+        store.close()
+
+
+@pytest.mark.fault(14)
 def test_flipped_bits_are_told_or_harmless(folder: str, tmp_path: Path) -> None:
     flipped_bits(folder, tmp_path, 60)
 

@@ -120,8 +120,9 @@ class LmdbStore:
 
         unseal = framing.unseal  # without a second call each: a start reads all there is
         return [
-            (key.decode(), unseal(table, key, record) or self._unseal(table, key, record))
+            (key.decode(), value)  # only once the checksum, which is of the key too, says that it is text
             for key, record in self._read(look)
+            if (value := unseal(table, key, record) or self._unseal(table, key, record)) is not None
         ]
 
     def changes(self, after: int, limit: int, match: Callable[[bytes], bool] | None = None) -> LogPage:
