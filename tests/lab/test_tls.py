@@ -118,7 +118,7 @@ def test_so_does_its_memory(lab: Lab, shell: Shell, tmp_path: Path) -> None:
     """The line between the two QEMUs has a certificate of its own to check."""
     other = read_or_make_authority(str(tmp_path), time.time())
     with having(lab, "h2", QEMUS, certify(other, lab, "h2", 3600)):
-        stays(lab, shell, "QEMU")
+        stays(lab, shell, "/etc/pki/qemu/")
 
 
 def test_nobody_gets_in_without_a_certificate(lab: Lab) -> None:
