@@ -72,7 +72,7 @@ def await_hosts(state: State) -> None:
 def see_number(turn: Turn, vm_id: str) -> None:
     """A guest has this id: no other VM may get it, nor its disk."""
     known = turn.state.counted("vm")
-    if known < int(vm_id[2:]) <= known + STEP_MAX and kind_of_id(vm_id) == "vm":
+    if kind_of_id(vm_id) == "vm" and known < int(vm_id[2:]) <= known + STEP_MAX:
         turn.state.put("meta", "vm", int(vm_id[2:]))
 
 
