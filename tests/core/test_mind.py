@@ -178,6 +178,17 @@ def test_a_migration_is_never_started_twice() -> None:
     assert tell.seen is not None and tell.seen.outcome == "failed"
 
 
+def test_a_migration_that_waits_for_a_look_is_not_told_to_have_failed_by_it() -> None:
+    agent = welcomed()
+    done(agent, rows(agent, run(1)), "running", 1)
+    look = agent.step(events.DriverEvent("v-1", "resumed", ""), NOW)
+    assert [call.verb for call in look.calls] == ["look"]
+    assert not rows(agent, Row("v-1", "source", 2, GUEST, peer="fake://h2")).calls
+    steps = done(agent, look, "running", 1)
+    assert [call.verb for call in steps.calls] == ["migrate"]
+    assert not [tell for tell in tells(steps) if tell.seen is not None and tell.seen.outcome == "failed"]
+
+
 def test_the_figures_survive_a_confirm_that_came_first() -> None:
     agent = welcomed()
     moving = rows(agent, Row("v-1", "source", 2, GUEST, peer="fake://h2"))

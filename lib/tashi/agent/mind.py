@@ -256,6 +256,8 @@ class Mind:
         told = self.memory.told.get(seen.vm)
         if told is None or told.role != "source" or seen.moving or told.outcome in ("done", "failed"):
             return
+        if seen.vm in self._next:
+            return  # its turn has not come: what was never begun was not interrupted
         if seen.vm in self._busy and self._desk.doing[self._busy[seen.vm]].verb == "migrate":
             return
         row = Row(seen.vm, "source", told.generation)
