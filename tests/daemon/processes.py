@@ -42,13 +42,13 @@ def until(true: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
     return value
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody uses at the moment."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in held]
-    for each in held:
-        each.close()
-    return ports
+def kept_port() -> socket.socket:
+    """A port of loopback that is nobody else's while this is open: bound, so that the kernel gives it to no outgoing
+    connection, also while the daemon that listens there is down; and shared with who asks for it by number."""
+    kept = socket.socket()
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    kept.bind(("127.0.0.1", 0))
+    return kept
 
 
 class Controller:
@@ -59,7 +59,8 @@ class Controller:
         self.folder = Path(tempfile.mkdtemp(prefix="tashi-"))
         self.folder.chmod(0o755)
         names = [*PORTS, *(f"second_{name}" for name in PORTS)]
-        self.ports = dict(zip(names, free_ports(len(names)), strict=True))
+        self._kept = {name: kept_port() for name in names}
+        self.ports = {name: each.getsockname()[1] for name, each in self._kept.items()}
         ports = "\n".join(f"{name}_port = {port}" for name, port in self.ports.items())
         self.config = self.folder / "tashi.toml"
         self.config.write_text(
@@ -118,6 +119,8 @@ class Controller:
         self.context.destroy(linger=0)
         if self.process is not None and self.process.poll() is None:
             self.kill()
+        for each in self._kept.values():
+            each.close()
         shutil.rmtree(self.folder)
 
     def local(self, name: str = "admin.sock") -> Asker:
