@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from tashi.core.state import TYPES, Answered
+from tashi.core.records import TYPES, Answered
 from tashi.model.job import Job
 from tashi.wire.messages import Change
 from tashid.store.interface import TABLES, Damaged, LogEntry

@@ -15,8 +15,8 @@ from tashi.config import Config
 from tashi.config import Controller as Own
 from tashi.core.cluster import Cluster, Now, done_key
 from tashi.core.demands import Ratios
+from tashi.core.records import DONE_KEPT
 from tashi.core.settings import Settings
-from tashi.core.state import DONE_KEPT
 from tashi.model.quota import UNLIMITED, Quota
 from tashi.run.authority import CertificateAuthority, read_or_make_authority
 from tashi.run.log import Log

@@ -6,26 +6,24 @@ was decided (`puts_since`, the log), and only then sends replies and effects; af
 
 from __future__ import annotations
 
-import hashlib
 import traceback
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
-from tashi.core import certificates, divergence, drain, images, jobs, keys, query, queue, rights, usage, verbs
+from tashi.core import certificates, divergence, drain, images, jobs, keys, queue, request, rights, usage, verbs
 from tashi.core import contact as agents
 from tashi.core.budgets import Budgets
 from tashi.core.certificates import Authority
 from tashi.core.contact import Contact
 from tashi.core.decision import Decision, Entry, Found, Park, entries_of, found_of, problem, request_key
 from tashi.core.denied import Denials
-from tashi.core.plainly import plainly
 from tashi.core.resend import Resend
 from tashi.core.settings import Settings
 from tashi.core.silence import Silence
-from tashi.core.state import Answered, State
+from tashi.core.state import State
 from tashi.core.turn import CONTROLLER, Principal, Turn, done_key
 from tashi.model.clock import Now
 from tashi.model.host import Host
@@ -40,8 +38,8 @@ from tashi.wire.agents import (
     Rejected,
     Tell,
 )
-from tashi.wire.errors import Code, Refused, TashiError
-from tashi.wire.messages import Accepted, ChangesBody, Problem, Reply, Request
+from tashi.wire.errors import Code, TashiError
+from tashi.wire.messages import Reply, Request
 
 __all__ = [
     "Cluster",
@@ -58,10 +56,8 @@ __all__ = [
     "request_key",
 ]
 
-_encode = msgspec.json.Encoder().encode
 
-
-class Mark(msgspec.Struct, frozen=True, gc=False):
+class Mark(Struct, frozen=True, gc=False):
     undo: int
     revision: int
     spent: int
@@ -109,7 +105,7 @@ class Cluster:
 
     def rollback(self, mark: Mark) -> None:
         """Be as at ``mark``: nothing of what was decided since is stored. Agents will say again what they said."""
-        self._undo(mark)
+        self.undo(mark)
         self.resend.rollback()
         for contact in self.contacts.values():
             contact.order.clear()
@@ -163,14 +159,14 @@ class Cluster:
         mark = self.mark()
         turn = Turn(self.state, self.settings, now, rights.lowered(self.state, who), raw.why)
         try:
-            return self._answer(turn, raw, found, mark)
+            return request.answer(self, turn, raw, found, mark)
         except TashiError as error:
-            self._undo(mark)
+            self.undo(mark)
             denied = self.denied(who.name, raw, error, now) if error.code is Code.DENIED else []
             return Decision(reply=problem(raw.id, error, mark.revision), log=denied)
         except Exception:
-            self._undo(mark)
-            return Decision(reply=self._fault(raw.id), fault=traceback.format_exc())
+            self.undo(mark)
+            return Decision(reply=request.fault(raw.id, self.revision), fault=traceback.format_exc())
 
     def denied(self, who: str, raw: Request, error: TashiError, now: Now) -> list[Entry]:
         """The entry of the change log that tells of a refusal for want of a right; none when there are too many."""
@@ -194,9 +190,9 @@ class Cluster:
             back = self._hear(turn, host, conn, message)
             if isinstance(message, Beat) and self.state.mark() == mark.undo and not turn.effects:
                 return Decision(back=back)  # nothing follows from most of them, and there are many
-            return self._close(turn, mark, back=back)
+            return self.close(turn, mark, back=back)
         except Exception:
-            self._undo(mark)
+            self.undo(mark)
             return Decision(fault=traceback.format_exc())
 
     def tick(self, now: Now) -> Decision:
@@ -208,11 +204,11 @@ class Cluster:
                 keys.move(turn)
                 self._judge(turn)
             self._budgets.spend(turn)
-            decision = self._close(turn, mark)
+            decision = self.close(turn, mark)
             repeated = self.resend.due(turn, self.epoch, self.contacts)
             return replace(decision, effects=[*decision.effects, *repeated])
         except Exception:
-            self._undo(mark)
+            self.undo(mark)
             self._next_judgement = now.monotonic + self.settings.heartbeat_seconds
             return Decision(fault=traceback.format_exc())
 
@@ -222,75 +218,15 @@ class Cluster:
         turn = Turn(self.state, self.settings, now, CONTROLLER)
         try:
             what(turn)
-            return self._close(turn, mark)
+            return self.close(turn, mark)
         except Exception:
-            self._undo(mark)
+            self.undo(mark)
             return Decision(fault=traceback.format_exc())
 
     def next_tick(self) -> float:
         """When `tick` has something to do, in monotonic seconds."""
         others = (self._budgets.next_end(), self.resend.next_due())
         return min([self._next_judgement, *(time for time in others if time is not None)])
-
-    # -- inside: requests -------------------------------------------------------------------------------------------
-    def _answer(self, turn: Turn, raw: Request, found: Found | None, mark: Mark) -> Decision:
-        verb = verbs.VERBS.get(raw.verb)
-        if verb is None:
-            raise Refused(Code.UNKNOWN_VERB, f"{raw.verb[:40]!r}: no such verb")
-        rights.check_role(turn.who, raw.verb, verb.role, verb.act is not None)
-        body = _decode(raw)
-        turn.verb = raw.verb
-        if raw.owner:
-            rights.act_for(turn, raw.owner)
-        turn.authority, turn.contacts = self.authority, self.contacts
-        if verb.act is None:
-            return self._read(turn, raw, body)
-        digest = hashlib.blake2b(
-            raw.verb.encode() + b"\0" + bytes(raw.body) + raw.owner.encode(), digest_size=16
-        ).hexdigest()
-        if found is not None:
-            if found.hash != digest:
-                raise Refused(Code.CONFLICT, "this request id was used for another request")
-            return Decision(reply=Reply(raw.id, msgspec.Raw(found.ok), revision=found.revision))
-        turn.request = request_key(turn.who.name, raw.id)
-        turn.secret = self.chance() if raw.verb in verbs.SECRET else b""
-        accepted = verb.act(turn, body)
-        if getattr(body, "dry_run", False):
-            self._undo(mark)
-            accepted = replace(accepted, job="")  # there is no such operation: nothing to wait for
-            return Decision(reply=Reply(raw.id, msgspec.Raw(_encode(accepted)), revision=mark.revision))
-        return self._accept(turn, raw, digest, accepted, mark)
-
-    def _accept(self, turn: Turn, raw: Request, digest: str, accepted: Accepted, mark: Mark) -> Decision:
-        ok = msgspec.Raw(_encode(accepted))
-        kept = ok if not accepted.extra else msgspec.Raw(_encode(_unsecret(accepted)))
-        self.state.put("request", turn.request, Answered(digest, kept, mark.revision))
-        return self._close(turn, mark, reply=Reply(raw.id, ok, revision=mark.revision))
-
-    def _read(self, turn: Turn, raw: Request, body: Any) -> Decision:
-        if isinstance(body, ChangesBody):
-            ids = frozenset(query.ids_for(turn, body.ids))
-            after = self.revision if body.after < 0 else body.after
-            owner = "" if turn.sees_all() and not turn.acting else turn.owner
-            park = Park(
-                raw.id,
-                after,
-                ids,
-                frozenset(body.kinds),
-                body.job,
-                body.limit,
-                body.wait_seconds,
-                turn.who.name,
-                owner,
-                frozenset(body.about),
-            )
-            return Decision(park=park)
-        answer, rows = query.answer(turn, raw.verb, body, self)
-        return Decision(reply=Reply(raw.id, msgspec.Raw(_encode(answer)), revision=self.revision), rows=rows)
-
-    def _fault(self, request_id: str) -> Reply:
-        text = "the controller has a fault; nothing was changed"
-        return Reply(request_id, error=Problem(Code.FAULT, text, "its log says more"), revision=self.revision)
 
     # -- inside: agents ---------------------------------------------------------------------------------------------
     def _hear(self, turn: Turn, host_id: str, conn: Any, message: AgentMessage) -> list[ControllerMessage]:
@@ -340,7 +276,7 @@ class Cluster:
         queue.look_at_the_clock(turn)
 
     # -- inside: the end of a turn ----------------------------------------------------------------------------------
-    def _close(
+    def close(
         self, turn: Turn, mark: Mark, reply: Reply | None = None, back: list[ControllerMessage] | None = None
     ) -> Decision:
         """Let follow what follows, then say what is to be stored and sent."""
@@ -374,19 +310,8 @@ class Cluster:
             epoch_above=turn.epoch_above,
         )
 
-    def _undo(self, mark: Mark) -> None:
+    def undo(self, mark: Mark) -> None:
+        """Have records, revision and budgets as at ``mark``."""
         self.state.rollback(mark.undo)
         self.revision = mark.revision
         self._budgets.undo(mark.spent, self.settings.heartbeat_seconds)
-
-
-def _decode(raw: Request) -> Any:
-    try:
-        return verbs.DECODERS[raw.verb].decode(raw.body)
-    except (ValueError, RecursionError) as wrong:
-        raise Refused(Code.BAD_REQUEST, plainly(str(wrong))) from None
-
-
-def _unsecret(accepted: Accepted) -> Accepted:
-    """What is kept of an answer: not the token in it, which is told once and never again."""
-    return replace(accepted, extra={}, note="the enrolment document was given once")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from tashi.core.state import Answered
+from tashi.core.records import Answered
 from tashi.core.turn import KIND_OF_LETTER, Turn
 from tashi.model.host import Host
 from tashi.model.job import Job

@@ -1,94 +1,37 @@
-"""The working set: every record in memory, the indexes over them, and one undo list for all of it.
+"""The working set: the records, and all that follows from them, which no record says itself.
 
-Records are frozen; `put` replaces one. Each replacement is noted, so an event that fails, or a commit that does, is
-taken back by `rollback`, indexes included. Nothing else changes a record or an index.
+Who is where, what capacity is claimed, who waits, which names and keys are whose. Each change of a record brings this
+up to date, and a change that is taken back does so too; nothing else changes an index.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
-import msgspec
-
 from tashi.core.demands import UNHEARD, Ratios, claim_of, supply_of
-from tashi.core.doubts import Doubts, Restored
+from tashi.core.doubts import Doubts
+from tashi.core.records import Records
 from tashi.core.troubles import Troubles
 from tashi.core.uses import Uses
 from tashi.model.host import Host
-from tashi.model.image import Image
 from tashi.model.job import Job
-from tashi.model.name import ID_LETTER, number_of
 from tashi.model.quota import Amount, amount_of
-from tashi.model.usage import Tally
-from tashi.model.user import Group, Key, User
+from tashi.model.user import Key, User
 from tashi.model.vm import Vm, claims, hosts_of
 from tashi.sched.index import Index
 from tashi.sched.policy import Policy
 from tashi.wire.agents import MoveProgress
 
-Record = Vm | Host | Image | User | Group | Key | Job
-TYPES: dict[str, type[Any]] = {
-    "vm": Vm, "host": Host, "image": Image, "user": User, "group": Group, "key": Key, "job": Job
-}  # fmt: skip
-NAMED = ("vm", "host", "image", "user", "group", "key")
-# What "meta" holds: counters of ids, and what else is said of the whole.
-META: dict[str, Any] = dict.fromkeys(ID_LETTER, int) | {
-    "cluster": str, "restored": Restored, "certificate": int, "revocation": int, "revoked": dict[str, float],
-}  # fmt: skip
-UNTOLD = ("meta", "request", "usage", "clock", "passed")  # tables whose changes are nobody's news
-UNSTORED = ("clock", "passed")
 NOWHERE: list[str] = []
-DONE_KEPT = 1000  # ended operations that stay in memory for tjob-list
-_STORED = TYPES | {"done": Job, "usage": Tally}
-_DECODERS = {table: msgspec.json.Decoder(kind) for table, kind in _STORED.items()}
 NOTHING = Amount()
-_encode = msgspec.json.Encoder().encode
 
 
-class Answered(msgspec.Struct, frozen=True):
-    """What a request got: the hash of its verb and body, and the answer, to be given again."""
-
-    hash: str
-    ok: msgspec.Raw
-    revision: int = 0
-
-
-class State:
-    """Tables of records by id, and what is derived from them."""
+class State(Records):
+    """The records with their indexes, and what is known of hosts beside the records."""
 
     def __init__(self, steady_seconds: float = 60.0) -> None:
-        self.vms: dict[str, Vm] = {}
-        self.hosts: dict[str, Host] = {}
-        self.images: dict[str, Image] = {}
-        self.users: dict[str, User] = {}
-        self.groups: dict[str, Group] = {}
-        self.keys: dict[str, Key] = {}
-        self.jobs: dict[str, Job] = {}  # those that run
-        self.done: dict[str, Job] = {}  # those that ended lately; all of them are in the store
-        self.requests: dict[str, Answered] = {}  # those of the batch that is not durable yet
-        self.usage: dict[str, Tally] = {}
-        self.clocks: dict[str, Any] = {}  # how time was kept so far; not stored, but taken back by `rollback`
-        self.passed: dict[str, int] = {}  # operation whose VMs wait -> how many have passed it; not stored either
-        self.meta: dict[str, Any] = {}  # counters by kind, and what else is said of the whole (META)
-        self.tables: dict[str, dict[str, Any]] = {
-            "vm": self.vms,
-            "host": self.hosts,
-            "image": self.images,
-            "user": self.users,
-            "group": self.groups,
-            "key": self.keys,
-            "job": self.jobs,
-            "meta": self.meta,
-            "done": self.done,
-            "request": self.requests,
-            "usage": self.usage,
-            "clock": self.clocks,
-            "passed": self.passed,
-        }
-        self.names: dict[str, dict[str, tuple[str, ...]]] = {table: {} for table in NAMED}
-        self._ordered: dict[str, list[str]] = {}  # ids by table, of tables that did not gain or lose any since
+        super().__init__()
         self.vms_of_host: dict[str, set[str]] = {}
         self.children: dict[str, set[str]] = {}
         self.copying: dict[str, Job] = {}  # operations on the store itself
@@ -113,8 +56,7 @@ class State:
         self.troubles = Troubles(steady_seconds)  # what hosts did wrong lately; not stored
         self.doubts = Doubts()  # what hosts say against the records; not stored
         self.grace_until = 0.0  # monotonic: until then hosts may still be reporting in
-        self._undo: list[tuple[tuple[str, str], Any]] = []  # (table, key), and the record before
-        self._derive: dict[str, Callable[[str, Any, Any], None]] = {
+        self._derive |= {
             "vm": self._apply_vm,
             "host": self._apply_host,
             "image": partial(self._apply_name, "image"),
@@ -136,83 +78,7 @@ class State:
         enrolled = [host.id for host in self.hosts.values() if host.key]
         return not enrolled or any(host in self.unknown_hosts for host in enrolled)
 
-    # -- changing ---------------------------------------------------------------------------------------------------
-    def put(self, table: str, key: str, new: Any) -> None:
-        """Replace (or with None remove) a record; remembered for `rollback` and `puts_since`."""
-        records = self.tables[table]
-        old = records.get(key)
-        if old is not new:
-            self._undo.append(((table, key), old))
-            self._apply(records, table, key, old, new)
-
-    def next_number(self, kind: str) -> int:
-        """The next number of a kind: never given twice, whatever is undone by hand."""
-        number: int = self.meta.get(kind, 0) + 1
-        self.put("meta", kind, number)
-        return number
-
-    def counted(self, kind: str) -> int:
-        """The last number given of a kind."""
-        return int(self.meta.get(kind, 0))
-
-    def mark(self) -> int:
-        return len(self._undo)
-
-    def rollback(self, mark: int) -> None:
-        """Be as at ``mark``."""
-        undo = self._undo
-        while len(undo) > mark:
-            (table, key), old = undo.pop()
-            records = self.tables[table]
-            self._apply(records, table, key, records.get(key), old)
-
-    def forget_undo(self) -> None:
-        """What has been done is durable."""
-        self._undo.clear()
-        self.requests.clear()
-        while len(self.done) > DONE_KEPT:
-            del self.done[next(iter(self.done))]
-
-    def touched(self, mark: int) -> dict[tuple[str, str], Any]:
-        """(table, key) -> record before, for all news since ``mark``, in order of first change."""
-        first: dict[tuple[str, str], Any] = {}
-        for where, old in self._undo[mark:]:
-            if where[0] not in UNTOLD and where not in first:
-                first[where] = old
-        return first
-
-    def puts_since(self, mark: int) -> list[tuple[str, str, bytes | None]]:
-        """The newest value of each key changed since ``mark``, encoded; None where it was removed."""
-        puts: list[tuple[str, str, bytes | None]] = []
-        tables = self.tables
-        for table, key in dict.fromkeys(where for where, _ in self._undo[mark:]):
-            if table not in UNSTORED:
-                record = tables[table].get(key)
-                puts.append((table, key, None if record is None else _encode(record)))
-        return puts
-
-    def load(self, table: str, rows: Iterable[tuple[str, bytes]]) -> None:
-        """(key, value) of a table of the store, at start."""
-        if table == "meta":
-            known = ((key, value) for key, value in rows if key in META)
-            self.meta.update({key: msgspec.json.decode(value, type=META[key]) for key, value in known})
-            return
-        decode = _DECODERS[table].decode
-        loaded = {key: decode(value) for key, value in rows}
-        self.tables[table].update(loaded)
-        self._ordered.pop(table, None)
-        if table == "vm":
-            self._apply_new_vms(loaded)
-        elif table in self._derive:
-            for key, record in loaded.items():
-                self._derive[table](key, None, record)
-
-    # -- looking ----------------------------------------------------------------------------------------------------
-    @property
-    def revoked(self) -> dict[str, float]:
-        """Certificates that are not to be believed: number -> wall-clock instant at which they end by themselves."""
-        return self.meta.get("revoked") or {}
-
+    # -- hosts ------------------------------------------------------------------------------------------------------
     def set_reachable(self, host: str, why_not: str) -> None:
         """What the contact with a host says of it now: empty when it may be given work."""
         self.reachable[host] = why_not
@@ -224,36 +90,7 @@ class State:
         if record is not None:
             self._index_host(record)
 
-    def ordered(self, table: str) -> list[str]:
-        """The ids of a table in order of their numbers."""
-        if table not in self._ordered:
-            self._ordered[table] = sorted(self.tables[table], key=number_of)
-        return self._ordered[table]
-
     # -- indexes ----------------------------------------------------------------------------------------------------
-    def _apply(self, records: dict[str, Any], table: str, key: str, old: Any, new: Any) -> None:
-        if new is None:
-            records.pop(key, None)
-        else:
-            records[key] = new
-        if table in self._derive:
-            if old is None or new is None:
-                self._ordered.pop(table, None)
-            self._derive[table](key, old, new)
-
-    def _apply_name(self, table: str, key: str, old: Any, new: Any) -> None:
-        if old is not None and new is not None and old.name == new.name:
-            return
-        names = self.names[table]
-        if old is not None:
-            rest = tuple(other for other in names.get(old.name, ()) if other != key)
-            if rest:
-                names[old.name] = rest
-            else:
-                names.pop(old.name, None)
-        if new is not None:
-            names[new.name] = (*names[new.name], key) if new.name in names else (key,)
-
     def _apply_vm(self, key: str, old: Vm | None, new: Vm | None) -> None:
         self._apply_name("vm", key, old, new)
         held_before = held_after = on_before = on_after = NOWHERE
@@ -303,6 +140,12 @@ class State:
                 self.kept[kept_after] = key
         if old is not None and new is not None and waits and len(new.leftovers) < len(old.leftovers):
             self.freed = True
+
+    def _loaded(self, table: str, records: dict[str, Any]) -> None:
+        if table == "vm":
+            self._apply_new_vms(records)
+        else:
+            super()._loaded(table, records)
 
     def _apply_new_vms(self, vms: dict[str, Vm]) -> None:
         """What `_apply_vm` does for each of these, in half the time: a start has a hundred thousand."""

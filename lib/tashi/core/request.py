@@ -1,0 +1,103 @@
+"""How one request of a command is answered: who may, what was asked, whether it was asked before, and with what.
+
+The same request id with the same content gets the same answer again, whatever has happened since; a dry run takes the
+same path and is undone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
+
+from tashi.core import query, rights, verbs
+from tashi.core.decision import Decision, Found, Park, request_key
+from tashi.core.plainly import plainly
+from tashi.core.records import Answered
+from tashi.core.turn import Turn
+from tashi.wire.errors import Code, Refused
+from tashi.wire.messages import Accepted, ChangesBody, Problem, Reply, Request
+
+if TYPE_CHECKING:
+    from tashi.core.cluster import Cluster, Mark
+
+_encode = msgspec.json.Encoder().encode
+
+
+def answer(cluster: Cluster, turn: Turn, raw: Request, found: Found | None, mark: Mark) -> Decision:
+    """Decide one request; raises TashiError with the reason where it is refused."""
+    verb = verbs.VERBS.get(raw.verb)
+    if verb is None:
+        raise Refused(Code.UNKNOWN_VERB, f"{raw.verb[:40]!r}: no such verb")
+    rights.check_role(turn.who, raw.verb, verb.role, verb.act is not None)
+    body = _decode(raw)
+    turn.verb = raw.verb
+    if raw.owner:
+        rights.act_for(turn, raw.owner)
+    turn.authority, turn.contacts = cluster.authority, cluster.contacts
+    if verb.act is None:
+        return _read(cluster, turn, raw, body)
+    digest = hashlib.blake2b(
+        raw.verb.encode() + b"\0" + bytes(raw.body) + raw.owner.encode(), digest_size=16
+    ).hexdigest()
+    if found is not None:
+        if found.hash != digest:
+            raise Refused(Code.CONFLICT, "this request id was used for another request")
+        return Decision(reply=Reply(raw.id, msgspec.Raw(found.ok), revision=found.revision))
+    turn.request = request_key(turn.who.name, raw.id)
+    turn.secret = cluster.chance() if raw.verb in verbs.SECRET else b""
+    accepted = verb.act(turn, body)
+    if getattr(body, "dry_run", False):
+        cluster.undo(mark)
+        accepted = replace(accepted, job="")  # there is no such operation: nothing to wait for
+        return Decision(reply=Reply(raw.id, msgspec.Raw(_encode(accepted)), revision=mark.revision))
+    return _accept(cluster, turn, raw, digest, accepted, mark)
+
+
+def _accept(cluster: Cluster, turn: Turn, raw: Request, digest: str, accepted: Accepted, mark: Mark) -> Decision:
+    ok = msgspec.Raw(_encode(accepted))
+    kept = ok if not accepted.extra else msgspec.Raw(_encode(_unsecret(accepted)))
+    cluster.state.put("request", turn.request, Answered(digest, kept, mark.revision))
+    return cluster.close(turn, mark, reply=Reply(raw.id, ok, revision=mark.revision))
+
+
+def _read(cluster: Cluster, turn: Turn, raw: Request, body: Any) -> Decision:
+    if isinstance(body, ChangesBody):
+        ids = frozenset(query.ids_for(turn, body.ids))
+        after = cluster.revision if body.after < 0 else body.after
+        owner = "" if turn.sees_all() and not turn.acting else turn.owner
+        park = Park(
+            raw.id,
+            after,
+            ids,
+            frozenset(body.kinds),
+            body.job,
+            body.limit,
+            body.wait_seconds,
+            turn.who.name,
+            owner,
+            frozenset(body.about),
+        )
+        return Decision(park=park)
+    answer, rows = query.answer(turn, raw.verb, body, cluster)
+    return Decision(reply=Reply(raw.id, msgspec.Raw(_encode(answer)), revision=cluster.revision), rows=rows)
+
+
+def fault(request_id: str, revision: int) -> Reply:
+    """The answer to a request that met a bug of ours."""
+    text = "the controller has a fault; nothing was changed"
+    return Reply(request_id, error=Problem(Code.FAULT, text, "its log says more"), revision=revision)
+
+
+def _decode(raw: Request) -> Any:
+    try:
+        return verbs.DECODERS[raw.verb].decode(raw.body)
+    except (ValueError, RecursionError) as wrong:
+        raise Refused(Code.BAD_REQUEST, plainly(str(wrong))) from None
+
+
+def _unsecret(accepted: Accepted) -> Accepted:
+    """What is kept of an answer: not the token in it, which is told once and never again."""
+    return replace(accepted, extra={}, note="the enrolment document was given once")
