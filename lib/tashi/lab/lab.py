@@ -30,7 +30,9 @@ from tashi.lab.proxy import Plan as ProxyPlan
 from tashi.lab.record import Folders, HostRecord, Kind, Record, Settings, homes, locked, names, new_mark
 from tashi.wire.errors import Code, NotFound, Refused, TashiError
 
-CONTROLLER_PORTS = ("user_port", "admin_port", "agent_port", "enroll_port")
+CONTROLLER_PORTS = tuple(
+    f"{second}{door}_port" for second in ("", "second_") for door in ("user", "admin", "agent", "enroll")
+)
 PROXY_SECONDS = 10.0
 # On the Linux guest's kernel line, beside the guests' network; the rest spares an emulated processor some work.
 KERNEL_ARGS = "console=ttyS0 quiet panic=-1 nokaslr mitigations=off cryptomgr.notests ipv6.disable=1"
