@@ -10,10 +10,10 @@ import time
 from collections.abc import Iterator
 
 from tashi.config import Config
+from tashi.run import start
 from tashi.run.keys import check_private, read_pair
 from tashi.run.server_keys import CURRENT, NEXT
 from tashi.wire.errors import TashiError
-from tashid import start
 from tashid.contents import wrong
 from tashid.store.snapshot import Snapshot
 

@@ -18,6 +18,7 @@ from tashi.core.demands import Ratios
 from tashi.core.records import DONE_KEPT
 from tashi.core.settings import Settings
 from tashi.model.quota import UNLIMITED, Quota
+from tashi.run import start
 from tashi.run.authority import CertificateAuthority, read_or_make_authority
 from tashi.run.log import Log
 from tashi.run.loop import Loop, Source, Timer
@@ -26,7 +27,6 @@ from tashi.run.server_keys import ServerKey, server_keys
 from tashi.sched.policy import Policy, parse_policy
 from tashi.wire import messages
 from tashi.wire.errors import Code, Refused
-from tashid import start
 from tashid.accounts import Accounts
 from tashid.copies import Copies
 from tashid.principal import Directory

@@ -22,7 +22,7 @@ from itertools import islice
 import zmq
 
 from tashi.run.keys import KeyPair
-from tashid.link import connect, dealer
+from tashi.run.link import connect, dealer
 from tests.bench.hosts import Host
 from tests.daemon.processes import environment
 

@@ -18,7 +18,9 @@ import msgspec
 import zmq
 
 from tashi.model.host import Facts
+from tashi.run.enroll import Answer
 from tashi.run.keys import KeyPair, new_pair
+from tashi.run.link import connect, dealer
 from tashi.wire.agents import (
     Beat,
     ControllerMessage,
@@ -31,8 +33,6 @@ from tashi.wire.agents import (
     Welcome,
 )
 from tashi.wire.messages import Enroll, Request
-from tashid.enroll import Answer
-from tashid.link import connect, dealer
 
 CORES, MEMORY_BYTES, POOL_BYTES = 4096, 2**50, 2**60  # of each host; of the pool
 ENROL_MS = 10_000

@@ -17,8 +17,8 @@ import msgspec
 import zmq
 
 from tashi.run.keys import KeyPair
+from tashi.run.link import connect, dealer
 from tashi.wire.messages import Changes, Problem
-from tashid.link import connect, dealer
 from tests.daemon.processes import environment
 
 CONNECT_MS, WAIT_SECONDS, ENTRIES = 20_000, 25, 100

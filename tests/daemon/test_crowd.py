@@ -8,7 +8,7 @@ import pytest
 import zmq
 
 from tashi.run.keys import new_pair
-from tashid.link import dealer
+from tashi.run.link import dealer
 from tests.bench.crowd import crowd
 from tests.bench.filled import fill
 from tests.daemon.processes import Asker, Controller, until

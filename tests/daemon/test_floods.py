@@ -24,7 +24,7 @@ ANSWER_SECONDS = 10.0  # what commands bear unless they are told otherwise
 FLOOD = """
 import sys, time, zmq
 from tashi.run.keys import KeyPair
-from tashid.link import connect, dealer
+from tashi.run.link import connect, dealer
 from tests.bench.hosts import Host
 address, server_key, name, public, secret = sys.argv[1:]
 socket = dealer(zmq.Context(), server_key, KeyPair(public, secret))

@@ -12,7 +12,7 @@ import pytest
 from msgspec.json import encode
 from msgspec.structs import replace
 
-from tashi.agent import journal, mind
+from tashi.agent import journal, mind, session
 from tashi.core import cluster, contact, move, observe, state
 from tashi.model.vm import Desired, Evidence, claims
 from tashi.sched.index import Index
@@ -27,14 +27,14 @@ def agent_forgets_generations(patch: pytest.MonkeyPatch) -> None:
 
 def agent_forgets_epochs(patch: pytest.MonkeyPatch) -> None:
     """An agent obeys a controller that was replaced."""
-    heard = mind.Mind._heard
+    hear = session.Session.hear
 
-    def obey(self: Any, message: Any, now: Any) -> None:
+    def obey(self: Any, message: Any, now: Any) -> Any:
         if isinstance(message, Rows | Shot):
             message = replace(message, epoch=max(message.epoch, self.memory.epoch))
-        heard(self, message, now)
+        return hear(self, message, now)
 
-    patch.setattr(mind.Mind, "_heard", obey)
+    patch.setattr(session.Session, "hear", obey)
 
 
 def one_shots_are_not_written_down(patch: pytest.MonkeyPatch) -> None:

@@ -1,47 +1,54 @@
-"""Where one step of the mind is put together: what is written down, which calls begin, what is said.
+"""Where one step of a mind is put together: what is written down, which calls begin, what is said.
 
 The desk numbers calls and messages, and knows what each call under way is for.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from tashi.agent.events import Call, Called, Identity, Steps
+from tashi.agent.events import Call, Identity, Steps
 from tashi.agent.journal import Memory
-from tashi.wire.agents import (
-    Acked,
-    AgentMessage,
-    Inventory,
-    Row,
-    Seen,
-    ShotDone,
-    Tell,
-)
+from tashi.wire.agents import Acked, ShotDone
 
 
 class Doing(NamedTuple):
-    """What a call under way is for: a row, a one-shot (``job``), or only a look; ``ask``: the question it answers."""
+    """What a call under way is for: a row ``of`` an object, a one-shot (``job``), or only a look; ``ask``: the question
+    it answers."""
 
     verb: str
-    vm: str = ""
-    row: Row | None = None
+    of: str = ""
+    row: Any = None
     job: str = ""
     ask: int = 0
 
 
-def seen_by(called: Called, doing: Doing) -> Seen:
-    """What a call saw, as the answer to the question that was open when it began."""
-    return msgspec.structs.replace(msgspec.convert(called.value, Seen), answer=doing.ask)
+class Telling(Protocol):
+    """A message of the outbox: one observation, or the outcome of a one-shot."""
+
+    def __call__(
+        self, incarnation: int, seq: int, boot_id: str, *, seen: Any = None, shot: ShotDone | None = None
+    ) -> msgspec.Struct: ...
+
+
+class Tongue(NamedTuple):
+    """What this kind of agent says: ``tell``, and ``inventory`` of (incarnation, seq, boot id, all of it, wall)."""
+
+    tell: Telling
+    inventory: Callable[[int, int, str, list[Any], float], msgspec.Struct]
 
 
 class Desk:
-    def __init__(self, memory: Memory, identity: Identity) -> None:
+    """``marked``: each call says whose objects are ours."""
+
+    def __init__(self, memory: Memory, identity: Identity, tongue: Tongue, marked: bool = False) -> None:
         self.memory, self.identity = memory, identity
         self.listening = False  # the controller has greeted us
         self.doing: dict[int, Doing] = {}
+        self._tongue, self._marked = tongue, marked
         self._seq = self._call = self._inventory = 0
         self._out = Steps([], [], [])
 
@@ -59,22 +66,18 @@ class Desk:
         """Begin a driver call; its number."""
         self._call += 1
         self.doing[self._call] = doing
-        ours = {"cluster": self.memory.cluster} if self.memory.cluster else {}
+        ours = {"cluster": self.memory.cluster} if self._marked and self.memory.cluster else {}
         self._out.calls.append(Call(self._call, verb, args | ours, seconds))
         return self._call
 
-    def migrating(self, vm: str) -> Doing | None:
-        """The call that migrates a guest away, if one is under way."""
-        return next((each for each in self.doing.values() if each.verb == "migrate" and each.vm == vm), None)
-
-    def send(self, message: AgentMessage) -> None:
+    def send(self, message: msgspec.Struct) -> None:
         self._out.messages.append(message)
 
-    def tell(self, seen: Seen | None = None, shot: ShotDone | None = None) -> None:
+    def tell(self, seen: Any = None, shot: ShotDone | None = None) -> None:
         """Into the outbox; sent at once when somebody listens."""
         self._seq += 1
         who = self.identity
-        message = Tell(who.incarnation, self._seq, who.boot_id, seen=seen, shot=shot)
+        message = self._tongue.tell(who.incarnation, self._seq, who.boot_id, seen=seen, shot=shot)
         self.note({"is": "tell", "message": msgspec.to_builtins(message)})
         if self.listening:
             self.send(message)
@@ -82,7 +85,7 @@ class Desk:
     def tell_again(self) -> None:
         """All that was not acknowledged yet, in order."""
         for kept in self.memory.outbox.values():
-            self.send(msgspec.convert(kept, Tell))
+            self.send(msgspec.convert(kept, self._tongue.tell))
 
     def is_heard(self, acked: Acked) -> bool:
         """Drop what was heard from the outbox; whether the last inventory was."""
@@ -91,9 +94,9 @@ class Desk:
             self.note({"is": "acked", "incarnation": acked.incarnation, "seqs": seqs})
         return acked.incarnation == self.identity.incarnation and self._inventory in acked.seqs
 
-    def tell_all(self, guests: list[Seen], wall_seconds: float) -> None:
+    def tell_all(self, every: list[Any], wall_seconds: float) -> None:
         """The whole inventory. A lost one is not repeated: the next is newer, and made the sooner."""
         self._seq += 1
         self._inventory = self._seq
         who = self.identity
-        self.send(Inventory(who.incarnation, self._seq, who.boot_id, guests, wall_seconds))
+        self.send(self._tongue.inventory(who.incarnation, self._seq, who.boot_id, every, wall_seconds))

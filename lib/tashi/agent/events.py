@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from msgspec import Struct
+
 from tashi.model.clock import Now as Now
-from tashi.wire.agents import AgentMessage, ControllerMessage
 
 
 class Identity(NamedTuple):
-    """Who this agent is; ``incarnation`` grows with each of its starts."""
+    """Who this agent is, by the ``name`` that it enrolled with; ``incarnation`` grows with each of its starts."""
 
-    host: str
+    name: str
     uuid: str
     boot_id: str
     incarnation: int
@@ -26,7 +27,9 @@ class Disconnected(NamedTuple):
 
 
 class Heard(NamedTuple):
-    message: ControllerMessage
+    """A message of the controller's to this kind of agent."""
+
+    message: Any
 
 
 class Called(NamedTuple):
@@ -74,4 +77,4 @@ class Steps(NamedTuple):
 
     journal: list[dict[str, Any]]
     calls: list[Call]
-    messages: list[AgentMessage]
+    messages: list[Struct]

@@ -1,4 +1,4 @@
-"""The agent's mind: what the controller says and what the hypervisor shows, turned into driver calls and reports.
+"""The mind of a VM host's agent: what the controller says and the hypervisor shows, turned into calls and reports.
 
 It does no I/O. Each step returns journal records, calls and messages; the shell makes the records durable first, then
 starts the calls, then sends the messages. One call at a time for each VM; a row that comes meanwhile waits its turn,
@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from tashi.agent.desk import Desk, Doing, seen_by
+from tashi.agent.desk import Doing, Tongue
 from tashi.agent.events import (
     Called,
     Connected,
@@ -26,25 +26,24 @@ from tashi.agent.events import (
     Steps,
     Tick,
 )
-from tashi.agent.journal import Memory, Told, outcome_record
-from tashi.agent.plan import LOOK_SECONDS, call_of, is_over, obeyed, why_refused
+from tashi.agent.guest_shots import GuestShots
+from tashi.agent.journal import Told, outcome_record
+from tashi.agent.plan import LOOK_SECONDS, call_of, is_over, migrating, obeyed, seen_by, why_refused
 from tashi.agent.progress import Progress
-from tashi.agent.rhythm import ALL_AGAIN_SECONDS, INVENTORY_RETRY_SECONDS, INVENTORY_SECONDS, Rhythm
-from tashi.agent.shots import Shots
+from tashi.agent.rhythm import ALL_AGAIN_SECONDS, INVENTORY_RETRY_SECONDS
+from tashi.agent.session import Session
 from tashi.model.host import Facts
 from tashi.model.shorten import shorten
 from tashi.wire.agents import (
-    Acked,
     Beat,
     ControllerMessage,
     Hello,
-    Pulse,
-    Rejected,
+    Inventory,
     Row,
     Rows,
     Seen,
     Shot,
-    Welcome,
+    Tell,
 )
 from tashi.wire.messages import OLDEST, PROTOCOL
 
@@ -54,11 +53,9 @@ class Mind:
 
     def __init__(self, journal: list[dict[str, Any]], identity: Identity, facts: Facts) -> None:
         self.identity, self.facts = identity, facts
-        self.memory = Memory()
-        for record in journal:
-            self.memory.apply(record)
-        self._desk = Desk(self.memory, identity)
-        self._rhythm = Rhythm()
+        self._session = Session("vm", journal, identity, Tongue(Tell, Inventory), marked=True)
+        self.memory, self._desk = self._session.memory, self._session.desk
+        self._rhythm = self._session.rhythm
         self._busy: dict[str, int] = {}  # vm -> call under way on it
         self._next: dict[str, Row] = {}  # vm -> row that waits for that call
         self._rows: dict[str, Row] = {}  # vm -> row that holds, as it was sent
@@ -67,7 +64,7 @@ class Mind:
         self._states: dict[str, Seen] = {}  # vm -> as the hypervisor showed it last
         self._ending: dict[str, str] = {}  # vm -> why its hypervisor said that it ends
         self._progress = Progress(self._desk)
-        self._shots = Shots(self._desk)
+        self._shots = GuestShots(self._desk, self._session.shots)
         self._degraded = ""
         self._inventory_call = 0
 
@@ -78,9 +75,9 @@ class Mind:
             case Connected():
                 self._hello()
             case Disconnected():
-                self._desk.listening = False
+                self._session.hang_up()
             case Heard(message):
-                self._heard(message, now)
+                self._heard(self._session.hear(message, now))
             case Called():
                 self._called(event, now)
             case DriverEvent(vm, _, why):
@@ -99,54 +96,30 @@ class Mind:
     @property
     def welcomed(self) -> bool:
         """Whether the controller has greeted us on this connection."""
-        return self._desk.listening
+        return self._session.listening
 
     def next_tick(self) -> float:
         """When a `Tick` is due, in monotonic seconds."""
-        listening, looking = self._desk.listening, bool(self._inventory_call)
-        return self._rhythm.next_due(listening, looking, bool(self.memory.outbox))
+        return self._session.next_due(bool(self._inventory_call))
 
     def deaf(self, now: Now) -> bool:
         """Whether the controller should have been heard by now: time to build the socket anew."""
-        return self._desk.listening and self._rhythm.silent(now.monotonic)
+        return self._session.deaf(now)
 
     # -- hearing ----------------------------------------------------------------------------------------------------
     def _hello(self) -> None:
-        self._desk.listening = False
+        self._session.hang_up()
         who = self.identity
-        about = (who.host, who.uuid, who.boot_id, who.incarnation, self.memory.epoch, self.facts)
+        about = (who.name, who.uuid, who.boot_id, who.incarnation, self.memory.epoch, self.facts)
         self._desk.send(Hello(*about, protocol=PROTOCOL, oldest=OLDEST))
 
-    def _heard(self, message: ControllerMessage, now: Now) -> None:
-        self._rhythm.pulse(now.monotonic)
-        if isinstance(message, Rejected):
-            self._desk.listening = False
-            return
-        if isinstance(message, Acked):
-            if self._desk.is_heard(message):
-                self._rhythm.look_at(now.monotonic + INVENTORY_SECONDS)
-            return
-        if message.epoch < self.memory.epoch:
-            return  # a controller that another has replaced: it changes nothing here
-        if message.epoch > self.memory.epoch:
-            self._desk.note({"is": "epoch", "epoch": message.epoch})
+    def _heard(self, message: ControllerMessage | None) -> None:
         match message:
-            case Welcome():
-                self._welcome(message, now)
             case Rows(rows=rows):
                 for row in rows:
                     self._row(row)
             case Shot():
                 self._shots.take(message)
-            case Pulse():
-                pass
-
-    def _welcome(self, message: Welcome, now: Now) -> None:
-        self._desk.listening = True
-        if message.cluster and not self.memory.cluster:
-            self._desk.note({"is": "cluster", "cluster": message.cluster})
-        self._shots.tell_interrupted()
-        self._rhythm.begin(now.monotonic, message.heartbeat_seconds, message.missed)
 
     # -- rows -------------------------------------------------------------------------------------------------------
     def _row(self, row: Row) -> None:
@@ -217,7 +190,7 @@ class Mind:
 
     def _outcome(self, row: Row, outcome: str, reason: str, stats: dict[str, float] | None = None) -> None:
         told = Told(row.generation, row.role, outcome, shorten(reason, 200), stats or {})
-        self._desk.note(outcome_record(row.vm, told))
+        self._desk.note(outcome_record("vm", row.vm, told))
 
     # -- looking ----------------------------------------------------------------------------------------------------
     def _look(self, vm: str) -> None:
@@ -271,7 +244,7 @@ class Mind:
     def _look_beside(self, vm: str) -> None:
         """A migration was called back. The call that carries it out may hang all the same, at a destination that hangs:
         what became of the guest here is looked at beside it."""
-        under_way = self._desk.migrating(vm)
+        under_way = migrating(self._desk, vm)
         if under_way is not None:
             self._desk.call("look", {"vm": vm}, LOOK_SECONDS, Doing("look-beside", vm, under_way.row))
 
@@ -335,23 +308,20 @@ class Mind:
         if not self._inventory_call and self._rhythm.looks(now.monotonic):
             self._newer.clear()
             self._inventory_call = self._desk.call("inventory", {}, LOOK_SECONDS, Doing("inventory"))
-        if not self._desk.listening:
-            return
-        if self._rhythm.beats(now.monotonic):
+        if self._session.beats(now):
             self._desk.send(Beat(self._degraded, self._progress.all()))
             self._progress.ask()
             self._shots.try_early()
-        if self._rhythm.tells_again(now.monotonic, bool(self.memory.outbox)):
-            self._desk.tell_again()
+        self._session.tell_again(now)
 
     # -- calls ------------------------------------------------------------------------------------------------------
     def _called(self, called: Called, now: Now) -> None:
         doing = self._desk.doing.pop(called.id, None)
         if doing is None:
             return
-        self._newer.add(doing.vm)
-        if self._busy.get(doing.vm) == called.id:
-            del self._busy[doing.vm]
+        self._newer.add(doing.of)
+        if self._busy.get(doing.of) == called.id:
+            del self._busy[doing.of]
         if doing.verb == "inventory":
             self._inventory(called, now)
         elif doing.verb == "moving":
@@ -359,17 +329,17 @@ class Mind:
         elif doing.job:
             self._shots.called(called, doing)
             if doing.verb == "abort_move" and called.value is True:
-                self._look_beside(doing.vm)
+                self._look_beside(doing.of)
         elif doing.verb == "look-beside":
             self._looked_beside(called, doing)
         elif doing.row is not None:
             self._carried_out(called, doing)
             if doing.verb == "migrate":
-                self._progress.forget(doing.vm)
+                self._progress.forget(doing.of)
         elif doing.verb == "look":
             self._looked(called, doing)
-        if doing.vm and doing.vm not in self._busy:
-            self._go_on(doing.vm)
+        if doing.of and doing.of not in self._busy:
+            self._go_on(doing.of)
 
     def _go_on(self, vm: str) -> None:
         row = self._next.pop(vm, None)

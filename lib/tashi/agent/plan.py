@@ -6,7 +6,9 @@ from typing import Any
 
 import msgspec
 
-from tashi.agent.journal import Told
+from tashi.agent.desk import Desk, Doing
+from tashi.agent.events import Called
+from tashi.agent.journal import Told, why_stale
 from tashi.wire.agents import Row, Seen
 
 START_SECONDS = 120.0
@@ -19,14 +21,18 @@ SAME_GENERATION = {("source", "absent"), ("incoming", "run"), ("incoming", "abse
 
 
 def why_refused(told: Told | None, row: Row) -> str:
-    """Why a row is not obeyed; empty when it is. Only a newer order overrides an older one."""
-    if told is None or row.generation > told.generation:
-        return ""
-    if row.generation < told.generation:
-        return f"generation {row.generation} is older than {told.generation}"
-    if row.role == told.role or (told.role, row.role) in SAME_GENERATION:
-        return ""
-    return f"generation {row.generation} was already given as {told.role}"
+    """Why a row is not obeyed; empty when it is."""
+    return why_stale(told, row.generation, row.role, SAME_GENERATION)
+
+
+def seen_by(called: Called, doing: Doing) -> Seen:
+    """What a call saw, as the answer to the question that was open when it began."""
+    return msgspec.structs.replace(msgspec.convert(called.value, Seen), answer=doing.ask)
+
+
+def migrating(desk: Desk, vm: str) -> Doing | None:
+    """The call that migrates a guest away, if one is under way."""
+    return next((each for each in desk.doing.values() if each.verb == "migrate" and each.of == vm), None)
 
 
 def call_of(row: Row) -> tuple[str, dict[str, Any], float]:

@@ -18,17 +18,17 @@ class Progress:
 
     def ask(self) -> None:
         """Ask beside each call that migrates a guest, unless an answer is still awaited."""
-        asked = {doing.vm for doing in self._desk.doing.values() if doing.verb == "moving"}
+        asked = {doing.of for doing in self._desk.doing.values() if doing.verb == "moving"}
         for doing in list(self._desk.doing.values()):
-            if doing.verb == "migrate" and doing.vm not in asked:
-                self._desk.call("moving", {"vm": doing.vm}, LOOK_SECONDS, Doing("moving", doing.vm, doing.row))
+            if doing.verb == "migrate" and doing.of not in asked:
+                self._desk.call("moving", {"vm": doing.of}, LOOK_SECONDS, Doing("moving", doing.of, doing.row))
 
     def take(self, called: Called, doing: Doing) -> None:
         """What the hypervisor answered; nothing, when the migration is over."""
         if called.outcome != "ok" or not isinstance(called.value, dict) or doing.row is None:
-            self.forget(doing.vm)
+            self.forget(doing.of)
         else:
-            self._moves[doing.vm] = MoveProgress(doing.vm, doing.row.generation, **called.value)
+            self._moves[doing.of] = MoveProgress(doing.of, doing.row.generation, **called.value)
 
     def forget(self, vm: str) -> None:
         self._moves.pop(vm, None)

@@ -1,4 +1,4 @@
-"""When an agent looks at its guests, beats, says again what was not heard, and takes its controller for silent.
+"""When an agent looks at all that it has, beats, says again what was not heard, and takes its controller for silent.
 
 All times are monotonic seconds.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from math import inf
 
-INVENTORY_SECONDS = 60.0  # guests are looked at anew so often, whatever events were lost
+INVENTORY_SECONDS = 60.0  # all is looked at anew so often, whatever events were lost
 INVENTORY_RETRY_SECONDS = 2.0
 ALL_AGAIN_SECONDS = 15.0  # until another inventory is made, when one was told and not heard
 RETELL_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
@@ -27,7 +27,7 @@ class Rhythm:
         self._look_due = self._beat_due = now
 
     def look_at(self, due: float) -> None:
-        """The next look at all guests is then, no sooner and no later."""
+        """The next look at all is then, no sooner and no later."""
         self._look_due = due
 
     def pulse(self, now: float) -> None:
@@ -39,7 +39,7 @@ class Rhythm:
         return now - self._pulse_at > self._heartbeat_seconds * self._missed
 
     def looks(self, now: float) -> bool:
-        """Whether it is time to look at all guests; if so, the next time is set."""
+        """Whether it is time to look at all; if so, the next time is set."""
         is_due = now >= self._look_due
         if is_due:
             self._look_due = now + INVENTORY_SECONDS
@@ -63,7 +63,7 @@ class Rhythm:
         return False
 
     def next_due(self, listening: bool, looking: bool, unheard: bool) -> float:
-        """When any of it is due. While all guests are looked at already, ``looking``, another look is not."""
+        """When any of it is due. While all is looked at already, ``looking``, another look is not."""
         due = [inf if looking else self._look_due]
         if listening:
             due.append(self._beat_due)

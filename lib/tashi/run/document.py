@@ -14,7 +14,7 @@ LARGEST = 65_536  # bytes
 
 
 class Document(NamedTuple):
-    """``name`` is the host's or the user's."""
+    """``name`` is the host's, the user's or the zoni agent's."""
 
     name: str
     token: str

@@ -7,7 +7,7 @@ wakes the mind. It is killed between any two of these steps.
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from msgspec.structs import replace
 
@@ -210,7 +210,7 @@ class Machine:
             for call in steps.calls:
                 self._start_call(call)
             for message in steps.messages:
-                self._send(message)
+                self._send(cast(AgentMessage, message))
         if self.mind is not None and len(self.journal) >= COMPACT_RECORDS:
             self.journal = self.mind.memory.snapshot()
 

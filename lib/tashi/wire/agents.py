@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from tashi.model.guest import Guest
 from tashi.model.host import Bytes, Count, Facts, Text
-from tashi.wire.bounds import Long, Open
+from tashi.wire.bounds import Alive, Long, Open
 from tashi.wire.messages import Credential, ServerKey
 
 Generation = Annotated[int, Meta(ge=0, le=2**53)]
@@ -101,13 +101,12 @@ class Hello(Open, frozen=True, tag="hello", tag_field="say"):
     oldest: Count = 1
 
 
-class Beat(Open, frozen=True, tag="beat", tag_field="say"):
-    """I am alive. ``degraded`` says why I am not well, empty when I am.
+class Beat(Alive, frozen=True, tag="beat", tag_field="say"):
+    """I am alive.
 
     ``certificate`` and ``revocation``: the numbers of the certificate and of the list of revocations in use.
     """
 
-    degraded: Text = ""
     moves: list[MoveProgress] = []
     certificate: Count = 0
     revocation: Count = 0

@@ -27,3 +27,9 @@ class Strict(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
 
 class Open(Struct, frozen=True, omit_defaults=True, gc=False):
     """What programs of another version send: fields we don't know are ignored."""
+
+
+class Alive(Open, frozen=True):
+    """What the heartbeat of every agent says: ``degraded`` is why it is not well, empty when it is."""
+
+    degraded: Text = ""

@@ -1,4 +1,4 @@
-"""What both daemons see to before anything else: limits, folders, the library's version, where they are told to go."""
+"""What every daemon sees to before anything else: limits, folders, the library's version, where they are told to go."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LIBZMQ = (4, 3, 5)  # older ones have known holes (CVE-2019-13132, CVE-2020-1516
 
 
 def parser(name: str, what: str) -> argparse.ArgumentParser:
-    """The options of both daemons."""
+    """The options of every daemon."""
     made = argparse.ArgumentParser(prog=name, description=what, allow_abbrev=False)
     made.add_argument("--config", metavar="FILE", help="tashi.toml to read, not $TASHI_CONFIG or /etc/tashi/tashi.toml")
     return made
