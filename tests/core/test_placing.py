@@ -161,10 +161,38 @@ def test_hosts_are_explained_page_by_page() -> None:
 def test_a_vm_that_is_there_is_explained_as_it_would_move_or_start() -> None:
     world = World()
     world.create("web", host="h2")
-    assert verdicts(world, vm="web")["h2"]["filter"] == "leftover"
+    told = verdicts(world, vm="web")
+    assert [told[host]["verdict"] for host in ("h1", "h2", "h3")] == ["chosen", "here", "fits"]
     world.ok("vm.create", name="big", image="tiny", cores=8, memory_bytes=GIB, host="h2", hold=True)
     told = verdicts(world, vm="big")
     assert (told["h1"]["filter"], told["h2"]["filter"]) == ("pin", "cores")
+
+
+def test_who_is_explained_does_not_mind_itself() -> None:
+    """It is taken out of the view: its host has its room, its group one fewer, and both are counted again later."""
+    world = World(2)
+    world.create("wide", cores=8, host="h2", asks={"group": "x", "apart": [""]})
+    before = world.everything(), world.cluster.state.index.used("h-2")
+    told = verdicts(world, vm="wide")
+    assert (told["h1"]["verdict"], told["h2"]["verdict"]) == ("chosen", "here")
+    assert not told["h2"].get("filter") and told["h2"]["score"] == sum(told["h2"]["terms"].values())
+    assert verdicts(world, vm="wide", only="h2")["h2"]["verdict"] == "here"
+    assert (world.everything(), world.cluster.state.index.used("h-2")) == before
+    world.ok("host.drain", name="h1")
+    world.ok("host.set", name="h2", kept_cores=1)
+    told = verdicts(world, vm="wide")
+    assert (told["h1"]["verdict"], told["h1"]["filter"]) == ("no", "state")
+    assert (told["h2"]["verdict"], told["h2"]["filter"], told["h2"]["wanted"]) == ("here", "cores", "8 cores")
+    assert told["h2"]["available"] == "7 free", "what it would lack, were it placed there again"
+
+
+def test_of_one_that_migrates_both_ends_are_told() -> None:
+    world = World(2)
+    world.host("h1").holding.add("migrate")
+    world.create("web", cores=8, host="h1")
+    world.ok("vm.migrate", name="web")
+    told = verdicts(world, vm="web")
+    assert (told["h1"]["verdict"], told["h2"]["verdict"]) == ("here", "chosen")
 
 
 def test_slots_are_what_can_be_created() -> None:
@@ -174,6 +202,9 @@ def test_slots_are_what_can_be_created() -> None:
     assert (told["total"], told["hosts"]) == (9, {"h1": 1, "h2": 4, "h3": 4})
     world.ok("vm.create", name="all", image="tiny", cores=2, memory_bytes=GIB, count=9)
     assert ask(world, "slots", cores=2, memory_bytes=GIB)["total"] == 0
+    alone = World(1)
+    alone.create("web", cores=2)
+    assert ask(alone, "slots", vm="web")["total"] == 3, "as many more like it, on its own host too"
     apart = {"asks": {"spread": "host", "group": "x"}}
     assert ask(World(), "slots", cores=1, memory_bytes=GIB, **apart)["total"] == 24
 

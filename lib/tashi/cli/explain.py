@@ -7,7 +7,8 @@ from typing import Any
 from tashi.cli.call import Call
 from tashi.cli.table import fields_of, pick, print_blocks, print_records
 
-_RANK = {"chosen": 0, "fits": 1, "no": 2}
+_RANK = {"chosen": 0, "fits": 1, "here": 2, "no": 3}
+_FITS = ("chosen", "fits")
 
 
 def print_explained(call: Call, body: dict[str, Any], only: str | None) -> None:
@@ -17,7 +18,7 @@ def print_explained(call: Call, body: dict[str, Any], only: str | None) -> None:
     """
     if only is not None:
         (verdict,) = call.client.ask("explain", body | {"only": only}).ok["verdicts"]
-        if verdict["verdict"] == "no":
+        if verdict["verdict"] not in _FITS:
             call.untrue()
         if call.output.style == "table" and not call.output.fields:
             keys = [field.key for field in fields_of("verdict")]
@@ -33,7 +34,7 @@ def print_explained(call: Call, body: dict[str, Any], only: str | None) -> None:
         after = page.get("after", 0)
         if not after:
             break
-    if all(each["verdict"] == "no" for each in verdicts):
+    if not any(each["verdict"] in _FITS for each in verdicts):
         call.untrue()
     verdicts.sort(key=lambda each: (_RANK[each["verdict"]], -(each.get("score") or 0.0)))
     print_records(call.output, fields_of("verdict"), verdicts)

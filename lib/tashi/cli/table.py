@@ -80,7 +80,7 @@ _OWN: dict[str, tuple[Field, ...]] = {
     ),
     "verdict": (
         Field("host", "HOST", "name of the host", shown=True, width=8),
-        Field("verdict", "VERDICT", "chosen (it would go there now), fits or no", shown=True, width=7),
+        Field("verdict", "VERDICT", "chosen (it would go there now), fits, here (it is there) or no", shown=True, width=7),
         Field("filter", "FILTER", "the first filter that said no", shown=True, width=8),
         Field("wanted", "WANTED", "what it wants of a host", shown=True, width=8),
         Field("available", "AVAILABLE", "what the host has", shown=True, width=10),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from bisect import bisect_right
 
 from tashi.core import quota
 from tashi.core.asks import wish_of
 from tashi.core.demands import demand_of
+from tashi.core.placement import taken_out
 from tashi.core.turn import Turn
 from tashi.model.host import Host
 from tashi.model.name import number_of
@@ -23,22 +24,18 @@ THOUSANDTHS = 1000
 
 def explain(turn: Turn, body: Demanded) -> Explained:
     """Every host's verdict, or one's. Hosts come in order of their numbers, ``limit`` at a time, each page by merit."""
-    demand, hosts, after = _demand(turn, body), turn.state.ordered("host"), 0
-    if body.only is not None:
-        only: Host = turn.find("host", body.only)
-        hosts = [only.id]
-    else:
-        page = list(islice((host for host in hosts if number_of(host) > body.after), body.limit))
-        after = number_of(page[-1]) if page and page[-1] != hosts[-1] else 0
-        hosts = page
-    chosen = turn.state.index.pick(demand, turn.now.wall)
-    verdicts = judge(turn.state.index, demand, turn.now.wall, hosts)
-    return Explained(_words(demand), [_judged(turn, verdict, chosen) for verdict in verdicts], after)
+    if body.vm is None:
+        return _explained(turn, body, _made(turn, body), "")
+    vm: Vm = turn.find("vm", body.vm)
+    here = "" if vm.waiting or at_rest(vm) else vm.host
+    demand = _of(turn, body, vm)
+    with taken_out(turn.state, vm):
+        return _explained(turn, body, demand._replace(exclude=demand.exclude | {here}) if here else demand, here)
 
 
 def slots(turn: Turn, body: Demanded) -> Slots:
     """How many more there is room for."""
-    demand = _demand(turn, body)
+    demand = _made(turn, body) if body.vm is None else _of(turn, body, turn.find("vm", body.vm))
     found = counted.slots(turn.state.index, demand, turn.now.wall)
     if not body.each:
         return Slots(found.total, _words(demand))
@@ -46,31 +43,48 @@ def slots(turn: Turn, body: Demanded) -> Slots:
     return Slots(found.total, _words(demand), {turn.host_name(host): found.hosts[host] for host in hosts})
 
 
-def _judged(turn: Turn, verdict: Verdict, chosen: str | None) -> Judged:
+def _explained(turn: Turn, body: Demanded, demand: Demand, here: str) -> Explained:
+    """``here``: the host where it is, which is judged as if it were to come there."""
+    hosts, after, wall = turn.state.ordered("host"), 0, turn.now.wall
+    if body.only is not None:
+        only: Host = turn.find("host", body.only)
+        hosts = [only.id]
+    else:
+        start = bisect_right(hosts, body.after, key=number_of)
+        page = hosts[start : start + body.limit]
+        after = number_of(page[-1]) if page and page[-1] != hosts[-1] else 0
+        hosts = page
+    index = turn.state.index
+    chosen = index.pick(demand, wall)
+    others = [host for host in hosts if host != here]
+    told = [
+        _judged(turn, verdict, "chosen" if verdict.host == chosen else "fits")
+        for verdict in judge(index, demand, wall, others)
+    ]
+    if here in hosts:
+        (verdict,) = judge(index, demand._replace(exclude=demand.exclude - {here}), wall, [here])
+        told.append(_judged(turn, verdict, "here", "here"))
+    return Explained(_words(demand), told, after)
+
+
+def _judged(turn: Turn, verdict: Verdict, fits: str, fits_not: str = "no") -> Judged:
     host = turn.host_name(verdict.host)
     if verdict.fits:
         terms = {name: points / THOUSANDTHS for name, points in verdict.terms}
-        word = "chosen" if verdict.host == chosen else "fits"
-        return Judged(host, word, score=verdict.points / THOUSANDTHS, terms=terms)
+        return Judged(host, fits, score=verdict.points / THOUSANDTHS, terms=terms)
     first = verdict.refusals[0]
-    return Judged(host, "no", first.filter, first.wanted, first.available, verdict.reason, verdict.cure)
+    return Judged(host, fits_not, first.filter, first.wanted, first.available, verdict.reason, verdict.cure)
 
 
-def _demand(turn: Turn, body: Demanded) -> Demand:
-    """The demand of a VM that is there, as its next placement would ask; or one made of options."""
+def _of(turn: Turn, body: Demanded, vm: Vm) -> Demand:
+    """The demand of a VM that is there, as its next placement would ask."""
+    pin = turn.find("host", body.host).id if body.host is not None else vm.pin if vm.waiting else ""
+    return demand_of(vm, quota.groups_of(turn.state, vm.owner), pin, frozenset(vm.leftovers))
+
+
+def _made(turn: Turn, body: Demanded) -> Demand:
+    """That of one that options describe."""
     pin = turn.find("host", body.host).id if body.host is not None else ""
-    if body.vm is None:
-        return _made(turn, body, pin)
-    vm: Vm = turn.find("vm", body.vm)
-    there = frozenset(vm.leftovers)
-    if vm.host and not at_rest(vm):
-        there |= {vm.host}  # where it could migrate to
-    elif not pin and vm.waiting:
-        pin = vm.pin
-    return demand_of(vm, quota.groups_of(turn.state, vm.owner), pin, there)
-
-
-def _made(turn: Turn, body: Demanded, pin: str) -> Demand:
     disk = body.disk_bytes
     if body.image is not None:
         try:

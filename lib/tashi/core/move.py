@@ -14,8 +14,7 @@ from enum import StrEnum
 from msgspec.structs import replace
 
 from tashi.core import copies, life
-from tashi.core.demands import claim_of
-from tashi.core.placement import choose
+from tashi.core.placement import choose, taken_out
 from tashi.core.turn import Turn
 from tashi.model.host import Host
 from tashi.model.job import Job, JobState
@@ -105,7 +104,8 @@ def begin(turn: Turn, vm: Vm, to: str | None, parent: str = "") -> Job:
         raise Refused(Code.LOCKED, f"{vm.name}: {turn.host_name(to)} is still clearing what it had of it", "try again")
     source = turn.state.hosts[vm.host]
     taken = frozenset((vm.host, *vm.leftovers))
-    destination = _elsewhere(turn, vm, to or "", taken)
+    with taken_out(turn.state, vm):
+        destination = choose(turn, vm, to or "", taken, firm=True)
     there = turn.state.hosts[destination].facts
     if source.facts is None or there is None or not there.migrate_uri:
         raise Refused(Code.IMPOSSIBLE, f"{vm.name}: {turn.host_name(destination)} says no address for migration")
@@ -130,16 +130,6 @@ def begin(turn: Turn, vm: Vm, to: str | None, parent: str = "") -> Job:
     )
     route: dict[str, str | float | int] = {"from": source.name, "to": turn.host_name(destination)}
     return turn.put(replace(job, result=route))  # type: ignore[no-any-return]
-
-
-def _elsewhere(turn: Turn, vm: Vm, to: str, taken: frozenset[str]) -> str:
-    """The host that it goes to. It does not mind itself: of its own group one fewer is where it leaves."""
-    index, claim = turn.state.index, claim_of(vm)
-    index.release(vm.host, claim)
-    try:
-        return choose(turn, vm, to, taken, firm=True)
-    finally:
-        index.claim(vm.host, claim)
 
 
 def evidence(turn: Turn, vm: Vm, host: str, seen: Seen, rebooted: bool, observed: Observed) -> None:

@@ -5,15 +5,19 @@ The claim is the record itself: a VM with a host holds that host's capacity from
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from msgspec.structs import replace
 
 from tashi.core import copies, quota
-from tashi.core.demands import demand_of
+from tashi.core.demands import claim_of, demand_of
+from tashi.core.state import State
 from tashi.core.turn import Turn
 from tashi.model.name import number_of
 from tashi.model.shorten import shorten
 from tashi.model.units import format_size
-from tashi.model.vm import Leftover, Vm, Waiting
+from tashi.model.vm import Leftover, Vm, Waiting, claims
 from tashi.sched.demand import Demand
 from tashi.sched.explain import explain, most_ever, size_of, why_never
 from tashi.wire.errors import Code, Refused
@@ -43,6 +47,19 @@ def choose(
     if host is None:
         raise _no_room(turn, vm.name, demand)
     return host
+
+
+@contextmanager
+def taken_out(state: State, vm: Vm) -> Iterator[None]:
+    """While it is asked where a VM could go it does not mind itself: nothing is counted that it holds anywhere."""
+    index, claim, held = state.index, claim_of(vm), claims(vm)
+    for host in held:
+        index.release(host, claim)
+    try:
+        yield
+    finally:
+        for host in held:
+            index.claim(host, claim)
 
 
 def _no_room(turn: Turn, name: str, demand: Demand) -> Refused:

@@ -36,7 +36,8 @@ class Question:
 
     @cached_property
     def asked(self) -> list[Filter]:
-        return [each for name, each in FILTERS.items() if name in self.policy.filters]
+        """Those that have something to ask for this demand."""
+        return [each for name, each in FILTERS.items() if name in self.policy.filters and each.about(self.demand)]
 
     @cached_property
     def values(self) -> set[str]:
@@ -71,13 +72,18 @@ class Question:
 WhyNot = Callable[[Question, Room], Refusal | None]
 
 
+def _any(demand: Demand) -> object:
+    return True
+
+
 class Filter(NamedTuple):
-    """``fixed``: it looks at what a host is, never at what is placed there."""
+    """``fixed``: it looks at what a host is, never at what is placed there. ``about``: whether it is for this demand."""
 
     name: str
     reason: str
     why_not: WhyNot
     fixed: bool = False
+    about: Callable[[Demand], object] = _any
 
 
 def _no(wanted: str, available: str, cure: str = "") -> Refusal:
@@ -237,24 +243,38 @@ def _spread(question: Question, room: Room) -> Refusal | None:
     )
 
 
+def _minds_others(demand: Demand) -> object:
+    return demand.rules.apart or demand.rules.group
+
+
 FILTERS: dict[str, Filter] = {
     each.name: each
     for each in (
-        Filter("pin", "the host that was asked for, and no other", _pin),
+        Filter("pin", "the host that was asked for, and no other", _pin, about=lambda asks: asks.pin),
         Filter("state", "not draining or drained", _state, fixed=True),
         Filter("health", "heard, well, and steady since it came back", _health, fixed=True),
-        Filter("leftover", "nothing of this machine is there already", _leftover),
-        Filter("queue", "not kept for one that has waited longer", _queue),
-        Filter("version", "programs are new enough", _version, fixed=True),
-        Filter("features", "accelerator, processor, firmware, backend as asked", _features, fixed=True),
-        Filter("networks", "the networks of its interfaces reach there", _networks, fixed=True),
-        Filter("labels", "what the administrator says of it is as asked", _labels, fixed=True),
+        Filter("leftover", "nothing of this machine is there already", _leftover, about=lambda asks: asks.exclude),
+        Filter("queue", "not kept for one that has waited longer", _queue, about=lambda asks: asks.kept),
+        Filter("version", "programs are new enough", _version, True, lambda asks: asks.versions),
+        Filter(
+            "features",
+            "accelerator, processor, firmware, backend as asked",
+            _features,
+            True,
+            lambda asks: asks.features,
+        ),
+        Filter("networks", "the networks of its interfaces reach there", _networks, True, lambda asks: asks.networks),
+        Filter("labels", "what the administrator says of it is as asked", _labels, True, lambda asks: asks.labels),
         Filter("reservation", "not kept for somebody else", _reservation, fixed=True),
         Filter("cores", "so many cores may still be promised", _cores),
         Filter("memory", "so much memory may still be promised", _memory),
-        Filter("disk", "room in the shared pool and its own pools", _disk),
-        Filter("affinity", "where the groups are that it must be with", _together),
-        Filter("anti-affinity", "not where a group is that it must be apart from", _apart),
-        Filter("spread", "the group is spread evenly over a label's values", _spread),
+        Filter("disk", "room in the shared pool and its own pools", _disk, about=lambda asks: asks.disk),
+        Filter(
+            "affinity", "where the groups are that it must be with", _together, about=lambda asks: asks.rules.together
+        ),
+        Filter("anti-affinity", "not where a group is that it must be apart from", _apart, about=_minds_others),
+        Filter(
+            "spread", "the group is spread evenly over a label's values", _spread, about=lambda asks: asks.rules.spread
+        ),
     )
 }

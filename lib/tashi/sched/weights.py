@@ -43,16 +43,20 @@ def _balance(view: View, room: Room, demand: Demand, order: Order) -> int:
     return 2 * SCALE - 2 * abs(cores - memory)
 
 
-def company(view: View, room: Room, demand: Demand) -> int:
+def _company(view: View, room: Room, demand: Demand, order: Order) -> int:
     """Points for wished-for company, less those for unwished."""
     rules = demand.rules
+    if not rules.near and not rules.away:
+        return 0
     near = sum(room.host in view.where(group) for group in rules.near)
     away = sum(room.host in view.where(group) for group in rules.away)
     return (1000 * near // len(rules.near) if near else 0) - (1000 * away // len(rules.away) if away else 0)
 
 
-def data(room: Room, demand: Demand) -> int:
+def _data(view: View, room: Room, demand: Demand, order: Order) -> int:
     """Points for a demand's data that lies there, of the most that any host has of it."""
+    if not demand.local:
+        return 0
     most = max((size for _, size in demand.local), default=0)
     here = sum(size for host, size in demand.local if host == room.host)
     return 1000 * min(here, most) // most if most > 0 and here > 0 else 0
@@ -63,18 +67,18 @@ def failures(count: int) -> int:
     return -1000 * min(count, MOST_FAILURES) // MOST_FAILURES
 
 
+def _failures(view: View, room: Room, demand: Demand, order: Order) -> int:
+    return failures(room.supply.failures) if room.supply.failures else 0
+
+
 WEIGHTS: dict[str, Weight] = {
     each.name: each
     for each in (
         Weight("order", "the fuller the better (pack), or the emptier (spread)", _order),
         Weight("balance", "cores and memory would run out together", _balance),
-        Weight(
-            "company",
-            "groups that it would be near are there, those it would avoid are not",
-            lambda v, r, d, o: company(v, r, d),
-        ),
-        Weight("data", "bytes of its data that are there", lambda v, r, d, o: data(r, d)),
-        Weight("failures", "few starts failed there lately", lambda v, r, d, o: failures(r.supply.failures)),
+        Weight("company", "groups that it would be near are there, those it would avoid are not", _company),
+        Weight("data", "bytes of its data that are there", _data),
+        Weight("failures", "few starts failed there lately", _failures),
     )
 }
 

@@ -88,10 +88,11 @@ class Demanded(Strict, frozen=True):
 
 
 class Judged(Open, frozen=True):
-    """One host's verdict: ``chosen`` (where it would go now), ``fits`` or ``no``.
+    """One host's verdict: ``chosen`` (where it would go now), ``fits``, ``here`` (where it is) or ``no``.
 
     ``filter`` is the first that said no, with what it ``wanted`` and what is ``available``; ``reason`` has all that
     speak against the host, ``cure`` what would help against each. ``score`` is in points, ``terms`` each weight's part.
+    Where it is, it is judged as if it were to come there.
     """
 
     host: str
