@@ -24,6 +24,18 @@ even() {
   [ "$(tvm-list -H -o name,host | xargs)" = 'a h1 b h3 c h1' ]
 }
 
+@test "what people read is a plan too, with its header or what grep left of it" {
+  create a --cores 16 --memory 16G --host h1
+  create b --cores 16 --memory 16G --host h1
+  create c --cores 16 --memory 16G --host h1
+  even tashi-balance -n --cluster - > "$BATS_TEST_TMPDIR/plan" 2> /dev/null
+  [ "$(tashi-balance -n -H -o name,host --apply "$BATS_TEST_TMPDIR/plan" | xargs)" = 'a h2 b h3' ]
+  grep -w 'h3' "$BATS_TEST_TMPDIR/plan" | tashi-balance -q --apply -
+  [ "$(tvm-list -H -o name,host | xargs)" = 'a h1 b h3 c h1' ]
+  fail_with 1 'b: it has changed since that was planned' tashi-balance -q --apply "$BATS_TEST_TMPDIR/plan"
+  [ "$(tvm-list -H -o name,host | xargs)" = 'a h2 b h3 c h1' ]
+}
+
 @test "a plan that is out of date is refused, line by line, with what has changed" {
   create a --cores 16 --memory 16G --host h1
   create b --cores 16 --memory 16G --host h1
@@ -48,7 +60,7 @@ even() {
 }
 
 @test "what is no plan" {
-  fail_with 2 'line 1: not JSON' bash -c 'echo a | tashi-balance --apply -'
+  fail_with 2 'line 1: not a move' bash -c 'echo a | tashi-balance --apply -'
   create a
   fail_with 2 'line 1: from is missing' bash -c 'tvm-list -j | tashi-balance --apply -'
   fail_with 2 'can be planned only' bash -c 'tashi-snapshot | tashi-balance --cluster -'

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tashi.cli.output import Output
+from tashi.cli.table import fields_of, print_records
 from tashi.sched.demand import Rules
 from tashi.sched.plan.balance import balance
 from tashi.sched.plan.board import Board
-from tashi.sched.plan.moves import price, read_lines, record
+from tashi.sched.plan.moves import Line, price, read_lines, record
 from tashi.sched.plan.score import score
 from tashi.sched.plan.snapshot import LINK_BYTES_PER_SECOND, Snapshot
 from tashi.sched.policy import Policy
@@ -190,11 +192,30 @@ def test_a_line_is_read_as_it_was_written() -> None:
     assert read == ("v-1", "vm1", "h1", "h2", 3, 7)
 
 
+@pytest.mark.parametrize("style", ["table", "tabs", "json"])
+def test_a_line_is_read_as_people_read_it(style: str, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    """With its header or without: a plan is cut by grep."""
+    snap = snapshot([place(1), place(2)], [guest(1, 1, 2, 2, generation=3), guest(2, 1, 2, 2)], SPREAD)
+    (move,) = balance(snap).moves
+    output = Output("test", style)
+    print_records(output, fields_of("move"), [record(snap, move)] * 2)
+    output.flush()
+    lines = capsysbinary.readouterr().out.decode().splitlines()
+    wanted = Line("v-1", "vm1", "h1", "h2", 3, 7)
+    assert read_lines(lines) == [wanted] * 2
+    assert read_lines(lines[-1:]) == [wanted]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("web", "line 1: not a move"),
+        ("web v-1 h1 h2 1 due", "line 1: not a move"),
+        ("web h1 h2 1 40 0.5", "line 1: not a move"),
+        ("web h-1 h1 h2 1 40 0.5", "'h-1' is not the id of a vm"),
+        ("web v-1 h1 h2 1 4\u0660", "line 1: not a move"),
         ("{", "line 1: not JSON"),
-        ("[1]", "line 1: not a JSON object"),
+        ("[1]", "line 1: not a move"),
         ('{"name":"web"}', "line 1: id is missing"),
         ('{"id":"v-1","name":"web","from":"h1","to":"h2"}', "generation is missing"),
         ('{"id":"v-1","name":"web","from":"h1","to":"h2","generation":true,"revision":1}', "generation is missing"),

@@ -80,7 +80,7 @@ _OWN: dict[str, tuple[Field, ...]] = {
     ),
     "verdict": (
         Field("host", "HOST", "name of the host", shown=True, width=8),
-        Field("verdict", "VERDICT", "chosen (it would go there now), fits, here (it is there) or no", shown=True, width=7),
+        Field("verdict", "VERDICT", "chosen (it would go there now), fits, here (it is there) or no", "text", True, 7),
         Field("filter", "FILTER", "the first filter that said no", shown=True, width=8),
         Field("wanted", "WANTED", "what it wants of a host", shown=True, width=8),
         Field("available", "AVAILABLE", "what the host has", shown=True, width=10),
@@ -124,16 +124,16 @@ _OWN: dict[str, tuple[Field, ...]] = {
     ),
     "move": (
         Field("name", "NAME", "name of the VM", shown=True, width=12),
-        Field("id", "ID", "its id"),
+        Field("id", "ID", "its id", shown=True),
         Field("from", "FROM", "its host", shown=True),
         Field("to", "TO", "the host that it is to be moved to", shown=True),
+        Field("generation", "GENERATION", "of the VM when it was planned", "count", shown=True),
+        Field("revision", "REVISION", "of the change log when it was planned", "count", shown=True),
         Field("gain", "GAIN", "what that gains, in hosts", "number", shown=True, width=9),
         Field("price", "PRICE", "what it costs, in hosts", "number", shown=True, width=9),
         Field("copy_bytes", "COPY", "memory that is copied", "size", shown=True),
         Field("copy_seconds", "TIME", "how long that takes at the last rate", "seconds", shown=True),
         Field("why", "WHY", "what it is good for", shown=True),
-        Field("generation", "GENERATION", "of the VM when it was planned", "count"),
-        Field("revision", "REVISION", "of the change log when it was planned", "count"),
     ),
     "reboot": (
         Field("wave", "WAVE", "number of the wave, from 1", "count", shown=True),

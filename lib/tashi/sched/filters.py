@@ -77,7 +77,10 @@ def _any(demand: Demand) -> object:
 
 
 class Filter(NamedTuple):
-    """``fixed``: it looks at what a host is, never at what is placed there. ``about``: whether it is for this demand."""
+    """``fixed``: it looks at what a host is, never at what is placed there.
+
+    ``about``: whether a demand gives it anything to ask.
+    """
 
     name: str
     reason: str

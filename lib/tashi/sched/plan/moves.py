@@ -69,7 +69,7 @@ def record(snapshot: Snapshot, move: Move) -> Record:
 
 
 class Line(NamedTuple):
-    """What of a plan's line is needed to carry it out. Hosts by name."""
+    """What of a plan's line is needed to carry it out, and to see whether it is out of date. Hosts by name."""
 
     id: str
     name: str
@@ -86,17 +86,16 @@ def line_of(snapshot: Snapshot, move: Move) -> Line:
 
 
 def read_lines(lines: Iterable[str]) -> list[Line]:
-    """The moves that lines of JSON tell, in order. Raises ValueError that names the line and the key that is wrong."""
+    """The moves that lines of JSON or of text tell, in order. Raises ValueError that names the line and what is wrong.
+
+    Text is what -n prints for people, of which a reviewer may have cut any lines: the first words of each are enough.
+    """
     found = []
     for number, text in enumerate(lines, 1):
         if not text.strip():
             continue
         try:
-            line = _read(json.loads(text))
-        except RecursionError:
-            raise ValueError(f"line {number}: not JSON") from None
-        except json.JSONDecodeError as error:
-            raise ValueError(f"line {number}: not JSON, which -n -j prints: {error}") from None
+            line = _of_record(_json(text)) if text.lstrip().startswith("{") else _of_words(text.split())
         except ValueError as error:
             raise ValueError(f"line {number}: {error}") from None
         if line is not None:
@@ -104,10 +103,29 @@ def read_lines(lines: Iterable[str]) -> list[Line]:
     return found
 
 
-def _read(record: Any) -> Line | None:
+def _json(text: str) -> Record:
+    try:
+        record: Record = json.loads(text)
+    except RecursionError:
+        raise ValueError("not JSON") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON, which -n -j prints: {error}") from None
+    return record
+
+
+def _of_words(words: list[str]) -> Line | None:
+    """None for the header."""
+    if words[:2] == ["NAME", "ID"]:
+        return None
+    numbers = words[4:6]
+    if len(numbers) < 2 or not all(each.isascii() and each.isdigit() for each in numbers):
+        raise ValueError("not a move, which -n prints as NAME ID FROM TO GENERATION REVISION and more")
+    name, ident, source, target = words[:4]
+    return _line(ident, name, source, target, *map(int, numbers))
+
+
+def _of_record(record: Record) -> Line | None:
     """None for a record that tells of an error: who wrote it has told already."""
-    if not isinstance(record, dict):
-        raise ValueError("not a JSON object")
     if "error" in record:
         return None
     for key in ("id", "name", "from", "to"):
@@ -116,6 +134,10 @@ def _read(record: Any) -> Line | None:
     for key in ("generation", "revision"):
         if isinstance(record.get(key), bool) or not isinstance(record.get(key), int):
             raise ValueError(f"{key} is missing: what the move was planned for can't be checked")
-    if kind_of_id(record["id"]) != "vm":
-        raise ValueError(f"id: {record['id'][:40]!r} is not the id of a vm")
-    return Line(record["id"], record["name"], record["from"], record["to"], record["generation"], record["revision"])
+    return _line(record["id"], record["name"], record["from"], record["to"], record["generation"], record["revision"])
+
+
+def _line(ident: str, name: str, source: str, target: str, generation: int, revision: int) -> Line:
+    if kind_of_id(ident) != "vm":
+        raise ValueError(f"id: {ident[:40]!r} is not the id of a vm")
+    return Line(ident, name, source, target, generation, revision)
