@@ -2,7 +2,7 @@ load lab
 
 teardown() {
   destroy_all
-  [[ $(thost-list -H -o state h1) == normal ]] || thost-resume -q h1
+  thost-list -H -o name state!=normal | thost-resume -q -
 }
 
 @test "every VM leaves; the host is empty" {
@@ -26,4 +26,13 @@ teardown() {
   create web --host h1
   [[ $(thost-drain -n -H -o name,verb,host h1) == $'web\tvm.migrate\th'[23] ]]
   [ "$(thost-list -H -o state h1)" = normal ]
+}
+
+@test "several at once: nothing goes to a host that is emptied too" {
+  create wave -c 3 --host h1
+  create wave-db --host h2
+  [ "$(thost-drain -n -H -o host h1 h2 | sort -u)" = h3 ]
+  [ "$(tashi-reboot-plan -j h1 h2 | thost-drain -H -o name,state - | sort | xargs)" = 'h1 drained h2 drained' ]
+  [ "$(tvm-list -H -o host | sort -u)" = h3 ]
+  [ "$(tjob-list -H -o to verb=vm.migrate name=~^wave | sort -u)" = h3 ]
 }

@@ -335,6 +335,33 @@ def test_a_dry_drain_tells_of_every_vm_where_it_goes_or_why_it_stays(world: Worl
     assert world.rows("host", names=["h1"])[0]["state"] == "normal"
 
 
+def test_hosts_that_are_drained_together_get_nothing_from_one_another() -> None:
+    world = World(4)
+    for at in range(3):
+        world.create(f"n{at}", cores=2, host="h1")
+        world.create(f"m{at}", cores=2, host="h2")
+    wave = ["h1", "h2", "h3"]
+    told = world.ok("host.drain", name="h1", together=wave, dry_run=True)
+    assert set(told.placement.values()) == {"h4"}
+    assert {row["state"] for row in world.rows("host")} == {"normal"}
+    world.create("full", cores=1, host="h4")
+    for name in wave:
+        world.ok("host.drain", name=name, together=wave)
+    world.run(10)
+    moved = {entry["result"].get("to") for entry in world.log if entry.get("verb") == "vm.migrate"} - {None}
+    assert moved == {"h4"}, "none of them took a detour"
+    assert world.rows("host", names=["h3"])[0]["state"] == "drained"
+
+
+def test_a_drain_leaves_those_alone_that_can_not_be_drained_with_it() -> None:
+    world = World(3)
+    world.create("web", host="h1")
+    world.ok("host.drain", name="h2")
+    world.ok("host.drain", name="h1", together=["h1", "h2", "h9"])
+    world.run(5)
+    assert [row["state"] for row in world.rows("host")] == ["drained", "drained", "normal"]
+
+
 @pytest.mark.fault(33)
 def test_a_guest_that_ended_where_it_arrived_is_not_resumed_where_it_was(world: World) -> None:
     job, vm, source, call = start_and_hold(world)

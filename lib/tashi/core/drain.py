@@ -14,19 +14,21 @@ from tashi.model.host import Host, HostState
 from tashi.model.job import Job, JobState
 from tashi.model.shorten import shorten
 from tashi.model.vm import Leftover, Vm, VmState, at_rest, copies_of
-from tashi.wire.errors import Code, Refused
-from tashi.wire.messages import Accepted, Named
+from tashi.wire.errors import Code, Refused, TashiError
+from tashi.wire.messages import Accepted, HostDrain
 
 ALL_AT_ONCE = 10**6  # in a dry run nobody waits for the first migrations
 
 
-def drain(turn: Turn, body: Named) -> Accepted:
+def drain(turn: Turn, body: HostDrain) -> Accepted:
+    """Begin; with others they are all closed before the first VM looks for a place."""
     host: Host = turn.find("host", body.name)
     if host.job:
         raise Refused(Code.LOCKED, f"{host.name}: locked by {host.job}", f"tjob-wait {host.job}")
     state = life.step("host", host.state, "drain", host.name)
     job = turn.begin("host.drain", "host", host.id, host.name, phase="moving")
     turn.put(replace(host, state=HostState(state), job=job.id))
+    _close(turn, body.together)
     advance(turn, job.id, ALL_AT_ONCE if body.dry_run else turn.settings.moves_per_host)
     host = turn.state.hosts[host.id]
     moving = {turn.state.vms[vm].name: _goes_to(turn, vm) for vm in turn.state.vms_of_host.get(host.id, ())}
@@ -40,6 +42,17 @@ def drain(turn: Turn, body: Named) -> Accepted:
         dry_run=body.dry_run,
         extra=_stays(turn, ended) if body.dry_run else {},
     )
+
+
+def _close(turn: Turn, names: list[str]) -> None:
+    """Hosts whose own requests are still to come. One with an operation will refuse its own, and stays as it is."""
+    for name in names:
+        try:
+            host: Host = turn.find("host", name)
+        except TashiError:
+            continue  # its own request will be told
+        if host.state is HostState.NORMAL and not host.job:
+            turn.put(replace(host, state=HostState(life.step("host", host.state, "drain", host.name))))
 
 
 def _stays(turn: Turn, job: Job) -> dict[str, str]:

@@ -58,7 +58,7 @@ VERBS: dict[str, Verb] = {
     "job.cancel": Verb(messages.Named, "user", jobs.cancel),
     "host.add": Verb(messages.HostAdd, "admin", hosts.add),
     "host.set": Verb(placing.HostSet, "admin", hosts.change),
-    "host.drain": Verb(messages.Named, "operator", drain.drain),
+    "host.drain": Verb(messages.HostDrain, "operator", drain.drain),
     "host.resume": Verb(messages.Named, "operator", hosts.resume),
     "host.certify": Verb(messages.Named, "admin", certificates.renew),
     "host.confirm-off": Verb(messages.Named, "admin", off.confirm),

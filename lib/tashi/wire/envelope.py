@@ -14,6 +14,7 @@ from tashi.wire.errors import Code, NotFound, TashiError, Unavailable
 
 PROTOCOL = 2
 POLL_SECONDS = 25.0  # the longest that a controller lets a reader of changes wait
+TOGETHER = 1000  # hosts that can be drained together
 _CODES = frozenset(Code)
 
 

@@ -30,6 +30,7 @@ from tashi.wire.bounds import (  # fmt: skip
     Uid,
     Wall,
 )
+from tashi.wire.envelope import TOGETHER
 
 PROTOCOL = 2  # what this version speaks
 OLDEST = 1  # and what it still understands: its predecessor
@@ -212,9 +213,17 @@ class VmVerb(Strict, frozen=True):
 
 
 class Named(Strict, frozen=True):
-    """A verb that needs nothing but the object: drain, resume, cancel, and every remove."""
+    """A verb that needs nothing but the object: resume, cancel, and every remove."""
 
     name: Ref
+    dry_run: bool = False
+
+
+class HostDrain(Strict, frozen=True):
+    """``together``: hosts that are drained at the same time, each by its own request: no VM goes to any of them."""
+
+    name: Ref
+    together: Annotated[list[Ref], Meta(max_length=TOGETHER)] = []
     dry_run: bool = False
 
 
