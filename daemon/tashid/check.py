@@ -15,6 +15,7 @@ from tashi.run.keys import check_private, read_pair
 from tashi.run.server_keys import CURRENT, NEXT
 from tashi.wire.errors import TashiError
 from tashid.contents import wrong
+from tashid.reload import policy_of
 from tashid.store.snapshot import Snapshot
 
 KEY_DAYS = 730.0  # older ones are told
@@ -24,7 +25,7 @@ Found = dict[str, str]
 
 def here(config: Config) -> list[Found]:
     """What is wrong with the files of the daemons that this machine has: kind, name, what, help."""
-    found: list[Found] = []
+    found = [*_placement(config)]
     state = config.controller.state
     if os.path.isdir(state):
         found += _folder(state)
@@ -41,6 +42,14 @@ def here(config: Config) -> list[Found]:
 
 def _finding(kind: str, name: str, what: str, help: str) -> Found:
     return {"kind": kind, "name": name, "what": what, "help": help}
+
+
+def _placement(config: Config) -> Iterator[Found]:
+    """Names that the file may have in its lists, and only placement knows."""
+    try:
+        policy_of(config)
+    except TashiError as error:
+        yield _finding("controller", config.file, error.text.removeprefix(f"{config.file}: "), error.hint)
 
 
 def _store(data: str) -> Iterator[Found]:

@@ -14,7 +14,6 @@ import zmq
 from tashi.config import Config
 from tashi.config import Controller as Own
 from tashi.core.cluster import Cluster, Now, done_key
-from tashi.core.demands import Ratios
 from tashi.core.records import DONE_KEPT
 from tashi.core.settings import Settings
 from tashi.model.quota import UNLIMITED, Quota
@@ -24,12 +23,11 @@ from tashi.run.log import Log
 from tashi.run.loop import Loop, Source, Timer
 from tashi.run.notify import Notifier
 from tashi.run.server_keys import ServerKey, server_keys
-from tashi.sched.policy import Policy, parse_policy
 from tashi.wire import messages
-from tashi.wire.errors import Code, Refused
 from tashid.accounts import Accounts
 from tashid.copies import Copies
 from tashid.principal import Directory
+from tashid.reload import Reload, policy_of
 from tashid.shell import Shell
 from tashid.sockets import Sockets, ports_of
 from tashid.store.interface import WORKING_TABLES, Store
@@ -65,7 +63,7 @@ def serve(config: Config, options: argparse.Namespace, log: Log) -> None:
             "loaded", epoch=cluster.epoch, revision=cluster.revision, vms=len(cluster.state.vms),
             hosts=len(cluster.state.hosts), seconds=time.monotonic() - began, descriptors=descriptors,
         )  # fmt: skip
-        _Controller(config, keys, store, cluster, log).run()
+        _Controller(config, options.config, keys, store, cluster, log).run()
     finally:
         store.close()
     log.notice("stopped")
@@ -108,6 +106,7 @@ def _settings(config: Config, keys: list[ServerKey]) -> Settings:
     """``keys``: the newest first; it is the one that documents name, with its ports."""
     own = config.controller
     address = _reached_at(own)
+    policy, ratios = policy_of(config)
     host = f"[{address}]" if ":" in address else address
     ports = ports_of(own, keys[0].second)
     at = {door: (f"tcp://{host}:{port}",) if own.listen else () for door, port in ports.items()}
@@ -115,8 +114,8 @@ def _settings(config: Config, keys: list[ServerKey]) -> Settings:
         heartbeat_seconds=own.heartbeat_seconds,
         missed=own.missed,
         steady_seconds=own.steady_seconds,
-        policy=_policy(config),
-        ratios=Ratios(config.placement.cores_ratio, config.placement.memory_ratio),
+        policy=policy,
+        ratios=ratios,
         pool_bytes=config.pool.capacity,
         networks=tuple(config.networks),
         quota=Quota(*(number or UNLIMITED for number in config.quota)),
@@ -130,15 +129,6 @@ def _settings(config: Config, keys: list[ServerKey]) -> Settings:
     )
 
 
-def _policy(config: Config) -> Policy:
-    """Raises Refused for what placement does not know."""
-    said = config.placement
-    try:
-        return parse_policy(said.policy, said.filters, said.weights._asdict())
-    except ValueError as error:
-        raise Refused(Code.BAD_REQUEST, f"{config.file}: [placement]: {error}") from error
-
-
 def _reached_at(own: Own) -> str:
     """What enrolment documents call this machine: as stated, else the address it listens on, else its name."""
     named = [address for address in own.listen if address not in ("0.0.0.0", "::", "*")]
@@ -148,7 +138,9 @@ def _reached_at(own: Own) -> str:
 class _Controller:
     """Shell and sockets, turned by the loop."""
 
-    def __init__(self, config: Config, keys: list[ServerKey], store: Store, cluster: Cluster, log: Log) -> None:
+    def __init__(
+        self, config: Config, named: str | None, keys: list[ServerKey], store: Store, cluster: Cluster, log: Log
+    ) -> None:
         own = config.controller
         self._log = log
         self._loop = Loop(Notifier())
@@ -167,7 +159,9 @@ class _Controller:
             self._loop.watch(each, self._turn)
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.on_signal(number, self._loop.stop)
-        self._loop.on_signal(signal.SIGHUP, lambda: log.notice("SIGHUP: settings are read at a start only"))
+        self._loop.on_signal(signal.SIGHUP, self._reread)
+        self._reload = Reload(config, named, cluster, self._shell, log)
+        self._reload.take(config)
         self._status = f"epoch {cluster.epoch}, {len(cluster.state.hosts)} hosts, {len(cluster.state.vms)} VMs"
 
     def run(self) -> None:
@@ -190,6 +184,10 @@ class _Controller:
             if self._timer is not None:
                 self._timer.cancel()
             self._timer = self._loop.at(when, self._timed)
+
+    def _reread(self) -> None:
+        self._reload.again()
+        self._turn([])
 
     def _timed(self) -> None:
         self._timer = None

@@ -24,6 +24,7 @@ from tashi.core.cluster import Cluster, Decision, Found, Now, Principal, done_ke
 from tashi.core.plainly import plainly
 from tashi.core.rate import Rate
 from tashi.core.server_keys import told_of_next
+from tashi.core.turn import Turn
 from tashi.core.verbs import VERBS
 from tashi.run.log import Log
 from tashi.wire.agents import AgentMessage
@@ -92,6 +93,12 @@ class Shell:
             self._copies.attend(self._cluster.state.copying)
         self._watchers.tick(self._clock().monotonic)
         self._tail.cut(self._clock())
+
+    def happened(self, what: Callable[[Turn], None]) -> bool:
+        """Decide about what no message brought; false when it could not be stored, and so is as if it had not been."""
+        batch = self._begin()
+        self._note(batch, self._cluster.happened(what, self._clock()), None)
+        return self._finish(batch)
 
     def next_time(self) -> float:
         """When `serve` has something to do although no message came, in monotonic seconds."""
@@ -245,8 +252,8 @@ class Shell:
         batch.note(decision, reply, message)
 
     # -- the end of a batch -----------------------------------------------------------------------------------------
-    def _finish(self, batch: Batch) -> None:
-        """Commit, then send."""
+    def _finish(self, batch: Batch) -> bool:
+        """Commit, then send. False when nothing of the whole batch was stored."""
         try:
             self._commit(batch)
         except Full as error:
@@ -255,11 +262,11 @@ class Shell:
                 self._one_by_one(batch.events)
             else:
                 self._tell_unavailable(batch, error)
-            return
+            return False
         except Unavailable as error:
             self._cluster.rollback(batch.mark)
             self._tell_unavailable(batch, error)
-            return
+            return False
         if batch.epoch_above >= self._cluster.epoch:
             self._take_epoch(batch.epoch_above)
         now = self._clock().monotonic
@@ -272,6 +279,7 @@ class Shell:
         self._watchers.committed(batch.log)
         self._watchers.wake(batch.wake)
         self._park(batch, now)
+        return True
 
     def _take_epoch(self, above: int) -> None:
         """An administrator says that this store is the one, though agents have obeyed a higher epoch."""

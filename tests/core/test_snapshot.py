@@ -48,7 +48,7 @@ def test_it_is_the_cluster_as_placement_counts_it(world: World) -> None:
     assert (db.stays, db.generation) == ("", world.vm("db")["generation"])
     board, index = Board(snap), world.cluster.state.index
     assert {host: board.index.free(host) for host in snap.hosts} == {host: index.free(host) for host in snap.hosts}
-    assert snap.policy == world.cluster.settings.policy
+    assert snap.policy == world.cluster.state.index.policy
 
 
 def test_pages_are_the_same_lines(world: World) -> None:

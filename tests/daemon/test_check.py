@@ -71,3 +71,9 @@ def test_a_key_of_many_years(controller: Controller) -> None:
     then = time.time() - 900 * 86_400
     os.utime(controller.folder / "state/server.key", (then, then))
     assert found(controller) == [("key", "it is 900 days old")]
+
+
+def test_a_filter_that_placement_does_not_know(controller: Controller) -> None:
+    controller.config.write_text(controller.config.read_text() + '[placement]\nfilters = ["colour"]\n')
+    ((kind, what),) = found(controller)
+    assert kind == "controller" and "'colour': no such filter" in what

@@ -26,7 +26,7 @@ _OWN: dict[str, tuple[Field, ...]] = {
     "event": (
         Field("revision", "REVISION", "number in the change log", "count", shown=True, width=8),
         Field("at", "AT", "when", shown=True, width=24),
-        Field("kind", "KIND", "vm, host, image, user, group, key, job or denied", shown=True, width=5),
+        Field("kind", "KIND", "vm, host, image, user, group, key, job, policy or denied", shown=True, width=5),
         Field("name", "NAME", "name of the object", shown=True, width=12),
         Field("state", "STATE", "its state from then on, gone or denied", shown=True, width=13),
         Field("verb", "VERB", "what was asked", shown=True, width=12),
@@ -59,6 +59,9 @@ _OWN: dict[str, tuple[Field, ...]] = {
         Field("server_keys", "KEYS", "public keys of the controller, the newest first", "list"),
         Field("with_old_key", "OLD KEY", "hosts and keys of users that have not come with the newest", "count"),
         Field("grace", "GRACE", "whether the controller has just started and judges no silence yet", "flag"),
+        Field("policy", "POLICY", "where new VMs go: pack or spread"),
+        Field("policy_version", "VERSION", "version of [placement], one more with each change", "count"),
+        Field("settings_refused", "REFUSED", "what was wrong with the settings when they were read again"),
         Field("you", "YOU", "who you are here"),
         Field("role", "ROLE", "what you may here"),
     ),

@@ -156,12 +156,21 @@ def _pool(turn: Turn, cluster: Cluster) -> Iterator[Told]:
     pool = turn.state.pool
     if pool.capacity_bytes and pool.used_bytes > pool.capacity_bytes:
         what = f"{format_size(pool.used_bytes)} are promised of {format_size(pool.capacity_bytes)}"
-        yield "pool", _Pool("pool", ""), what, "tvm-destroy frees disk; or make the pool larger"
+        yield "pool", _Part("pool"), what, "tvm-destroy frees disk; or make the pool larger"
 
 
-class _Pool(Struct, frozen=True):
+class _Part(Struct, frozen=True):
+    """What is no record and is named all the same."""
+
     name: str
-    id: str
+    id: str = ""
+
+
+def _settings(turn: Turn, cluster: Cluster) -> Iterator[Told]:
+    refused = turn.state.settings_refused
+    if refused:
+        helps = "mend it, try it with tashi-check --config FILE, then systemctl reload tashi-controller"
+        yield "controller", _Part("settings"), f"read again and refused: {refused}", helps
 
 
 def _unexplained(turn: Turn, cluster: Cluster) -> Iterator[Told]:
@@ -173,4 +182,4 @@ def _unexplained(turn: Turn, cluster: Cluster) -> Iterator[Told]:
 
 
 LOOKS: tuple[Callable[[Turn, Cluster], Iterator[Told]], ...]
-LOOKS = (_claims, _vms, _jobs, _hosts, _server_keys, _pool, _unexplained)
+LOOKS = (_claims, _vms, _jobs, _hosts, _server_keys, _pool, _settings, _unexplained)

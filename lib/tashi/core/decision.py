@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
+from tashi.core.policy import Ruling
 from tashi.core.records import Answered
 from tashi.core.turn import KIND_OF_LETTER, Turn
 from tashi.model.host import Host
@@ -130,9 +131,9 @@ def entry_of(turn: Turn, table: str, key: str, before: Any, revision: int, ended
     record = turn.state.tables[table].get(key)
     gone = record is None
     record = before if gone else record
-    if record is None:
+    if record is None or (table == "meta" and not record.changed):
         return None
-    kind = "job" if table == "done" else table
+    kind = "job" if table == "done" else "policy" if table == "meta" else table
     job = record.id if kind == "job" else _at_work(turn, kind, record, ended)
     change = _CHANGES[kind](turn, revision, record, job, gone)
     refers: tuple[tuple[str, str], ...] = ()
@@ -228,6 +229,21 @@ def _plain(turn: Turn, revision: int, record: Any, job: str, gone: bool) -> Chan
     )
 
 
+def _policy(turn: Turn, revision: int, ruling: Ruling, job: str, gone: bool) -> Change:
+    return Change(
+        revision=revision,
+        at=turn.at(),
+        kind="policy",
+        id="",
+        name=ruling.name,
+        state=f"version {ruling.version}",
+        reason=ruling.changed,
+        by=turn.who.name,
+        verb=turn.verb,
+        why=turn.why,
+    )
+
+
 def _host_state(host: Host) -> str:
     return host.state.value if host.health == "up" else f"{host.state.value}, {host.health.value}"
 
@@ -247,4 +263,5 @@ _CHANGES: dict[str, Callable[[Turn, int, Any, str, bool], Change]] = {
     "user": _plain,
     "group": _plain,
     "key": _plain,
+    "policy": _policy,
 }

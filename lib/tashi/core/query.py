@@ -94,6 +94,9 @@ def _status(turn: Turn, cluster: Cluster) -> dict[str, Any]:
         "uncompared": sorted(turn.host_name(host) for host in state.doubts.uncompared),
         "server_keys": [key.public for key in turn.settings.server_keys],
         "with_old_key": sum(1 for _ in server_keys.behind(turn)),
+        "policy": state.index.policy.order,
+        "policy_version": state.index.policy.version,
+        "settings_refused": state.settings_refused or None,
         "you": turn.who.name,
         "role": turn.who.role,
     }

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from tashi.core.doubts import Restored
+from tashi.core.policy import Ruling
 from tashi.model.host import Host
 from tashi.model.image import Image
 from tashi.model.job import Job
@@ -27,8 +28,10 @@ NAMED = ("vm", "host", "image", "user", "group", "key")
 # What "meta" holds: counters of ids, and what else is said of the whole.
 META: dict[str, Any] = dict.fromkeys(ID_LETTER, int) | {
     "cluster": str, "restored": Restored, "certificate": int, "revocation": int, "revoked": dict[str, float],
+    "policy": Ruling,
 }  # fmt: skip
 UNTOLD = ("meta", "request", "usage", "clock", "passed")  # tables whose changes are nobody's news
+NEWS = (("meta", "policy"),)  # but for these
 UNSTORED = ("clock", "passed")
 DONE_KEPT = 1000  # ended operations that stay in memory for tjob-list
 _STORED = TYPES | {"done": Job, "usage": Tally}
@@ -122,7 +125,7 @@ class Records:
         """(table, key) -> record before, for all news since ``mark``, in order of first change."""
         first: dict[tuple[str, str], Any] = {}
         for where, old in self._undo[mark:]:
-            if where[0] not in UNTOLD and where not in first:
+            if (where[0] not in UNTOLD or where in NEWS) and where not in first:
                 first[where] = old
         return first
 
@@ -140,10 +143,10 @@ class Records:
         """(key, value) of a table of the store, at start."""
         if table == "meta":
             known = ((key, value) for key, value in rows if key in META)
-            self.meta.update({key: msgspec.json.decode(value, type=META[key]) for key, value in known})
-            return
-        decode = _DECODERS[table].decode
-        loaded = {key: decode(value) for key, value in rows}
+            loaded = {key: msgspec.json.decode(value, type=META[key]) for key, value in known}
+        else:
+            decode = _DECODERS[table].decode
+            loaded = {key: decode(value) for key, value in rows}
         self.tables[table].update(loaded)
         self._ordered.pop(table, None)
         self._loaded(table, loaded)

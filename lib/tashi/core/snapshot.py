@@ -24,7 +24,7 @@ KINDS = ("host", "vm")
 def page(turn: Turn, body: SnapshotBody, revision: int) -> tuple[ListDone, bytes]:
     """The next lines after the cursor, which counts what was told before it: kind, number, hosts, VMs."""
     kind, after, hosts, vms = _read_cursor(body.cursor)
-    lines = [] if body.cursor else [text.write_cluster(revision, turn.now.wall, turn.settings.policy)]
+    lines = [] if body.cursor else [text.write_cluster(revision, turn.now.wall, turn.state.index.policy)]
     ids = turn.state.ordered(kind)
     start = bisect_right(ids, after, key=number_of)
     some = ids[start : start + body.limit]

@@ -11,6 +11,8 @@ from typing import Any
 
 from tashi.core.demands import UNHEARD, Ratios, claim_of, supply_of
 from tashi.core.doubts import Doubts
+from tashi.core.policy import KEY as POLICY
+from tashi.core.policy import policy_of
 from tashi.core.records import Records
 from tashi.core.troubles import Troubles
 from tashi.core.uses import Uses
@@ -55,8 +57,11 @@ class State(Records):
         self.deadlines: dict[str, float] = {}  # operation id -> monotonic end of its budget
         self.troubles = Troubles(steady_seconds)  # what hosts did wrong lately; not stored
         self.doubts = Doubts()  # what hosts say against the records; not stored
+        self.settings_refused = ""  # what was wrong with tashi.toml when it was read again; not stored
         self.grace_until = 0.0  # monotonic: until then hosts may still be reporting in
+        self._unstored = (Policy(), self.ratios)
         self._derive |= {
+            "meta": self._apply_meta,
             "vm": self._apply_vm,
             "host": self._apply_host,
             "image": partial(self._apply_name, "image"),
@@ -67,9 +72,9 @@ class State(Records):
         }
 
     def promise(self, policy: Policy, ratios: Ratios) -> None:
-        """Decide by these from now on; to be said before anything is loaded."""
-        self.index.set_policy(policy)
-        self.ratios = ratios
+        """Decide by these while no policy is stored."""
+        self._unstored = (policy, ratios)
+        self._decide_by(policy, ratios)
 
     def gathering(self, monotonic: float) -> bool:
         """Whether hosts are still reporting in after a start: until then nobody is refused for want of room."""
@@ -91,6 +96,17 @@ class State(Records):
             self._index_host(record)
 
     # -- indexes ----------------------------------------------------------------------------------------------------
+    def _apply_meta(self, key: str, old: Any, new: Any) -> None:
+        if key == POLICY:
+            self._decide_by(*(policy_of(new) if new is not None else self._unstored))
+
+    def _decide_by(self, policy: Policy, ratios: Ratios) -> None:
+        self.index.set_policy(policy)
+        if ratios != self.ratios:
+            self.ratios = ratios
+            for host in self.hosts.values():
+                self._index_host(host)
+
     def _apply_vm(self, key: str, old: Vm | None, new: Vm | None) -> None:
         self._apply_name("vm", key, old, new)
         held_before = held_after = on_before = on_after = NOWHERE
