@@ -183,7 +183,9 @@ def test_down_leaves_no_process_and_no_file() -> None:
 def test_down_cleans_up_after_an_up_that_was_killed(after: float) -> None:
     name = "test-fake-killed"
     down(name)
-    up = subprocess.Popen([*program("tashi-lab"), "--name", name, "up", "--driver", "fake"], env=surroundings("none"))
+    up = subprocess.Popen(
+        [*program("tashi-lab"), "--name", name, "up", "--driver", "fake", "--machines", "2"], env=surroundings("none")
+    )
     try:
         up.wait(after)
     except subprocess.TimeoutExpired:
@@ -219,7 +221,7 @@ def test_nobody_can_have_a_lab(open_folder: Path) -> None:
         )  # fmt: skip
 
     try:
-        made = as_nobody("tashi-lab", "up", "--driver", "fake", "--hosts", "1")
+        made = as_nobody("tashi-lab", "up", "--driver", "fake", "--hosts", "1", "--machines", "1")
         assert (made.returncode, made.stderr) == (0, "")
         environment["TASHI_CONTROLLER"] = f"ipc://{open_folder}/tashi-lab/lab/controller"
         created = as_nobody("tvm-create", "mine", "--image", "tiny", "--cores", "1", "--memory", "4M", "-j")

@@ -16,7 +16,7 @@ import msgspec
 from click.exceptions import NoArgsIsHelpError
 
 from tashi.config import parse
-from tashi.lab import network
+from tashi.lab import faults, network
 from tashi.lab.beats_command import beats
 from tashi.lab.lab import Lab, down
 from tashi.lab.programs import pages_path, search_path
@@ -24,6 +24,9 @@ from tashi.lab.record import Kind, Settings, names
 from tashi.wire.errors import Code, Refused, TashiError, exit_status
 
 SECTIONS = ("agent", "controller", "fake", "pool")  # that --set may change
+COLUMNS = {key: key.upper() for key in ("name", "state", "pid", "agent", "libvirtd", "network")}
+COLUMNS |= {"rate_bits_per_second": "RATE", "address": "ADDRESS"}
+MACHINE_COLUMNS = {"outlet": "OUTLET", "faults": "FAULTS"}
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
@@ -95,14 +98,15 @@ def lab_option(function: Any) -> Any:
 @click.option(
     "--driver", default="libvirt", show_default=True, type=click.Choice(["libvirt", "fake"]), help="Of what kind."
 )
+@click.option("--machines", default=0, show_default=True, metavar="N", help="Physical machines m1, m2 and so on.")
 @click.option("--bare", is_flag=True, help="Hosts alone: no controller, no agents, no images registered.")
 @click.option(
     "--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="A setting for every tashi.toml of it."
 )
 @click.pass_obj
-def up(name: str, hosts: int, driver: Kind, bare: bool, settings: tuple[str, ...]) -> None:
+def up(name: str, hosts: int, driver: Kind, machines: int, bare: bool, settings: tuple[str, ...]) -> None:
     """Make a lab. libvirt: real hosts and guests, as root; fake: large hosts whose guests run nothing, as anybody."""
-    Lab.up(name, hosts, driver, bare=bare, settings=_settings(settings))
+    Lab.up(name, hosts, driver, machines=machines, bare=bare, settings=_settings(settings))
 
 
 @main.command("down")
@@ -133,7 +137,7 @@ def env(name: str) -> None:
 @click.option("-j", "--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.pass_obj
 def status(name: str, as_json: bool) -> None:
-    """Show the controller and the hosts: whether they are up, their processes, their network."""
+    """Show controller, hosts and machines: whether they are up, their processes, their network and power."""
     lab = Lab.seen(name)
     controller = lab.controller.process()
     rows: list[dict[str, Any]] = []
@@ -141,12 +145,15 @@ def status(name: str, as_json: bool) -> None:
         state = "up" if controller else "off"
         rows.append({"name": "controller", "state": state, "pid": controller.pid if controller else None})
     rows += [msgspec.to_builtins(host.status()) for host in lab.hosts.values()]
-    columns = ("name", "state", "pid", "agent", "libvirtd", "network", "rate_bits_per_second", "address")
+    columns = COLUMNS.copy()
+    if lab.record.machines:
+        columns |= MACHINE_COLUMNS
+        rows += [lab.machines.pdu_status(), *(msgspec.to_builtins(each) for each in lab.machines.status())]
     if as_json:
         click.echo("\n".join(msgspec.json.encode(row).decode() for row in rows))
     else:
         cells = [["-" if row.get(key) is None else str(row[key]) for key in columns] for row in rows]
-        _table([["NAME", "STATE", "PID", "AGENT", "LIBVIRTD", "NETWORK", "RATE", "ADDRESS"], *cells])
+        _table([list(columns.values()), *cells])
 
 
 # -- one host ----------------------------------------------------------------------------------------------------------
@@ -272,6 +279,29 @@ def kill_controller(name: str) -> None:
     """Kill the controller (kill -9)."""
     with _with_controller(name) as lab:
         lab.controller.stop(signal.SIGKILL)
+
+
+# -- what stands around the machines -----------------------------------------------------------------------------------
+@main.command()
+@lab_option
+@click.argument("fault", type=click.Choice([faults.OK, *faults.BMC]))
+@click.argument("machines", nargs=-1, required=True, metavar="MACHINE...")
+@click.pass_obj
+def bmc(name: str, fault: str, machines: tuple[str, ...]) -> None:
+    """Make the BMC of machines fail in some way, or end all that is wrong with it: ok."""
+    with Lab.opened(name) as lab:
+        for machine in machines:
+            lab.machines.break_bmc(machine, fault)
+
+
+@main.command()
+@lab_option
+@click.argument("fault", type=click.Choice([faults.OK, *faults.PDU]))
+@click.pass_obj
+def pdu(name: str, fault: str) -> None:
+    """Make the PDU fail in some way, or end all that is wrong with it: ok."""
+    with Lab.opened(name) as lab:
+        lab.machines.break_pdu(fault)
 
 
 # -- what the verbs share ----------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """A lab as a whole: made, found again, taken down.
 
 It is made in this order: the record, so that `down` knows what to look for whatever happens next; the guests' files,
-the networks, the controller; then all hosts at once, each booted, enrolled and its agent started; then the images.
+the networks, the devices around the machines, the controller; then all hosts at once, each booted, enrolled and its
+agent started; then the images.
 `down` needs none of it to be whole.
 """
 
@@ -23,11 +24,12 @@ from tashi.lab.call import wait_until
 from tashi.lab.controller import Controller, pool_images
 from tashi.lab.guests import build
 from tashi.lab.host import Host
+from tashi.lab.machines import MACHINES_MAX, Machines
 from tashi.lab.ports import free_ports
 from tashi.lab.process import marked, spawn
 from tashi.lab.programs import lay_out_pages, surroundings
 from tashi.lab.proxy import Plan as ProxyPlan
-from tashi.lab.record import Folders, HostRecord, Kind, Record, Settings, homes, locked, names, new_mark
+from tashi.lab.record import Folders, HostRecord, Kind, MachineRecord, Record, Settings, homes, locked, names, new_mark
 from tashi.wire.errors import Code, NotFound, Refused, TashiError
 
 CONTROLLER_PORTS = tuple(
@@ -47,7 +49,9 @@ class Lab:
         fake = record.kind == "fake"
         make: Callable[[Folders, Record, str], Host] = fake_host.FakeHost if fake else namespace_host.NamespaceHost
         self.hosts = {name: make(folders, record, name) for name in record.hosts}
-        self.controller = Controller(folders, record, fake_host.ADDRESS if fake else self.plan.lab)
+        here = fake_host.ADDRESS if fake else self.plan.lab
+        self.controller = Controller(folders, record, here)
+        self.machines = Machines(folders, record, here)
 
     @classmethod
     @contextmanager
@@ -65,15 +69,25 @@ class Lab:
         return cls(folders, folders.load())
 
     @classmethod
-    def up(cls, name: str, hosts: int, kind: Kind, *, bare: bool = False, settings: Settings | None = None) -> Lab:
-        """Make a lab of ``hosts`` hosts h1, h2...; ``bare`` ones have no controller, agents and images.
+    def up(
+        cls,
+        name: str,
+        hosts: int,
+        kind: Kind,
+        *,
+        machines: int = 0,
+        bare: bool = False,
+        settings: Settings | None = None,
+    ) -> Lab:
+        """Make a lab of hosts h1, h2... and physical machines m1, m2...; ``bare`` ones have no controller, agents and
+        images.
 
         ``settings`` go into every tashi.toml of it. Raises TashiError; what was made by then is `down`'s to remove.
         """
         if kind == "libvirt":
             _check_machine()
         folders = Folders(name)
-        _claim(folders, hosts, kind, bare, settings or {})
+        _claim(folders, hosts, machines, kind, bare, settings or {})
         with cls.opened(name) as lab:
             try:
                 lab._make()
@@ -110,9 +124,11 @@ class Lab:
             build.placeholders(images)
             self._start_proxy()
         else:
-            for file in build.built().iterdir():
-                shutil.copy(file, images)
+            for file in build.IMAGES:
+                shutil.copy(build.built() / file, images)
             network.make(self.plan)
+        if self.record.machines:
+            self.machines.start()
         if not self.record.bare:
             self.controller.configure()
             self.controller.start()
@@ -121,6 +137,7 @@ class Lab:
             made = [pool.submit(_make_host, host, documents.get(name)) for name, host in self.hosts.items()]
             for done in made:
                 done.result()
+        self.machines.wait()
         if not self.record.bare:
             self.controller.wait_hosts()
             self.controller.add_images(f"{KERNEL_ARGS} lab.net={self.plan.guest_prefix}")
@@ -171,22 +188,27 @@ def _end(folders: Folders) -> None:
     except NotFound:
         return  # it failed before it made anything but its folder
     lab = Lab(folders, record)
-    # Everything at once, also what was started and not recorded, and workers that outlived their agent.
-    ours = marked(record.mark)
-    for process in ours:
-        process.send(signal.SIGKILL)
+    # Everything at once, also what was started and not recorded, and workers that outlived their agent; and again what
+    # those had just started.
+    ended = []
+    while ours := marked(record.mark):
+        for process in ours:
+            process.send(signal.SIGKILL)
+        ended += ours
     for host in lab.hosts.values():
         host.remove()
-    for process in ours:
+    for process in ended:
         process.wait()
     if record.kind == "libvirt":
         network.remove(lab.plan, [host.number for host in record.hosts.values()])
 
 
-def _claim(folders: Folders, hosts: int, kind: Kind, bare: bool, settings: Settings) -> None:
+def _claim(folders: Folders, hosts: int, machines: int, kind: Kind, bare: bool, settings: Settings) -> None:
     """Write the record of a new lab, with an index and ports that no other lab has."""
     if not 1 <= hosts <= address.HOSTS_MAX:
         raise Refused(Code.BAD_REQUEST, f"--hosts {hosts}: a lab has 1 to {address.HOSTS_MAX}")
+    if not 0 <= machines <= MACHINES_MAX:
+        raise Refused(Code.BAD_REQUEST, f"--machines {machines}: a lab has 0 to {MACHINES_MAX}")
     with _home_locked():
         if folders.run.exists() or folders.data.exists():
             again = f"tashi-lab down --name {folders.name}"
@@ -195,7 +217,8 @@ def _claim(folders: Folders, hosts: int, kind: Kind, bare: bool, settings: Setti
         index = _free_index({other.index for other in others}) if kind == "libvirt" else 0
         taken = {port for other in others for port in _ports(other)}
         records = {f"h{number}": HostRecord(number) for number in range(1, hosts + 1)}
-        ports = iter(free_ports(len(CONTROLLER_PORTS) + 2 * hosts, "0.0.0.0", taken))
+        wanted = len(CONTROLLER_PORTS) + 2 * hosts + machines + 1
+        ports = iter(free_ports(wanted, "0.0.0.0", taken))
         record = Record(
             name=folders.name,
             mark=new_mark(),
@@ -205,6 +228,8 @@ def _claim(folders: Folders, hosts: int, kind: Kind, bare: bool, settings: Setti
             ports={name: next(ports) for name in CONTROLLER_PORTS},
             hosts=records,
             settings=settings,
+            machines={f"m{number}": MachineRecord(number, next(ports)) for number in range(1, machines + 1)},
+            pdu_port=next(ports) if machines else 0,
         )
         if kind == "fake":
             for host in records.values():
@@ -236,7 +261,9 @@ def _record_of(name: str) -> Record | None:
 
 
 def _ports(record: Record) -> list[int]:
-    return [*record.ports.values(), *(port for host in record.hosts.values() for port in host.ports.values())]
+    of_hosts = [port for host in record.hosts.values() for port in host.ports.values()]
+    of_machines = [record.pdu_port, *(machine.bmc_port for machine in record.machines.values())]
+    return [*record.ports.values(), *of_hosts, *of_machines]
 
 
 def _free_index(taken: set[int]) -> int:

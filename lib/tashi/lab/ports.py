@@ -1,4 +1,5 @@
-"""TCP ports for a lab: below the range that the kernel gives to outgoing connections, and nobody else's."""
+"""Ports for a lab, of TCP and UDP both: nobody else's, and below the range that the kernel gives to outgoing
+connections."""
 
 from __future__ import annotations
 
@@ -22,10 +23,12 @@ def free_ports(count: int, address: str, taken: Collection[int]) -> list[int]:
 
 
 def _listenable(address: str, port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address, port))
-        except OSError:
-            return False
-        return True
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            if kind == socket.SOCK_STREAM:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((address, port))
+            except OSError:
+                return False
+    return True

@@ -44,8 +44,18 @@ class HostRecord(msgspec.Struct):
     ports: dict[str, int] = {}
 
 
+class MachineRecord(msgspec.Struct):
+    """A physical machine: ``number`` is also the outlet that feeds it, ``bmc_port`` that of its BMC (UDP)."""
+
+    number: int
+    bmc_port: int
+
+
 class Record(msgspec.Struct):
-    """lab.json. ``bare`` labs have hosts but neither controller nor agents."""
+    """lab.json. ``bare`` labs have hosts but neither controller nor agents.
+
+    ``devices``: what stands around the machines, rack, BMCs and PDU, each a process.
+    """
 
     name: str
     mark: str
@@ -57,6 +67,9 @@ class Record(msgspec.Struct):
     controller: Process | None = None
     proxy: Process | None = None
     settings: Settings = {}
+    machines: dict[str, MachineRecord] = {}
+    pdu_port: int = 0
+    devices: dict[str, Process] = {}
 
 
 class Folders:

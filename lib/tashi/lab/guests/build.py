@@ -17,17 +17,18 @@ from tashi.lab.call import call
 from tashi.wire.errors import Unavailable
 
 HERE = Path(__file__).parent
-SOURCES = ("tiny.S", "beat.c", "init", "modules.txt", "build.py")
+SOURCES = ("tiny.S", "metal.S", "beat.c", "init", "modules.txt", "build.py")
 KERNEL = "linux-image-cloud-amd64"
 # A BIOS boots from nothing smaller than a few sectors; the Linux guest's disk is empty.
 TINY_BYTES, LINUX_BYTES = 2**20, 16 * 2**20
 
-# The files of a build, as they lie in the pool's images/.
-TINY, LINUX, VMLINUZ, INITRD = "tiny.raw", "linux.raw", "linux.vmlinuz", "linux.initrd"
+# The files of a build; all but the machines' boot disk lie in the pool's images/.
+TINY, LINUX, VMLINUZ, INITRD = IMAGES = ("tiny.raw", "linux.raw", "linux.vmlinuz", "linux.initrd")
+METAL = "metal.raw"
 
 
 def built(cache: Path | None = None) -> Path:
-    """The folder with the four files, built if it is not there. Raises Unavailable with the failing tool's words."""
+    """The folder with these files, built if it is not there. Raises Unavailable with the failing tool's words."""
     cache = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tashi" / "guests"
     folder = cache / _digest()
     if folder.is_dir():
@@ -37,7 +38,8 @@ def built(cache: Path | None = None) -> Path:
         work, out = Path(aside) / "work", Path(aside) / "out"
         work.mkdir()
         out.mkdir()
-        _tiny(work, out)
+        _boot_sector("tiny.S", work, out / TINY)
+        _boot_sector("metal.S", work, out / METAL)
         _linux(work, out)
         try:
             out.rename(folder)
@@ -65,15 +67,16 @@ def _sparse(file: Path, size: int) -> None:
         stream.truncate(size)
 
 
-def _tiny(work: Path, out: Path) -> None:
-    call(["as", "--32", "-o", str(work / "tiny.o"), str(HERE / "tiny.S")])
-    linked = work / "tiny.bin"
-    call(["ld", "-m", "elf_i386", "-Ttext", "0x7c00", "--oformat", "binary", "-o", str(linked), str(work / "tiny.o")])
+def _boot_sector(source: str, work: Path, disk: Path) -> None:
+    """A disk that boots this sector and holds nothing else."""
+    assembled, linked = work / "sector.o", work / "sector.bin"
+    call(["as", "--32", "-o", str(assembled), str(HERE / source)])
+    call(["ld", "-m", "elf_i386", "-Ttext", "0x7c00", "--oformat", "binary", "-o", str(linked), str(assembled)])
     sector = linked.read_bytes()
     if len(sector) != 512 or sector[-2:] != b"\x55\xaa":
-        raise Unavailable(f"tiny.S: made {len(sector)} bytes that are no boot sector")
-    (out / TINY).write_bytes(sector)
-    _sparse(out / TINY, TINY_BYTES)
+        raise Unavailable(f"{source}: made {len(sector)} bytes that are no boot sector")
+    disk.write_bytes(sector)
+    _sparse(disk, TINY_BYTES)
 
 
 def _linux(work: Path, out: Path) -> None:

@@ -1,11 +1,11 @@
-"""BMCs of machines that are nothing but records, with faults on demand: real IPMI 2.0 on real ports.
+"""BMCs of machines, with faults on demand: real IPMI 2.0 on real ports.
 
     python3 -m tashi.lab.peers.bmc PLAN
 
 PLAN is a JSON file: {"control": SOCKET, "address": HOST, "bmcs": {NAME: {...}}}, a BMC being fields of `Machine`. It
 says "ready" when all ports are open. On the socket (see control.py) {"bmc": NAME, "machine": {...}, "weather": {...}}
 changes fields of a machine or of its cable (see relay.py) and is answered with what is so; all are optional but the
-name.
+name. A machine is a record, or, with ``rack`` (the socket of peers/rack.py), what stands there under its name.
 
 It stands on pyghmi's server side, with what that lacks: several BMCs in a process, answers to users that it does not
 know, the cipher suites that a BMC has, identity (GUID, FRU), sensors (SDR) and the event log (SEL).
@@ -27,12 +27,14 @@ from pyghmi.ipmi.bmc import Bmc
 from pyghmi.ipmi.private import constants
 from pyghmi.ipmi.private.serversession import ServerSession
 
+from tashi.lab.chassis import Chassis, Press
 from tashi.lab.control import answer_on
 from tashi.lab.relay import Relay
 
 RAKP = range(0x12, 0x16)
 OPENS = {(6, 0x3B): True, (6, 0x3C): False}  # setting the privilege is the first that a session does
 NO_SUITE, NO_NAME = 0x11, 0x0D  # IPMI 2.0, table 13-15
+BUTTONS: dict[int, Press] = {0: "off", 1: "on", 2: "cycle", 3: "reset", 5: "soft"}  # chassis control, 28.3
 
 
 @dataclass
@@ -43,6 +45,8 @@ class Machine:
     none; ``cipher_0`` and ``anonymous`` are open doors."""
 
     port: int = 0
+    rack: str = ""
+    name: str = ""
     user: str = "admin"
     password: str = "secret"
     uuid: str = "00000000-0000-0000-0000-000000000000"
@@ -67,6 +71,8 @@ class Machine:
 
     def now(self) -> str:
         """Its power, with what is due by now."""
+        if self.rack:
+            self.power = self.chassis().power()
         if self.then and self.due <= time.monotonic():
             self.power, self.then = self.then, ""
         return self.power
@@ -76,11 +82,22 @@ class Machine:
         if self.refuse:
             return self.refuse
         self.pressed.append(control)
-        if not self.ignore:
+        if self.ignore or (control == 5 and self.deaf):
+            return 0
+        if self.rack and control in BUTTONS:
+            self.chassis().press(BUTTONS[control], self.seconds)
+        elif not self.rack:
             then = {0: "off", 1: "on", 5: "off"}.get(control)
-            if then and not (control == 5 and self.deaf):
+            if then:
                 self.then, self.due = then, time.monotonic() + self.seconds
         return 0
+
+    def chassis(self) -> Chassis:
+        return Chassis(self.rack, self.name)
+
+    def fed(self) -> bool:
+        """Whether its BMC has power: that comes from the same supply."""
+        return not self.rack or self.chassis().fed()
 
 
 class Session(ServerSession):  # type: ignore[misc]
@@ -124,6 +141,8 @@ class LabBmc(Bmc):  # type: ignore[misc]
         self.relay = Relay((address, self.port), self._passes, _in_session)
 
     def _passes(self, data: bytes) -> bool:
+        if not self.machine.fed():
+            return False
         return not (self.machine.drop_rakp and len(data) > 5 and data[4] == 6 and data[5] & 0x3F in RAKP)
 
     def sessionless_data(self, data: bytes, sockaddr: Any) -> None:

@@ -1,10 +1,11 @@
-"""A PDU whose outlets are nothing but records, with faults on demand: real SNMP, v3 and v2c, on a real port.
+"""A PDU with faults on demand: real SNMP, v3 and v2c, on a real port.
 
     python3 -m tashi.lab.peers.pdu PLAN
 
 PLAN is a JSON file: {"control": SOCKET, "address": HOST, "port": PORT, "pdu": {...}}, with fields of `Pdu`. It says
 "ready PORT" when the port is open. On the socket (see control.py) {"pdu": {...}, "weather": {...}} changes fields of
-the PDU or of its cable (see relay.py) and is answered with what is so.
+the PDU or of its cable (see relay.py) and is answered with what is so. With ``rack`` (the socket of peers/rack.py) its
+outlets feed what stands there.
 
 It has the objects of APC's rPDU (PowerNet-MIB) and of Raritan's PX (PDU2-MIB), both for the same outlets.
 """
@@ -24,6 +25,7 @@ from pysnmp.entity.rfc3413 import cmdrsp, context
 from pysnmp.proto import rfc1902, rfc1905
 from pysnmp.smi import error, instrum
 
+from tashi.lab.chassis import feed
 from tashi.lab.control import answer_on
 from tashi.lab.relay import Relay
 
@@ -47,6 +49,7 @@ class Pdu:
     community "public" may read. ``community`` may do all, by v2c; empty: none."""
 
     outlets: dict[str, bool] = field(default_factory=dict)
+    rack: str = ""
     user: str = "zoni"
     auth_password: str = "authpass123"
     privacy_password: str = "privpass123"
@@ -66,6 +69,11 @@ class Pdu:
         due = [name for name, (when, _) in self.coming.items() if when <= time.monotonic()]
         for name in due:
             self.outlets[name] = self.coming.pop(name)[1]
+            self.feed(name)
+
+    def feed(self, name: str) -> None:
+        if self.rack:
+            feed(self.rack, name, self.outlets[name])
 
     def swallows(self) -> bool:
         """Whether the answer that is on its way now is lost."""
@@ -93,6 +101,8 @@ class Pdu:
         if not self.ignore:
             self.coming[name] = (time.monotonic() + self.seconds, values[value])
             self.settle()
+            if self.seconds:
+                asyncio.get_running_loop().call_later(self.seconds, self.settle)
 
 
 class Controller(instrum.AbstractMibInstrumController):  # type: ignore[misc]
@@ -160,7 +170,9 @@ async def main(plan_file: str) -> None:
                     raise ValueError(f"{changes} has no {name}")
                 setattr(target, name, value)
         pdu.settle()
-        return asdict(pdu) | {"requests": relay.requests}
+        for name in request.get("pdu", {}).get("outlets", {}):
+            pdu.feed(name)
+        return asdict(pdu) | {"requests": relay.requests, "weather": asdict(relay.weather)}
 
     async with await answer_on(plan["control"], change) as server:
         print(f"ready {port}", flush=True)
