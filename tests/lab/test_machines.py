@@ -39,7 +39,7 @@ def rack(lab: Lab) -> Iterator[Rack]:
     for name in ("m1", "m2"):
         rack.machines.break_bmc(name, "ok")
         if rack.status(name).outlet == "off":
-            rack.snmp("snmpset", lab.record.machines[name].number, "i", "1")
+            rack.snmp("snmpset", lab.record.machines[name].outlet, "i", "1")
         if rack.state(name) == "on":
             rack.ipmi(name, "power", "off")
             assert rack.state(name) == "off"
@@ -64,7 +64,7 @@ class Rack:
         return pid
 
     def try_ipmi(self, name: str, *words: str, seconds: int = 5) -> subprocess.CompletedProcess[str]:
-        address, _, port = self.status(name).address.partition(":")
+        address, _, port = self.status(name).bmc.partition(":")
         login = ["-U", "admin", "-f", str(self._passwords / "bmc")]
         argv = ["ipmitool", "-I", "lanplus", "-C", "3", "-H", address, "-p", port, *login]
         return subprocess.run(
@@ -75,6 +75,11 @@ class Rack:
         done = self.try_ipmi(name, *words)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip().rpartition(" ")[2]
+
+    def wait(self, name: str, power: str) -> None:
+        """Until its BMC says so, as does the lab."""
+        wait_until(lambda: self.ipmi(name, "power", "status") == power, f"{name} is {power}", seconds=10)
+        assert self.state(name) == power
 
     def snmp(self, tool: str, outlet: int, *value: str, seconds: int = 5) -> subprocess.CompletedProcess[str]:
         auth, privacy = ((self._passwords / name).read_text().strip() for name in ("pdu-auth", "pdu-privacy"))
@@ -141,6 +146,18 @@ def test_an_outlet_takes_the_power_of_a_machine_and_of_its_bmc(rack: Rack) -> No
     assert rack.try_ipmi("m1", "power", "status", seconds=1).returncode != 0, "its BMC is dead, too"
     rack.snmp("snmpset", 1, "i", "1")
     assert rack.ipmi("m1", "power", "status") == "off", "nobody asked it to start"
+
+
+def test_a_host_has_a_bmc_and_an_outlet_too(rack: Rack) -> None:
+    assert (rack.state("h1"), rack.ipmi("h1", "power", "status")) == ("on", "on")
+    rack.ipmi("h1", "power", "off")
+    rack.wait("h1", "off")
+    rack.ipmi("h1", "power", "on")
+    rack.wait("h1", "on")
+    rack.snmp("snmpset", 3, "i", "2")
+    wait_until(lambda: rack.state("h1") == "off", "h1 has no power", seconds=10)
+    rack.snmp("snmpset", 3, "i", "1")
+    assert rack.ipmi("h1", "power", "status") == "off"
 
 
 def test_a_bmc_fails_as_it_is_told_to_and_is_whole_again(rack: Rack) -> None:

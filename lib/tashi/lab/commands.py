@@ -19,6 +19,7 @@ from tashi.config import parse
 from tashi.lab import faults, network
 from tashi.lab.beats_command import beats
 from tashi.lab.lab import Lab, down
+from tashi.lab.machines import Machines
 from tashi.lab.programs import pages_path, search_path
 from tashi.lab.record import Kind, Settings, names
 from tashi.wire.errors import Code, Refused, TashiError, exit_status
@@ -26,7 +27,7 @@ from tashi.wire.errors import Code, Refused, TashiError, exit_status
 SECTIONS = ("agent", "controller", "fake", "pool")  # that --set may change
 COLUMNS = {key: key.upper() for key in ("name", "state", "pid", "agent", "libvirtd", "network")}
 COLUMNS |= {"rate_bits_per_second": "RATE", "address": "ADDRESS"}
-MACHINE_COLUMNS = {"outlet": "OUTLET", "faults": "FAULTS"}
+MACHINE_COLUMNS = {key: key.upper() for key in ("bmc", "outlet", "faults")}
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
@@ -148,7 +149,7 @@ def status(name: str, as_json: bool) -> None:
     columns = COLUMNS.copy()
     if lab.record.machines:
         columns |= MACHINE_COLUMNS
-        rows += [lab.machines.pdu_status(), *(msgspec.to_builtins(each) for each in lab.machines.status())]
+        rows = _with_machines(rows, lab.machines)
     if as_json:
         click.echo("\n".join(msgspec.json.encode(row).decode() for row in rows))
     else:
@@ -324,6 +325,13 @@ def _settings(texts: tuple[str, ...]) -> Settings:
             found.setdefault(section, {})[key] = value
     parse(found, "--set")
     return found
+
+
+def _with_machines(rows: list[dict[str, Any]], machines: Machines) -> list[dict[str, Any]]:
+    """The rows of status with the PDU and the machines; a host that has a BMC is told of in one row."""
+    known = {each.name: msgspec.to_builtins(each) for each in machines.status()}
+    found = [known.pop(row["name"], {}) | row for row in rows]
+    return [*found, machines.pdu_status(), *known.values()]
 
 
 def _table(rows: list[list[str]]) -> None:

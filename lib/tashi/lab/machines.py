@@ -1,7 +1,8 @@
-"""The lab's physical machines: a rack of QEMU processes, their BMCs, and the PDU that feeds them.
+"""The lab's physical machines, hosts and others: a rack of them, their BMCs, and the PDU that feeds them.
 
 Each device is a process of its own and speaks its real protocol: IPMI, SNMP. Nobody but the rack (peers/rack.py) knows
-of QEMU; what is so of a machine is what the rack sees. A machine is off when the lab is made, its outlet on.
+what a machine is made of; what is so of it is what the rack sees. When the lab is made, machines that are no hosts are
+off, and all outlets on.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from tashi.lab.programs import surroundings
 from tashi.lab.record import Folders, Record
 from tashi.wire.errors import Code, NotFound, Refused, Unavailable
 
-MACHINES_MAX = 48  # outlets of a PDU
+MACHINES_MAX = 48
 READY_SECONDS = 20.0
 BMC_USER, PDU_USER = "admin", "zoni"
 # Files in the lab's folder of secrets, one word each, as `ipmitool -f` wants them.
@@ -36,13 +37,13 @@ PASSWORDS = ("bmc", "pdu-auth", "pdu-privacy")
 class MachineStatus(msgspec.Struct):
     """One machine as `tashi-lab status` tells it. ``state`` is the process's own, whatever its BMC says.
 
-    ``address`` is its BMC's, ``faults`` what is wrong with that; ``outlet`` what the PDU gives.
+    ``bmc`` is where that listens, ``faults`` what is wrong with it; ``outlet`` what the PDU gives.
     """
 
     name: str
     state: Literal["on", "off", "unknown"]
     pid: int | None
-    address: str
+    bmc: str
     outlet: str
     faults: str
 
@@ -84,7 +85,7 @@ class Machines:
     def _rack_plan(self) -> dict[str, Any]:
         return {
             "machines": {
-                name: {"argv": self._argv(name), "outlets": [str(each.number)]}
+                name: {"outlets": [str(each.outlet)]} | self._made_of(name)
                 for name, each in self.record.machines.items()
             }
         }
@@ -103,16 +104,20 @@ class Machines:
         access = {"user": PDU_USER} | {
             f"{kind}_password": self._password(f"pdu-{kind}") for kind in ("auth", "privacy")
         }
-        outlets = {str(each.number): True for each in self.record.machines.values()}
+        outlets = {str(each.outlet): True for each in self.record.machines.values()}
         return {
             "port": self.record.pdu_port,
             "pdu": {"outlets": outlets, "rack": self._socket("rack")} | access,
         }
 
-    def _argv(self, name: str) -> list[str]:
-        """QEMU for this machine; none in a lab of fake hosts. It costs no processor time once it has booted."""
-        if self.record.kind == "fake":
-            return []
+    def _made_of(self, name: str) -> dict[str, Any]:
+        """What the rack is told of a machine."""
+        if name in self.record.hosts:
+            return {"kind": "host", "lab": self.record.name}
+        return {"kind": "record"} if self.record.kind == "fake" else {"kind": "qemu", "argv": self._qemu(name)}
+
+    def _qemu(self, name: str) -> list[str]:
+        """It costs no processor time once it has booted."""
         disk = f"file={self.folder / build.METAL},format=raw,if=virtio,readonly=on"
         board = ["-machine", "pc", "-accel", "tcg,tb-size=1", "-m", "4", "-nodefaults", "-no-user-config"]
         screen = ["-display", "none", "-vga", "none", "-qmp", "stdio"]
@@ -123,7 +128,7 @@ class Machines:
         return str(uuid.uuid5(uuid.UUID(self.record.mark), name))
 
     def serial(self, name: str) -> str:
-        return f"{self.record.mark[:8].upper()}-{self.record.machines[name].number}"
+        return f"{self.record.mark[:8].upper()}-{self.record.machines[name].outlet}"
 
     # -- faults --------------------------------------------------------------------------------------------------------
     def break_bmc(self, name: str, fault: str) -> None:
@@ -143,6 +148,7 @@ class Machines:
 
     # -- status --------------------------------------------------------------------------------------------------------
     def status(self) -> list[MachineStatus]:
+        """The hosts among them, too."""
         if not self.record.machines:
             return []
         rack, pdu = self._look("rack", {}), self._look("pdu", {})
@@ -151,9 +157,9 @@ class Machines:
                 name=name,
                 state=_power(rack["machines"][name]["on"]) if rack else "unknown",
                 pid=rack["machines"][name]["pid"] if rack else None,
-                address=f"{self.address}:{each.bmc_port}",
+                bmc=f"{self.address}:{each.bmc_port}",
                 faults=_health(faults.BMC, self._look("bmc", {"bmc": name})),
-                outlet=_power(pdu["outlets"][str(each.number)]) if pdu else "unknown",
+                outlet=_power(pdu["outlets"][str(each.outlet)]) if pdu else "unknown",
             )
             for name, each in self.record.machines.items()
         ]

@@ -43,11 +43,14 @@ class HostRecord(msgspec.Struct):
     rate_bits: int = 0
     ports: dict[str, int] = {}
 
+    def runs(self, kind: Kind) -> bool:
+        return self.powered if kind == "fake" else self.process is not None and self.process.alive()
+
 
 class MachineRecord(msgspec.Struct):
-    """A physical machine: ``number`` is also the outlet that feeds it, ``bmc_port`` that of its BMC (UDP)."""
+    """What stands in the rack, machines and hosts: the outlet that feeds it, and the port of its BMC (UDP)."""
 
-    number: int
+    outlet: int
     bmc_port: int
 
 

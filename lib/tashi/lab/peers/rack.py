@@ -1,10 +1,11 @@
-"""The machines of a laboratory in their rack: which outlet feeds them, and whether they run.
+"""The machines of a laboratory in their rack: which outlets feed them, and whether they run.
 
     python3 -m tashi.lab.peers.rack PLAN
 
-PLAN is a JSON file: {"control": SOCKET, "machines": {NAME: {"argv": [...], "outlets": [...]}}}. ``argv`` starts a
-machine, QEMU with its monitor (QMP) on standard input; where it is empty, the machine is nothing but a record. It says
-"ready" when the socket (see control.py) is there, which takes
+PLAN is a JSON file: {"control": SOCKET, "machines": {NAME: {"kind": KIND, "outlets": [...], ...}}}. A machine of the
+kind "qemu" is started by its "argv", with its monitor (QMP) on standard input; a "host" is the host of that name in the
+"lab", switched as people do it; a "record" is nothing more. It says "ready" when the socket (see
+control.py) is there, which takes
 
     {"machine": NAME, "press": "on" | "off" | "soft" | "reset" | "cycle", "after": SECONDS}
     {"outlet": OUTLET, "gives": true | false}
@@ -23,82 +24,154 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from tashi.lab.control import answer_on
-
-QMP = {"soft": "system_powerdown", "reset": "system_reset"}
+from tashi.lab.programs import program
+from tashi.lab.record import Folders
 
 
 class Machine:
-    def __init__(self, name: str, argv: list[str], outlets: list[str]) -> None:
-        self.name, self.dead_outlets = name, set[str]()
-        self._argv, self._outlets = argv, set(outlets)
-        self._process: subprocess.Popen[bytes] | None = None
-        self._on = False  # of one that is a record
+    """What all have in common. This one is nothing but a record."""
 
+    def __init__(self, name: str, outlets: Sequence[str]) -> None:
+        self.name, self._outlets, self._dead_outlets = name, set(outlets), set[str]()
+        self._on = False
+
+    # -- what it is made of --------------------------------------------------------------------------------------------
     @property
     def on(self) -> bool:
-        return self._process is not None and self._process.poll() is None if self._argv else self._on
+        return self._on
 
     @property
+    def pid(self) -> int | None:
+        return None
+
+    def start(self) -> None:
+        self._on = True
+
+    def end(self) -> None:
+        self._on = False
+
+    def soft(self) -> None:
+        """Its power button: its own software has a say in what follows."""
+        self.end()
+
+    def reset(self) -> None:
+        """Its reset button."""
+
+    # -- what can be done to it ----------------------------------------------------------------------------------------
+    @property
     def fed(self) -> bool:
-        return bool(self._outlets - self.dead_outlets)
+        return bool(self._outlets - self._dead_outlets)
 
     def press(self, button: str) -> None:
         """What its buttons do; what does not fit its state does nothing. Raises ValueError without power."""
         if not self.fed:
             raise ValueError(f"{self.name}: no outlet of it gives power")
+        say(f"{self.name}: {button}, and is {'on' if self.on else 'off'}")
         match button, self.on:
             case "on", False:
-                self._start()
+                self.start()
             case "off", True:
-                self._end()
+                self.end()
             case "cycle", True:
-                self._end()
-                self._start()
-            case (("soft" | "reset"), True):
-                self._ask(button)
+                self.end()
+                self.start()
+            case "soft", True:
+                self.soft()
+            case "reset", True:
+                self.reset()
+
+    def press_late(self, button: str) -> None:
+        if self.fed:
+            self.press(button)
 
     def switched(self, outlet: str, gives: bool) -> None:
         """An outlet gives power now, or none."""
-        (self.dead_outlets.discard if gives else self.dead_outlets.add)(outlet)
+        (self._dead_outlets.discard if gives else self._dead_outlets.add)(outlet)
         if not self.fed and self.on:
-            self._end()
+            say(f"{self.name}: outlet {outlet} is off")
+            self.end()
 
     def told(self) -> dict[str, Any]:
-        pid = self._process.pid if self._process is not None and self.on else None
-        return {"on": self.on, "fed": self.fed, "pid": pid, "outlets": sorted(self._outlets)}
+        return {"on": self.on, "fed": self.fed, "pid": self.pid}
 
-    def _start(self) -> None:
-        say(f"{self.name}: on")
-        self._on = True
-        if self._argv:
-            # It ends with the rack, whatever ends that.
-            argv = ["setpriv", "--pdeathsig", "KILL", *self._argv]
-            self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
-            self._tell("qmp_capabilities")
 
-    def _end(self) -> None:
-        say(f"{self.name}: off")
-        self._on = False
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+class Qemu(Machine):
+    """A QEMU process. It ends with the rack, whatever ends that."""
 
-    def _ask(self, button: str) -> None:
-        """Its own software has a say in it; a record's does as it is told."""
-        say(f"{self.name}: {button}")
-        if self._argv:
-            self._tell(QMP[button])
-        elif button == "soft":
-            self._on = False
+    def __init__(self, name: str, outlets: Sequence[str], argv: Sequence[str]) -> None:
+        super().__init__(name, outlets)
+        self._argv = ["setpriv", "--pdeathsig", "KILL", *argv]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def on(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None and self.on else None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(self._argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        self._tell("qmp_capabilities")
+
+    def end(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def soft(self) -> None:
+        self._tell("system_powerdown")
+
+    def reset(self) -> None:
+        self._tell("system_reset")
 
     def _tell(self, command: str) -> None:
         assert self._process is not None and self._process.stdin is not None
         self._process.stdin.write(json.dumps({"execute": command}).encode() + b"\n")
         self._process.stdin.flush()
+
+
+class Host(Machine):
+    """A host of the lab, which `tashi-lab` switches; that takes a while, and this is not waited for."""
+
+    def __init__(self, name: str, outlets: Sequence[str], lab: str) -> None:
+        super().__init__(name, outlets)
+        self._lab, self._verbs = lab, list[str]()
+        self._at_work: asyncio.Task[None] | None = None
+
+    @property
+    def on(self) -> bool:
+        record = Folders(self._lab).load()
+        return record.hosts[self.name].runs(record.kind)
+
+    def start(self) -> None:
+        self._then("start")
+
+    def end(self) -> None:
+        self._then("crash")
+
+    def reset(self) -> None:
+        self.end()
+        self.start()
+
+    def _then(self, verb: str) -> None:
+        self._verbs.append(verb)
+        if self._at_work is None:
+            self._at_work = asyncio.create_task(self._work())
+
+    async def _work(self) -> None:
+        while self._verbs:
+            argv = [*program("tashi-lab"), "--name", self._lab, self._verbs.pop(0), self.name]
+            await (await asyncio.create_subprocess_exec(*argv)).wait()
+        self._at_work = None
+
+
+KINDS = {"record": Machine, "qemu": Qemu, "host": Host}
 
 
 def say(text: str) -> None:
@@ -108,12 +181,10 @@ def say(text: str) -> None:
 async def main(plan_file: str) -> None:
     with open(plan_file, encoding="utf-8") as file:
         plan = json.load(file)
-    machines = {name: Machine(name, **fields) for name, fields in plan["machines"].items()}
+    machines: dict[str, Machine] = {
+        name: KINDS[fields.pop("kind")](name, **fields) for name, fields in plan["machines"].items()
+    }
     loop = asyncio.get_running_loop()
-
-    def late(machine: Machine, button: str) -> None:
-        if machine.fed:
-            machine.press(button)
 
     def change(request: dict[str, Any]) -> dict[str, Any]:
         if "outlet" in request:
@@ -123,7 +194,7 @@ async def main(plan_file: str) -> None:
             return {"machines": {name: machine.told() for name, machine in machines.items()}}
         machine = machines[request["machine"]]
         if request.get("after"):
-            loop.call_later(request["after"], late, machine, request["press"])
+            loop.call_later(request["after"], machine.press_late, request["press"])
         elif "press" in request:
             machine.press(request["press"])
         return machine.told()
