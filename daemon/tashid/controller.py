@@ -23,6 +23,7 @@ from tashi.run.log import Log
 from tashi.run.loop import Loop, Source, Timer
 from tashi.run.notify import Notifier
 from tashi.run.server_keys import ServerKey, server_keys
+from tashi.run.vault import open_vault
 from tashi.wire import messages
 from tashid.accounts import Accounts
 from tashid.copies import Copies
@@ -58,7 +59,7 @@ def serve(config: Config, options: argparse.Namespace, log: Log) -> None:
     store = open_store(os.path.join(own.state, "store"), own.store_limit)
     try:
         began = time.monotonic()
-        cluster = _load(store, _settings(config, keys), read_or_make_authority(own.state, time.time()))
+        cluster = _load(store, _settings(config, keys), read_or_make_authority(own.state, time.time()), own.state)
         log.notice(
             "loaded", epoch=cluster.epoch, revision=cluster.revision, vms=len(cluster.state.vms),
             hosts=len(cluster.state.hosts), seconds=time.monotonic() - began, descriptors=descriptors,
@@ -74,8 +75,8 @@ def clock() -> Now:
     return Now(time.monotonic(), time.time())
 
 
-def _load(store: Store, settings: Settings, authority: CertificateAuthority) -> Cluster:
-    """The working set, from the store, under a new epoch."""
+def _load(store: Store, settings: Settings, authority: CertificateAuthority, state: str) -> Cluster:
+    """The working set, from the store, under a new epoch; the key of its passwords is in the folder ``state``."""
     epoch = store.acquire()
     if store.get("meta", "cluster") is None:
         store.commit([("meta", "cluster", f'"{os.urandom(CLUSTER_BYTES).hex()}"'.encode())], [], epoch=epoch)
@@ -83,6 +84,7 @@ def _load(store: Store, settings: Settings, authority: CertificateAuthority) -> 
     gc.disable()  # nothing of what is loaded is garbage
     for table in WORKING_TABLES:
         cluster.load(table, store.load(table))
+    cluster.vault = open_vault(state, cluster.state.secrets)
     cluster.load("done", _ended_lately(store, cluster.state.counted("job")))
     cluster.loaded(clock(), epoch, store.head())
     # What was loaded stays: the collector need not walk it again and again. Nor has it much to find of what comes:

@@ -21,7 +21,7 @@ from typing import Protocol
 
 import msgspec
 
-from tashi.core.decision import PRIVATE, Entry, Park
+from tashi.core.decision import Entry, Park, seen_by
 from tashi.wire.errors import TashiError
 from tashi.wire.messages import Changes, Reply
 from tashid.store.interface import LogPage
@@ -244,8 +244,7 @@ def _recall(value: bytes) -> Entry:
     """A stored entry as the core made it, as far as `_wants` looks at it."""
     head = _head(value)
     ids = frozenset(each for each in (head.id, head.job, head.parent, head.target) if each)
-    owner = head.owner if head.kind in PRIVATE else ""
-    return Entry(0, 0.0, value, (), ids, head.kind, owner, head.job, head.name)
+    return Entry(0, 0.0, value, (), ids, head.kind, seen_by(head.kind, head.owner), head.job, head.name)
 
 
 def _nothing(park: Park) -> Reply:

@@ -102,7 +102,9 @@ def restore(client: Client) -> None:
     good = {vm["name"] for vm in rows(client, "vm") if vm["state"] == "running" and vm["host"] == "h1"} & VMS
     ended = [ask(client, "vm.destroy", vm["id"]) for vm in rows(client, "vm") if vm["name"] not in good]
     wait(client, ended)
-    for noun, kept in (("host", HOSTS), ("image", IMAGES), ("user", set[str]())):
+    nothing = set[str]()
+    nouns = {"machine": nothing, "pdu": nothing, "switch": nothing, "host": HOSTS, "image": IMAGES, "user": nothing}
+    for noun, kept in nouns.items():
         for record in rows(client, noun):
             if record["name"] not in kept:
                 ask(client, f"{noun}.remove", record["id"])

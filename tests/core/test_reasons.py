@@ -35,6 +35,7 @@ def ready() -> World:
     world.ok("image.add", name="spare", path="images/spare.raw", format="raw")
     world.ok("user.add", name="ann", uid=5, key="a" * 40)
     world.ok("group.set", name="lab")
+    world.hardware()
     return world
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tashi.core import verbs
 from tashi.core.cluster import Principal
-from tests.core.test_verbs import code, principal
+from tests.core.test_verbs import V2C, code, principal
 from tests.core.world import GIB, World
 
 RANKS = ["user", "operator", "admin"]
@@ -74,6 +74,16 @@ WALK: dict[str, Row] = {
     "key.register": Row({"token": "t" * 32, "user": "someone"}),
     "adopt": Row(None, None, {"name": "v-99"}),
     "forget": Row(None, None, {"name": "v-99"}),
+    "machine.add": Row({"name": "m9"}),
+    "machine.set": named("m1", "m2", "nix"),
+    "machine.import": Row({"machines": [{"name": "m9"}]}),
+    "machine.remove": named("m1", "m2", "nix"),
+    "pdu.add": Row({"name": "p9", "address": "10.0.0.9", "model": "x", "snmp": V2C}),
+    "pdu.set": named("p1", "p2", "nix"),
+    "pdu.remove": named("p1", "p2", "nix"),
+    "switch.add": Row({"name": "s9", "address": "br0", "driver": "ovs"}),
+    "switch.set": named("s1", "s2", "nix"),
+    "switch.remove": named("s1", "s2", "nix"),
     "backup": Row({"path": "/var/backups/one"}),
     "enroll": Row({"token": "t" * 32, "host": "h1", "key": "k" * 40}),
 }
@@ -83,6 +93,7 @@ def staged(role: str) -> tuple[World, dict[str, str]]:
     """Two people with a VM, a key and an operation under way each; and what stands for those operations."""
     world = World(2)
     world.ok("group.set", name="ours")
+    world.hardware()
     world.ok("user.add", name="someone", uid=7, role=role if role in RANKS else "user", key="m" * 40, groups=["ours"])
     world.ok("user.add", name="other", uid=8, key="o" * 40)
     jobs = {}

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from tashi.core.cluster import Cluster
+from tashi.core.records import WORKING
 from tashi.core.settings import Settings
 from tashi.sched.demand import Demand
 from tashi.sched.explain import explain
@@ -106,7 +107,7 @@ def test_vms_loaded_together_are_counted_as_one_by_one() -> None:
     world.cluster.state.put("vm", later.id, replace(later, kept="h-1"))
     records, beside = world.everything(), derived(world.cluster)
     loaded = Cluster(Settings(pool_bytes=100 * GIB), lambda: b"")
-    for kind in ("meta", "vm", "host", "image", "user", "group", "key", "job"):
+    for kind in WORKING:
         loaded.load(kind, [(key, value) for (table, key), value in records.items() if table == kind])
     loaded.loaded(world.now(), 2, 0)
     for host in world.cluster.state.hosts:

@@ -18,6 +18,7 @@ from tashi.wire.messages import Request
 from tests.core.world import GIB, World
 
 RANKS = ["user", "operator", "admin"]
+V2C = {"version": "v2c", "community": "one of ours"}
 BODIES: dict[str, dict[str, Any]] = {
     "status": {},
     "list": {"noun": "vm"},
@@ -51,6 +52,16 @@ BODIES: dict[str, dict[str, Any]] = {
     "group.remove": {"name": "g"},
     "key.revoke": {"name": "k-1"},
     "key.register": {"token": "t" * 32, "user": "u"},
+    "machine.add": {"name": "m9"},
+    "machine.set": {"name": "m1", "lock": "because"},
+    "machine.import": {"machines": [{"name": "m9"}]},
+    "machine.remove": {"name": "m1"},
+    "pdu.add": {"name": "p9", "address": "10.0.0.9", "model": "x", "snmp": V2C},
+    "pdu.set": {"name": "p1", "note": "x"},
+    "pdu.remove": {"name": "p1"},
+    "switch.add": {"name": "s9", "address": "br0", "driver": "ovs"},
+    "switch.set": {"name": "s1", "note": "x"},
+    "switch.remove": {"name": "s1"},
     "backup": {"path": "/var/backups/one"},
     "adopt": {"name": "v-99"},
     "forget": {"name": "v-99"},

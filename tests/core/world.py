@@ -15,8 +15,10 @@ from tashi.agent import events
 from tashi.agent.mind import Mind
 from tashi.core import life
 from tashi.core.cluster import Cluster, Decision, Now, Principal
+from tashi.core.records import WORKING
 from tashi.core.settings import Settings
 from tashi.model.host import Facts
+from tashi.run.vault import FileVault
 from tashi.wire.agents import AgentMessage, Beat
 from tashi.wire.messages import Accepted, ListDone, Problem, Request
 
@@ -173,6 +175,7 @@ class World:
         self.hosts: dict[str, Hypervisor] = {}
         self.disks: set[str] = set()  # of the pool
         self.cluster = Cluster(settings or Settings(pool_bytes=100 * GIB), lambda: SECRET)
+        self.cluster.vault = FileVault(SECRET)
         if cluster:
             self.cluster.load("meta", [("cluster", json.dumps(cluster).encode())])
         self.cluster.loaded(self.now(), 1, 0)
@@ -268,6 +271,14 @@ class World:
         self.ok("vm.create", who, name=name, image="tiny", cores=cores, memory_bytes=GIB // 4, **more)
         return self.rows(who=who, names=[name])[0]
 
+    def hardware(self) -> None:
+        """Two machines, two PDUs and two switches, with nothing between them."""
+        v2c = {"version": "v2c", "community": "one of ours"}
+        for number in (1, 2):
+            self.ok("machine.add", name=f"m{number}")
+            self.ok("pdu.add", name=f"p{number}", address=f"10.0.1.{number}", model="apc-rpdu", snmp=v2c)
+            self.ok("switch.add", name=f"s{number}", address=f"10.0.2.{number}", snmp=v2c)
+
     def settle(self) -> None:
         for _ in range(1000):
             busy = [each for each in self.hosts.values() if each.queue]
@@ -295,6 +306,7 @@ class World:
         tables = self.cluster.state.tables
         return {
             (table, key): msgspec.json.encode(record)
-            for table in ("meta", "vm", "host", "image", "user", "group", "key", "job")
+            for table in WORKING
+            if table != "usage"
             for key, record in tables[table].items()
         }

@@ -18,7 +18,9 @@ from msgspec import Struct
 from tashi.wire.errors import Fault, Unavailable
 
 # The working set is loaded into memory at start; the cold tables are only ever read by key.
-WORKING_TABLES = ("meta", "vm", "host", "image", "user", "group", "key", "job", "usage")
+WORKING_TABLES = (
+    "meta", "vm", "host", "image", "user", "group", "key", "job", "usage", "machine", "pdu", "switch", "secret"
+)  # fmt: skip
 COLD_TABLES = ("done", "request")  # finished operations; answered request ids
 TABLES = WORKING_TABLES + COLD_TABLES
 KEY_MAX = 500  # bytes: LMDB's limit is 511, a scan needs one more than the key

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from tashi.client import Client
 
 
+_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
 class Tool(click.Command):
     """A command of one kind (see `tashi.cli.options`) about one noun."""
 
@@ -44,7 +47,7 @@ class Tool(click.Command):
             None,
             params=params,
             help=function.__doc__,
-            context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+            context_settings=_SETTINGS,
         )
         self._function, self._noun, self._common = function, noun, common
         self._prints, self._checked = prints, checked
@@ -98,27 +101,45 @@ class Tool(click.Command):
         """What the function gets: the call, and the values of its own options."""
         common = {key: value for key, value in ctx.params.items() if key in self._common}
         own = {key: value for key, value in ctx.params.items() if key not in common and key != "operands"}
-        return Call(ctx.info_name or "", self._noun, common, ctx.params.get("operands", ())), own
+        return Call(ctx.find_root().info_name or "", self._noun, common, ctx.params.get("operands", ())), own
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:
-        """Run and end the process. Skips the interpreter's tidying up, which takes longer than a request."""
-        prog = os.path.basename(sys.argv[0])
-        plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
-        try:
-            status = super().main(sys.argv[1:], prog, standalone_mode=False, color=False if plain else None)
-            Output(prog, "table").flush()
-        except click.UsageError as error:
-            complain_of_usage(prog, error.format_message(), f"{prog} -h")
-            status = exit_status(Code.BAD_REQUEST)
-        except TashiError as error:
-            complain(prog, error.text, error.hint)
-            status = exit_status(error.code)
-        except OSError as error:
-            complain(
-                prog, f"{'standard output' if error.filename is None else error.filename or repr('')}: {error.strerror}"
-            )
-            status = 1
-        os._exit(int(status))
+        """Run and end the process."""
+        end(super().main)
+
+
+class Verbs(click.Group):
+    """A command whose first operand is a verb, each of them a `Tool`: of hardware beside the machine itself."""
+
+    def __init__(self, what: str, **verbs: Tool) -> None:
+        super().__init__(None, help=what, no_args_is_help=False, context_settings=_SETTINGS)
+        for name, each in verbs.items():
+            self.add_command(each, name)
+
+    def main(self, *args: Any, **extra: Any) -> NoReturn:
+        """Run and end the process."""
+        end(super().main)
+
+
+def end(run: Callable[..., Any]) -> NoReturn:
+    """Run click's part and end the process. Skips the interpreter's tidying up, which takes longer than a request."""
+    prog = os.path.basename(sys.argv[0])
+    plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
+    try:
+        status = run(sys.argv[1:], prog, standalone_mode=False, color=False if plain else None)
+        Output(prog, "table").flush()
+    except click.UsageError as error:
+        complain_of_usage(prog, error.format_message(), f"{error.ctx.command_path if error.ctx else prog} -h")
+        status = exit_status(Code.BAD_REQUEST)
+    except TashiError as error:
+        complain(prog, error.text, error.hint)
+        status = exit_status(error.code)
+    except OSError as error:
+        complain(
+            prog, f"{'standard output' if error.filename is None else error.filename or repr('')}: {error.strerror}"
+        )
+        status = 1
+    os._exit(int(status))
 
 
 def tool(

@@ -21,6 +21,7 @@ from tashi.core.contact import Contact
 from tashi.core.decision import Decision, Entry, Found, Park, entries_of, found_of, problem, request_key
 from tashi.core.denied import Denials
 from tashi.core.resend import Resend
+from tashi.core.secrets import Vault
 from tashi.core.settings import Settings
 from tashi.core.silence import Silence
 from tashi.core.state import State
@@ -64,11 +65,14 @@ class Mark(Struct, frozen=True, gc=False):
 
 
 class Cluster:
-    """All records, all rules. ``chance`` gives 32 random bytes when a secret is needed, ``authority`` signs."""
+    """All records, all rules. ``chance`` gives 32 random bytes when a secret is needed, ``authority`` signs, ``vault``
+    seals passwords.
+    """
 
     def __init__(self, settings: Settings, chance: Callable[[], bytes], authority: Authority | None = None) -> None:
         verbs.check()
         self.settings, self.chance, self.authority = settings, chance, authority
+        self.vault: Vault | None = None
         self.state = State(settings.steady_seconds)
         self.state.pool.capacity_bytes = settings.pool_bytes
         self.state.promise(settings.policy, settings.ratios)

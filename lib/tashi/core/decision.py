@@ -13,6 +13,7 @@ from tashi.core.records import Answered
 from tashi.core.turn import KIND_OF_LETTER, Turn
 from tashi.model.host import Host
 from tashi.model.job import Job
+from tashi.model.machine import state_of as machine_state
 from tashi.model.vm import Vm
 from tashi.wire.agents import ControllerMessage
 from tashi.wire.errors import TashiError, retry_helps
@@ -139,7 +140,7 @@ def entry_of(turn: Turn, table: str, key: str, before: Any, revision: int, ended
     refers: tuple[tuple[str, str], ...] = ()
     if table == "done":
         refers = (("done", key), ("request", record.request)) if record.request else (("done", key),)
-    owner = SEEN_BY[kind](record) if kind in SEEN_BY else ""
+    owner = seen_by(kind, SEEN_BY[kind](record) if kind in SEEN_BY else "")
     return Entry(
         revision, turn.now.wall, _encode(change), refers, _ids(kind, record, job), kind, owner, job, record.name
     )
@@ -151,14 +152,21 @@ def _at_work(turn: Turn, kind: str, record: Any, ended: Mapping[str, str]) -> st
     return own or ended.get(record.id) or turn.job
 
 
-LOCKED = ("vm", "host", "image")  # kinds with an operation at work on them
+LOCKED = ("vm", "host", "image", "machine")  # kinds with an operation at work on them
 SEEN_BY: dict[str, Callable[[Any], str]] = {  # kinds that only some may see
     "vm": lambda vm: str(vm.owner),
     "job": lambda job: str(job.owner),
     "key": lambda key: str(key.owner),
     "user": lambda user: str(user.name),
 }
+FOR_OPERATORS = ("pdu", "switch")
+NOBODY = "-"  # no user has this name
 PRIVATE = frozenset((*SEEN_BY, "denied"))
+
+
+def seen_by(kind: str, owner: str) -> str:
+    """The user who may see an entry of this kind beside operators; empty: everybody."""
+    return NOBODY if kind in FOR_OPERATORS else owner if kind in PRIVATE else ""
 
 
 def _ids(kind: str, record: Any, job: str) -> frozenset[str]:
@@ -211,7 +219,7 @@ def _job(turn: Turn, revision: int, job: Job, ident: str, gone: bool) -> Change:
 
 
 def _plain(turn: Turn, revision: int, record: Any, job: str, gone: bool) -> Change:
-    """Hosts, images, users, groups and keys."""
+    """All that are neither VMs nor operations."""
     kind = KIND_OF_LETTER[record.id[0]]
     return Change(
         revision=revision,
@@ -254,14 +262,12 @@ _STATES: dict[str, Callable[[Any], str]] = {
     "user": lambda user: user.role,
     "group": lambda group: "set",
     "key": lambda key: "valid",
+    "machine": lambda machine: machine_state(machine),
+    "pdu": lambda pdu: "set",
+    "switch": lambda switch: "set",
 }
-_CHANGES: dict[str, Callable[[Turn, int, Any, str, bool], Change]] = {
+_CHANGES: dict[str, Callable[[Turn, int, Any, str, bool], Change]] = dict.fromkeys(_STATES, _plain) | {
     "vm": _vm,
     "job": _job,
-    "host": _plain,
-    "image": _plain,
-    "user": _plain,
-    "group": _plain,
-    "key": _plain,
     "policy": _policy,
 }

@@ -7,7 +7,7 @@ import re
 
 from msgspec.structs import replace
 
-from tashi.core import certificates, copies, life, off
+from tashi.core import certificates, copies, life, machines, off
 from tashi.core.turn import Turn
 from tashi.model.host import Host, HostState
 from tashi.model.job import JobState
@@ -173,6 +173,7 @@ def remove(turn: Turn, body: Named) -> Accepted:
     life.step("host", host.state, "remove", host.name)
     job = turn.begin("host.remove", "host", host.id, host.name)
     certificates.removed(turn, host)
+    machines.host_removed(turn, host.id)
     turn.remove(host)
     turn.end(job.id, JobState.DONE)
     return Accepted(job=job.id, kind="host", objects={host.id: host.name}, done=True, dry_run=body.dry_run)

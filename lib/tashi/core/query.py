@@ -213,10 +213,11 @@ def _test(turn: Turn, noun: str, text: str) -> Callable[[Any], bool]:
             Code.BAD_REQUEST, f"{text!r}: not a filter", "write key=value, key!=value, key=~regexp, key>number"
         )
     key, sign, wanted = found[1], found[2], found[3]
-    known = field(noun, key)
+    known = field(noun, key) or field(noun, f"{key}_bytes") or field(noun, f"{key}s")
     if known is None:
         keys = ", ".join(each.key for each in FIELDS[noun])
         raise Refused(Code.BAD_REQUEST, f"{text!r}: {noun} has no field {key}", f"there are: {keys}")
+    key = known.key
     if sign in (">", "<", ">=", "<="):
         return _compare(turn, noun, known, sign, wanted, text)
     if sign == "=~":
@@ -230,7 +231,7 @@ def _test(turn: Turn, noun: str, text: str) -> Callable[[Any], bool]:
 def _equals(value: Any, wanted: str, exact: float | None) -> bool:
     if isinstance(value, (int, float)) and exact is not None:
         return value == exact
-    return _plain(value) == wanted
+    return _plain(value) == wanted or (isinstance(value, list) and wanted in value)
 
 
 def _pattern(wanted: str, text: str) -> re.Pattern[str]:

@@ -13,27 +13,31 @@ import msgspec
 
 from tashi.core.doubts import Restored
 from tashi.core.policy import Ruling
+from tashi.model.device import Pdu, Secret, Switch
 from tashi.model.host import Host
 from tashi.model.image import Image
 from tashi.model.job import Job
+from tashi.model.machine import Machine
 from tashi.model.name import ID_LETTER, number_of
 from tashi.model.usage import Tally
 from tashi.model.user import Group, Key, User
 from tashi.model.vm import Vm
 
 TYPES: dict[str, type[Any]] = {
-    "vm": Vm, "host": Host, "image": Image, "user": User, "group": Group, "key": Key, "job": Job
+    "vm": Vm, "host": Host, "image": Image, "user": User, "group": Group, "key": Key, "job": Job,
+    "machine": Machine, "pdu": Pdu, "switch": Switch, "secret": Secret,
 }  # fmt: skip
-NAMED = ("vm", "host", "image", "user", "group", "key")
+NAMED = ("vm", "host", "image", "user", "group", "key", "machine", "pdu", "switch")
 # What "meta" holds: counters of ids, and what else is said of the whole.
 META: dict[str, Any] = dict.fromkeys(ID_LETTER, int) | {
     "cluster": str, "restored": Restored, "certificate": int, "revocation": int, "revoked": dict[str, float],
     "policy": Ruling,
 }  # fmt: skip
-UNTOLD = ("meta", "request", "usage", "clock", "passed")  # tables whose changes are nobody's news
+UNTOLD = ("meta", "request", "usage", "clock", "passed", "secret")  # tables whose changes are nobody's news
 NEWS = (("meta", "policy"),)  # but for these
 UNSTORED = ("clock", "passed")
 DONE_KEPT = 1000  # ended operations that stay in memory for tjob-list
+WORKING = ("meta", *TYPES, "usage")  # tables that are loaded at a start
 _STORED = TYPES | {"done": Job, "usage": Tally}
 _DECODERS = {table: msgspec.json.Decoder(kind) for table, kind in _STORED.items()}
 _encode = msgspec.json.Encoder().encode
@@ -61,6 +65,10 @@ class Records:
         self.done: dict[str, Job] = {}  # those that ended lately; all of them are in the store
         self.requests: dict[str, Answered] = {}  # those of the batch that is not durable yet
         self.usage: dict[str, Tally] = {}
+        self.machines: dict[str, Machine] = {}
+        self.pdus: dict[str, Pdu] = {}
+        self.switches: dict[str, Switch] = {}
+        self.secrets: dict[str, Secret] = {}
         self.clocks: dict[str, Any] = {}  # how time was kept so far; not stored, but taken back by `rollback`
         self.passed: dict[str, int] = {}  # operation whose VMs wait -> how many have passed it; not stored either
         self.meta: dict[str, Any] = {}  # counters by kind, and what else is said of the whole (META)
@@ -78,6 +86,10 @@ class Records:
             "usage": self.usage,
             "clock": self.clocks,
             "passed": self.passed,
+            "machine": self.machines,
+            "pdu": self.pdus,
+            "switch": self.switches,
+            "secret": self.secrets,
         }
         self.names: dict[str, dict[str, tuple[str, ...]]] = {table: {} for table in NAMED}
         self._ordered: dict[str, list[str]] = {}  # ids by table, of tables that did not gain or lose any since

@@ -6,7 +6,6 @@ same path and is undone.
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,6 +15,7 @@ from tashi.core import query, rights, verbs
 from tashi.core.decision import Decision, Found, Park, request_key
 from tashi.core.plainly import plainly
 from tashi.core.records import Answered
+from tashi.core.secrets import digest_of
 from tashi.core.turn import Turn
 from tashi.wire.errors import Code, Refused
 from tashi.wire.messages import Accepted, ChangesBody, Problem, Reply, Request
@@ -36,12 +36,10 @@ def answer(cluster: Cluster, turn: Turn, raw: Request, found: Found | None, mark
     turn.verb = raw.verb
     if raw.owner:
         rights.act_for(turn, raw.owner)
-    turn.authority, turn.contacts = cluster.authority, cluster.contacts
+    turn.authority, turn.contacts, turn.vault = cluster.authority, cluster.contacts, cluster.vault
     if verb.act is None:
         return _read(cluster, turn, raw, body)
-    digest = hashlib.blake2b(
-        raw.verb.encode() + b"\0" + bytes(raw.body) + raw.owner.encode(), digest_size=16
-    ).hexdigest()
+    digest = digest_of(raw, cluster.vault)
     if found is not None:
         if found.hash != digest:
             raise Refused(Code.CONFLICT, "this request id was used for another request")

@@ -18,6 +18,7 @@ from tashi.core.troubles import Troubles
 from tashi.core.uses import Uses
 from tashi.model.host import Host
 from tashi.model.job import Job
+from tashi.model.machine import Machine, marks
 from tashi.model.quota import Amount, amount_of
 from tashi.model.user import Key, User
 from tashi.model.vm import Vm, claims, hosts_of
@@ -44,6 +45,7 @@ class State(Records):
         self.host_of_key: dict[str, str] = {}
         self.user_of_key: dict[str, str] = {}
         self.user_of_uid: dict[int, str] = {}
+        self.machine_of: dict[tuple[str, str], str] = {}  # what at most one machine has -> its id
         self.members: dict[str, dict[str, None]] = {}  # name of a group -> names of its users
         self.held: dict[str, Amount] = {}  # owner -> what its VMs count for
         self.index = Index()
@@ -64,11 +66,11 @@ class State(Records):
             "meta": self._apply_meta,
             "vm": self._apply_vm,
             "host": self._apply_host,
-            "image": partial(self._apply_name, "image"),
             "user": self._apply_user,
-            "group": partial(self._apply_name, "group"),
             "key": self._apply_key,
             "job": self._apply_job,
+            "machine": self._apply_machine,
+            **{table: partial(self._apply_name, table) for table in ("image", "group", "pdu", "switch")},
         }
 
     def promise(self, policy: Policy, ratios: Ratios) -> None:
@@ -233,6 +235,13 @@ class State(Records):
             self.user_of_key.pop(old.public, None)
         if new is not None:
             self.user_of_key[new.public] = new.owner
+
+    def _apply_machine(self, key: str, old: Machine | None, new: Machine | None) -> None:
+        self._apply_name("machine", key, old, new)
+        for mark in marks(old) if old is not None else ():
+            self.machine_of.pop(mark, None)
+        if new is not None:
+            self.machine_of.update(dict.fromkeys(marks(new), key))
 
     def _apply_job(self, key: str, old: Job | None, new: Job | None) -> None:
         record = new if new is not None else old

@@ -22,10 +22,12 @@ from tashi.model.units import stamp
 from tashi.model.vm import ABSENT, UNKNOWN, Vm, VmState, copies_of, state_of
 from tashi.wire.agents import ControllerMessage
 from tashi.wire.errors import Code, NotFound, Refused
+from tashi.wire.messages import Accepted
 
 if TYPE_CHECKING:
     from tashi.core.certificates import Authority
     from tashi.core.contact import Contact
+    from tashi.core.secrets import Vault
 
 
 class Principal(Struct, frozen=True, gc=False):
@@ -51,6 +53,8 @@ PRIVATE: dict[str, Callable[[Any, str], bool]] = {  # kinds of which a user sees
     "job": lambda job, name: bool(job.owner == name),
     "key": lambda key, name: bool(key.owner == name),
     "user": lambda user, name: bool(user.name == name),
+    "pdu": lambda pdu, name: False,
+    "switch": lambda switch, name: False,
 }
 
 
@@ -75,6 +79,7 @@ class Turn:
         self.epoch_above = 0  # an epoch higher than this is to be taken
         self.secret = b""  # chance of the shell's, for one-time tokens
         self.authority: Authority | None = None  # who signs certificates
+        self.vault: Vault | None = None  # what seals passwords
         self.server = ""  # the key of the controller's with which this came; empty: it did not come with any
         self.contacts: Mapping[str, Contact] = {}  # the agents' connections, for requests
 
@@ -233,7 +238,7 @@ class Turn:
             vm = self.state.vms.get(job.target)
             if vm is not None and vm.job == job.id:
                 self.put(replace(vm, job="", doing=""))
-        elif job.kind in ("host", "image"):
+        elif job.kind in ("host", "image", "machine"):
             record = self.state.tables[job.kind].get(job.target)
             if record is not None and record.job == job.id:
                 self.put(replace(record, job=""))
@@ -278,6 +283,13 @@ class Turn:
             hint = f"tjob-wait {vm.job}" + (f", or tjob-cancel {vm.job}" if vm.waiting else "")
             raise Refused(Code.LOCKED, f"{vm.name}: locked by {vm.job} ({vm.doing})", hint)
         self.end(vm.job, JobState.CANCELLED, f"taken over by {self.verb}")
+
+
+def done(turn: Turn, verb: str, kind: str, record: Any, dry_run: bool) -> Accepted:
+    """The answer to a change that is over at once."""
+    job = turn.begin(verb, kind, record.id, record.name)
+    turn.end(job.id, JobState.DONE)
+    return Accepted(job=job.id, kind=kind, objects={record.id: record.name}, done=True, dry_run=dry_run)
 
 
 def done_key(job_id: str) -> str:

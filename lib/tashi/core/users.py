@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from tashi.core import keys
-from tashi.core.turn import Turn
-from tashi.model.job import JobState
+from tashi.core.turn import Turn, done
 from tashi.model.name import check_name
 from tashi.model.quota import Quota
 from tashi.model.user import Group, User
@@ -83,13 +82,6 @@ def remove_group(turn: Turn, body: Named) -> Accepted:
         raise Refused(Code.WRONG_STATE, text, "tuser-set NAME --group OTHER, or --group none")
     turn.remove(group)
     return done(turn, "group.remove", "group", group, body.dry_run)
-
-
-def done(turn: Turn, verb: str, kind: str, record: User | Group, dry_run: bool) -> Accepted:
-    """The answer to a change that is over at once."""
-    job = turn.begin(verb, kind, record.id, record.name)
-    turn.end(job.id, JobState.DONE)
-    return Accepted(job=job.id, kind=kind, objects={record.id: record.name}, done=True, dry_run=dry_run)
 
 
 def _check_name(name: str) -> None:

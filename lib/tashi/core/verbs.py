@@ -14,19 +14,21 @@ from tashi.core import (
     backups,
     certificates,
     create,
+    devices,
     divergence,
     drain,
     hosts,
     images,
     jobs,
     keys,
+    machines,
     move,
     off,
     power,
     users,
 )
 from tashi.core.turn import Turn
-from tashi.wire import messages, placing
+from tashi.wire import messages, metal, placing
 from tashi.wire.bounds import Strict
 from tashi.wire.errors import Fault
 from tashi.wire.messages import Accepted
@@ -73,13 +75,23 @@ VERBS: dict[str, Verb] = {
     "group.remove": Verb(messages.Named, "admin", users.remove_group),
     "key.revoke": Verb(messages.Named, "user", keys.revoke),
     "key.register": Verb(messages.Register, "enroll", keys.register),
+    "machine.add": Verb(metal.MachineAdd, "admin", machines.add),
+    "machine.set": Verb(metal.MachineSet, "admin", machines.change),
+    "machine.import": Verb(metal.MachineImport, "admin", machines.take_in),
+    "machine.remove": Verb(messages.Named, "admin", machines.remove),
+    "pdu.add": Verb(metal.PduAdd, "admin", devices.add_pdu),
+    "pdu.set": Verb(metal.PduSet, "admin", devices.set_pdu),
+    "pdu.remove": Verb(messages.Named, "admin", devices.remove_pdu),
+    "switch.add": Verb(metal.SwitchAdd, "admin", devices.add_switch),
+    "switch.set": Verb(metal.SwitchSet, "admin", devices.set_switch),
+    "switch.remove": Verb(messages.Named, "admin", devices.remove_switch),
     "backup": Verb(messages.Backup, "admin", backups.begin),
     "adopt": Verb(messages.Named, "admin", divergence.adopt),
     "forget": Verb(messages.Named, "admin", divergence.forget),
     "enroll": Verb(messages.Enroll, "enroll", hosts.enroll),
 }
 
-SECRET = ("host.add", "user.enroll")  # those that give a token away
+SECRET = metal.WITH_PASSWORDS | {"host.add", "user.enroll"}  # those that need chance: to seal, or for a token
 
 DECODERS = {name: msgspec.json.Decoder(verb.body) for name, verb in VERBS.items()}
 
@@ -88,6 +100,7 @@ def check() -> None:
     """Refuse to run with a request that no verb takes. Raises Fault naming it."""
     used = {verb.body for verb in VERBS.values()}
     parts = {Strict, messages.Request, messages.Limits, placing.Asks}
-    for name, kind in (*vars(messages).items(), *vars(placing).items()):
+    parts |= {metal.Parts, metal.NewMachine, metal.Snmp, metal.Device}
+    for name, kind in (*vars(messages).items(), *vars(placing).items(), *vars(metal).items()):
         if isinstance(kind, type) and issubclass(kind, Strict) and kind not in used | parts:
             raise Fault(f"no verb takes {name}: refusing to start")

@@ -8,9 +8,12 @@ NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*", re.ASCII)
 NAME_MAX = 63
 
 # One decimal counter per kind; the letter tells the kind. Names that look like ids are refused.
-ID_LETTER = {"vm": "v", "host": "h", "image": "i", "user": "u", "group": "g", "key": "k", "job": "j"}
+ID_LETTER = {
+    "vm": "v", "host": "h", "image": "i", "user": "u", "group": "g", "key": "k", "job": "j",
+    "machine": "m", "pdu": "p", "switch": "s", "secret": "x",
+}  # fmt: skip
 _KIND = {letter: kind for kind, letter in ID_LETTER.items()}
-ID = re.compile(r"([vhiugkj])-([1-9][0-9]{0,17})", re.ASCII)
+ID = re.compile(rf"([{''.join(_KIND)}])-([1-9][0-9]{{0,17}})", re.ASCII)
 
 
 def check_name(text: str) -> str:

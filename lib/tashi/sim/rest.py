@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tashi.core import usage
 from tashi.core.cluster import Cluster
+from tashi.core.records import WORKING
 from tashi.model.vm import VmState, claims, state_of
 from tashi.sim.controller import Controller
 from tashi.sim.hypervisor import Site
@@ -88,9 +89,9 @@ def _check_index(cluster: Cluster) -> None:
 def _check_reload(controller: Controller, cluster: Cluster) -> None:
     """I1: a controller that started now would know what this one knows."""
     fresh = Cluster(controller.settings, lambda: bytes(32))
-    for table in ("meta", "vm", "host", "image", "user", "group", "key", "job", "usage"):
+    for table in WORKING:
         fresh.load(table, controller.store.load(table))
-    for table in ("vm", "host", "image", "user", "group", "key", "job", "usage"):
+    for table in WORKING[1:]:
         ours, theirs = cluster.state.tables[table], fresh.state.tables[table]
         for key in sorted(ours.keys() | theirs.keys()):
             if ours.get(key) != theirs.get(key):

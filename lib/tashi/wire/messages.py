@@ -77,7 +77,9 @@ class ListBody(Strict, frozen=True):
     ``fields`` as typed after -o. ``cursor`` is a former reply's. The answer's first frame is ListDone, its second the
     rows, ready to print."""
 
-    noun: Literal["vm", "host", "image", "user", "group", "key", "job", "difference", "finding"]
+    noun: Literal[
+        "vm", "host", "image", "user", "group", "key", "job", "machine", "pdu", "switch", "difference", "finding"
+    ]  # fmt: skip
     where: Annotated[list[Long], Meta(max_length=100)] = []
     names: Annotated[list[Ref], Meta(max_length=10_000)] = []
     format: Literal["table", "tabs", "json", "name"] = "json"

@@ -1,0 +1,39 @@
+"""Passwords that a command is given: the one line of a file, or of standard input. Never an argument."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+MOST = 128  # characters
+
+
+def password_file(path: str) -> str:
+    """A click type: the password in a file, or in standard input for ``-``.
+
+    Raises click.BadParameter, which shows nothing of it.
+    """
+    try:
+        if path == "-":
+            data = sys.stdin.buffer.read(4096) if sys.stdin is not None else b""
+        else:
+            with open(path, "rb") as file:
+                data = file.read(4096)
+        text = data.decode().removesuffix("\n").removesuffix("\r")
+    except OSError as error:
+        raise click.BadParameter(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise click.BadParameter(f"{path}: not text in UTF-8") from None
+    if why := why_no_password(text):
+        raise click.BadParameter(f"{path}: {why}")
+    return text
+
+
+def why_no_password(text: str) -> str:
+    """What is wrong with a password; empty when nothing is."""
+    if not text:
+        return "no password in it"
+    if not text.isprintable():
+        return "more than one line, or a control character in it"
+    return f"a password of more than {MOST} characters" if len(text) > MOST else ""

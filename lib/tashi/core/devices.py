@@ -1,0 +1,172 @@
+"""zoni-pdu and zoni-switch: records of the devices around machines. Nothing here reaches one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from tashi.core import parts, secrets
+from tashi.core.turn import Turn, done
+from tashi.model import machine_words as words
+from tashi.model.device import Pdu, SnmpUse, Switch
+from tashi.model.name import check_name
+from tashi.wire.errors import Code, Refused
+from tashi.wire.messages import Accepted, Named
+from tashi.wire.metal import Device, PduAdd, PduSet, Snmp, SwitchAdd, SwitchSet
+
+NAMED = 5  # of many machines a text names so many
+LEAST_PASSWORD = 8  # characters, RFC 3414
+_TEXTS = {"model": parts.short, "rack": parts.place, "unit": parts.place, "note": parts.long}
+
+
+def add_pdu(turn: Turn, body: PduAdd) -> Accepted:
+    name = _new_name(turn, "pdu", body.name)
+    for column in ("address", "model"):
+        if not getattr(body, column):
+            raise Refused(Code.BAD_REQUEST, f"{name}: {column}: it is missing", f"zoni-pdu add {name} --{column} ...")
+    pdu = Pdu(turn.new_id("pdu"), name, turn.at(), "", "")
+    return done(turn, "pdu.add", "pdu", turn.put(_pdu(turn, pdu, body)), body.dry_run)
+
+
+def set_pdu(turn: Turn, body: PduSet) -> Accepted:
+    pdu: Pdu = turn.find("pdu", body.name)
+    changed = _pdu(turn, pdu, body)
+    last = max((path.outlet for _, path in _outlets(turn, pdu)), default=0)
+    if 0 < changed.outlets < last:
+        raise Refused(Code.WRONG_STATE, f"{pdu.name}: outlets: outlet {last} is in use", "zoni-list")
+    return done(turn, "pdu.set", "pdu", turn.put(changed), body.dry_run)
+
+
+def remove_pdu(turn: Turn, body: Named) -> Accepted:
+    pdu: Pdu = turn.find("pdu", body.name)
+    _refuse_in_use(turn, pdu, [name for name, _ in _outlets(turn, pdu)])
+    secrets.drop(turn, [pdu.snmp.secret])
+    turn.remove(pdu)
+    return done(turn, "pdu.remove", "pdu", pdu, body.dry_run)
+
+
+def add_switch(turn: Turn, body: SwitchAdd) -> Accepted:
+    name = _new_name(turn, "switch", body.name)
+    if not body.address:
+        raise Refused(Code.BAD_REQUEST, f"{name}: address: it is missing", f"zoni-switch add {name} --address ...")
+    switch = Switch(turn.new_id("switch"), name, turn.at(), "snmp", "")
+    return done(turn, "switch.add", "switch", turn.put(_switch(turn, switch, body)), body.dry_run)
+
+
+def set_switch(turn: Turn, body: SwitchSet) -> Accepted:
+    switch: Switch = turn.find("switch", body.name)
+    return done(turn, "switch.set", "switch", turn.put(_switch(turn, switch, body)), body.dry_run)
+
+
+def remove_switch(turn: Turn, body: Named) -> Accepted:
+    switch: Switch = turn.find("switch", body.name)
+    machines = turn.state.machines.values()
+    plugged = [each.name for each in machines if any(port.switch == switch.id for port in each.ports)]
+    _refuse_in_use(turn, switch, plugged)
+    if switch.snmp is not None:
+        secrets.drop(turn, [switch.snmp.secret])
+    turn.remove(switch)
+    return done(turn, "switch.remove", "switch", switch, body.dry_run)
+
+
+def _pdu(turn: Turn, pdu: Pdu, body: PduAdd | PduSet) -> Pdu:
+    given = _common(pdu, body)
+    if "address" in given:
+        given["address"] = _address(pdu.name, given["address"])
+    if body.outlets is not None:
+        given["outlets"] = body.outlets
+    return replace(pdu, **given, snmp=_snmp(turn, pdu, pdu.snmp, body.snmp))
+
+
+def _switch(turn: Turn, switch: Switch, body: SwitchAdd | SwitchSet) -> Switch:
+    given = _common(switch, body)
+    driver = body.driver or switch.driver
+    changed = replace(switch, **given, driver=driver)
+    if driver == "snmp":
+        snmp = _snmp(turn, switch, switch.snmp or SnmpUse(), body.snmp)
+        return replace(changed, address=_address(switch.name, changed.address), snmp=snmp)
+    if body.snmp != Snmp():
+        raise Refused(Code.BAD_REQUEST, f"{switch.name}: the driver {driver} speaks no SNMP")
+    if not changed.address.isprintable():
+        raise Refused(Code.BAD_REQUEST, f"{switch.name}: address: a control character in it")
+    if switch.snmp is not None:
+        secrets.drop(turn, [switch.snmp.secret])
+    return replace(changed, snmp=None)
+
+
+def _common(record: Pdu | Switch, body: Device) -> dict[str, Any]:
+    """Every field that both kinds have and the request says."""
+    given: dict[str, Any] = {}
+    for column in ("address", "port", *_TEXTS):
+        said = getattr(body, column)
+        if said is not None:
+            given[column] = parts.read(record.name, column, _TEXTS[column], said) if column in _TEXTS else said
+    return given
+
+
+def _address(name: str, text: str) -> str:
+    return str(parts.read(name, "address", words.parse_address, text))
+
+
+def _snmp(turn: Turn, record: Pdu | Switch, use: SnmpUse, says: Snmp) -> SnmpUse:
+    """How it is spoken to from now on: v3 with a user and two passwords, or v2c, if that is said, with a community."""
+    if says == Snmp() and use.secret:
+        return use
+    version = says.version or use.version
+    changed = replace(
+        use, version=version, auth=says.auth or use.auth, privacy=says.privacy or use.privacy,
+        user="" if version == "v2c" else use.user if says.user is None else says.user,
+    )  # fmt: skip
+    known = secrets.reveal(turn.state, secrets.vault_of(turn), use.secret) if use.secret else {}
+    names = ("community",) if version == "v2c" else ("auth_password", "privacy_password")
+    said = {name: word for name in (*_WORDS, "community") if (word := getattr(says, name)) is not None}
+    if foreign := [name for name in said if name not in names]:
+        wants = "a community, and no user or password" if version == "v2c" else "a user and passwords, no community"
+        raise Refused(Code.BAD_REQUEST, f"{record.name}: {foreign[0]}: SNMP {version} has {wants}")
+    words_now = {name: word for name, word in (known | said).items() if name in names}
+    _check_snmp(record.name, changed, words_now)
+    return replace(changed, secret=secrets.keep(turn, record.id, words_now, use.secret))
+
+
+_WORDS = ("auth_password", "privacy_password")
+
+
+def _check_snmp(name: str, use: SnmpUse, known: dict[str, str]) -> None:
+    """What zoni's access.py would refuse, in words for who types it."""
+    if use.version == "v2c":
+        if not known.get("community"):
+            raise Refused(Code.BAD_REQUEST, f"{name}: community: SNMP v2c needs one", "--community-file FILE")
+        return
+    parts.read(name, "user", parts.short, use.user)
+    if not use.user:
+        raise Refused(Code.BAD_REQUEST, f"{name}: user: SNMP v3 needs one", "--user NAME, or --snmp v2c")
+    for word in _WORDS:
+        if len(known.get(word, "")) < LEAST_PASSWORD:
+            flag = f"--{word.replace('_', '-')}-file FILE"
+            text = f"{name}: {word}: SNMP v3 needs one of {LEAST_PASSWORD} characters or more"
+            raise Refused(Code.BAD_REQUEST, text, flag)
+
+
+def _outlets(turn: Turn, pdu: Pdu) -> list[tuple[str, Any]]:
+    """(machine, path) of each outlet that is in use."""
+    machines = turn.state.machines.values()
+    return [(each.name, path) for each in machines for path in each.paths if path.kind == "pdu" and path.pdu == pdu.id]
+
+
+def _refuse_in_use(turn: Turn, record: Pdu | Switch, names: list[str]) -> None:
+    if names:
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        verb = "hangs" if len(names) == 1 else "hang"
+        text = f"{record.name}: {', '.join(names[:NAMED])}{more} {verb} on it"
+        raise Refused(Code.WRONG_STATE, text, "zoni-set NAME, or zoni-remove NAME")
+
+
+def _new_name(turn: Turn, kind: str, name: str) -> str:
+    try:
+        check_name(name)
+    except ValueError as problem:
+        raise Refused(Code.BAD_REQUEST, f"name: {problem}") from None
+    if name in turn.state.names[kind]:
+        raise Refused(Code.CONFLICT, f"{name}: there is a {kind} of this name already", f"zoni-{kind} set {name}")
+    return name

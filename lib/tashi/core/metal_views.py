@@ -1,0 +1,97 @@
+"""What each field of a machine, a PDU and a switch is. Users see what a machine is, and not how it is reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tashi.core.machines import why_locked
+from tashi.core.turn import Turn
+from tashi.model import machine_words as words
+from tashi.model.device import Pdu, Switch
+from tashi.model.machine import Machine, state_of
+
+Getter = Callable[[Turn, Any], Any]
+
+
+def paths_of(turn: Turn, machine: Machine) -> list[str]:
+    """Its power paths as zoni-add has them."""
+    return [words.path_text(path, _name(turn.state.pdus, path.pdu)) for path in machine.paths]
+
+
+def _ports_of(turn: Turn, machine: Machine) -> list[str]:
+    return [words.port_text(port, _name(turn.state.switches, port.switch)) for port in machine.ports]
+
+
+def _password(turn: Turn, machine: Machine) -> str:
+    logins = [path for path in machine.paths if path.kind in words.WITH_LOGIN]
+    return "" if not logins else "yes" if all(path.secret for path in logins) else "no"
+
+
+def _for_operators(getter: Getter, otherwise: Any = "") -> Getter:
+    return lambda turn, record: getter(turn, record) if turn.sees_all() else otherwise
+
+
+def _seen(key: str) -> Getter:
+    return lambda turn, machine: getattr(machine.seen, key) if machine.seen is not None else ""
+
+
+def _age(turn: Turn, machine: Machine) -> float | None:
+    return None if machine.seen is None else round(max(0.0, turn.now.wall - machine.seen.at_wall), 3)
+
+
+def _known(key: str) -> Getter:
+    """A number of which 0 is not known."""
+    return lambda turn, record: getattr(record, key) or None
+
+
+def _snmp(key: str) -> Getter:
+    return lambda turn, device: getattr(device.snmp, key) if device.snmp is not None else ""
+
+
+def _v3(key: str) -> Getter:
+    return lambda turn, device: getattr(device.snmp, key) if device.snmp and device.snmp.version == "v3" else ""
+
+
+def _outlets_used(turn: Turn, pdu: Pdu) -> list[int]:
+    machines = turn.state.machines.values()
+    return sorted(path.outlet for each in machines for path in each.paths if path.pdu == pdu.id)
+
+
+def _ports_used(turn: Turn, switch: Switch) -> list[str]:
+    machines = turn.state.machines.values()
+    return [port.port for each in machines for port in each.ports if port.switch == switch.id]
+
+
+def _name(table: dict[str, Any], ident: str) -> str:
+    return str(table[ident].name) if ident in table else ident
+
+
+_SNMP: dict[str, Getter] = {"snmp": _snmp("version"), **{key: _v3(key) for key in ("user", "auth", "privacy")}}
+METAL: dict[str, dict[str, Getter]] = {
+    "machine": {
+        "state": lambda turn, machine: state_of(machine),
+        "power": lambda turn, machine: machine.seen.power if machine.seen is not None else "unknown",
+        "power_age_seconds": _age,
+        "cores": _known("cores"),
+        "memory_bytes": _known("memory_bytes"),
+        "disks": lambda turn, machine: [words.disk_text(disk) for disk in machine.disks],
+        "nics": lambda turn, machine: [words.nic_text(nic) for nic in machine.nics],
+        "flags": lambda turn, machine: list(machine.flags),
+        "lock": lambda turn, machine: why_locked(machine.lock) if machine.lock is not None else "",
+        "host": lambda turn, machine: turn.host_name(machine.host),
+        "power_paths": _for_operators(paths_of, []),
+        "ports": _for_operators(_ports_of, []),
+        "password": _for_operators(_password),
+        "power_source": _for_operators(_seen("source")),
+        "power_health": _seen("health"),
+        "power_contradiction": _for_operators(_seen("contradiction")),
+        "power_desired": lambda turn, machine: machine.desired,
+    },
+    "pdu": {"outlets": _known("outlets"), "used": _outlets_used, **_SNMP},
+    "switch": {
+        "port": lambda turn, switch: switch.port if switch.snmp is not None else None,
+        "used": _ports_used,
+        **_SNMP,
+    },
+}

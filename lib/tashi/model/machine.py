@@ -1,0 +1,149 @@
+"""A physical machine's record: what it is, how its power is reached, what it hangs on, and what was last seen of it.
+
+Provisioning, power, health and lock are fields of their own: none is derived from another. How people write the parts
+is in `machine_words.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from msgspec import Struct
+
+Firmware = Literal["", "bios", "uefi"]
+
+
+class Disk(Struct, frozen=True, omit_defaults=True):
+    """``kind``: hdd, ssd, nvme, or nothing where that is not known."""
+
+    size_bytes: int
+    kind: str = ""
+
+
+class MachineNic(Struct, frozen=True, omit_defaults=True):
+    """``mac`` in lower case with colons."""
+
+    mac: str
+    name: str = ""
+
+
+class SwitchPort(Struct, frozen=True, omit_defaults=True):
+    """Where a NIC is plugged in: ``switch`` is an id, ``port`` the switch's own word, ``nic`` a name or MAC address."""
+
+    switch: str
+    port: str
+    nic: str = ""
+
+
+class PowerPath(Struct, frozen=True, omit_defaults=True):
+    """One way to a machine's power; ``kind`` says which fields count, as zoni-driver(7) has it.
+
+    ``secret`` is the id of the sealed passwords that go with ``user``; ``pdu`` is an id.
+    """
+
+    kind: str
+    address: str = ""  # ipmi
+    port: int = 0
+    url: str = ""  # redfish
+    system: str = ""
+    trust: str = ""
+    plain: bool = False
+    pdu: str = ""  # pdu
+    outlet: int = 0
+    uri: str = ""  # libvirt
+    domain: str = ""
+    world: str = ""  # fake
+    machine: str = ""
+    user: str = ""
+    secret: str = ""
+
+    @property
+    def target(self) -> tuple[str, str]:
+        """What it leads to, and nothing else in the world does: (what that is, which)."""
+        match self.kind:
+            case "ipmi":
+                return "BMC", f"{self.address} port {self.port or 623}"
+            case "redfish":
+                return "BMC", f"{self.url} {self.system}".rstrip()
+            case "pdu":
+                return "outlet", f"{self.pdu}:{self.outlet}"
+            case "libvirt":
+                return "domain", f"{self.domain} of {self.uri}"
+            case _:
+                return "fake machine", f"{self.machine} of {self.world}"
+
+
+class Seen(Struct, frozen=True, omit_defaults=True):
+    """What a power path said of a machine: ``power`` is on, off or unknown, ``source`` the path's own words.
+
+    ``at_wall``: seconds since 1970. ``generation``: of the order that it is the outcome of. ``contradiction``: what
+    another path says against it.
+    """
+
+    power: str
+    source: str
+    at_wall: float
+    generation: int = 0
+    health: str = ""
+    contradiction: str = ""
+
+
+class Lock(Struct, frozen=True):
+    """An administrator keeps everybody's hands off it."""
+
+    by: str
+    reason: str
+    at: str
+
+
+class Machine(Struct, frozen=True, omit_defaults=True):
+    """0 and "" are not known. ``host``: id of the VM host that runs on it. ``agent``: the zoni agent that reaches it.
+
+    ``desired``: on, off, or nothing that was asked for, with a ``generation`` that only an order raises. ``seen`` is
+    None when no path was ever asked. ``job``: the operation at work on it.
+    """
+
+    id: str
+    name: str
+    created_at: str
+    agent: str = ""
+    rack: str = ""
+    unit: str = ""
+    uuid: str = ""
+    serial: str = ""
+    vendor: str = ""
+    model: str = ""
+    cores: int = 0
+    memory_bytes: int = 0
+    disks: tuple[Disk, ...] = ()
+    nics: tuple[MachineNic, ...] = ()
+    firmware: Firmware = ""
+    flags: tuple[str, ...] = ()
+    note: str = ""
+    host: str = ""
+    paths: tuple[PowerPath, ...] = ()
+    ports: tuple[SwitchPort, ...] = ()
+    lock: Lock | None = None
+    desired: str = ""
+    generation: int = 0
+    seen: Seen | None = None
+    job: str = ""
+
+
+def state_of(machine: Machine) -> str:
+    """What it is used for: ``host`` while a VM host runs on it, else ``free``."""
+    return "host" if machine.host else "free"
+
+
+def marks(machine: Machine) -> Iterator[tuple[str, str]]:
+    """(what, which) of everything that at most one machine can have."""
+    for what, which in (("uuid", machine.uuid), ("serial", machine.serial), ("host", machine.host)):
+        if which:
+            yield what, which
+    for nic in machine.nics:
+        yield "mac", nic.mac
+    for path in machine.paths:
+        yield path.target
+    for port in machine.ports:
+        yield "port", f"{port.switch}:{port.port}"

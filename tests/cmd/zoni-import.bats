@@ -1,0 +1,70 @@
+load lab
+
+setup() {
+  cd "$BATS_TEST_TMPDIR"
+}
+
+teardown() {
+  zoni-list -j | zoni-remove -q -
+}
+
+# rows LINES...: a spreadsheet of them in rack.csv
+rows() {
+  printf '%s\n' name,location,cores,memory,nics,power "$@" >rack.csv
+}
+
+@test "a rack goes in, out and in again" {
+  rows m1,r1/1,32,256G,eth0=52:54:00:00:00:01,ipmi:10.0.0.1 m2,r1/2,,,, m3,,8,8G,,
+  echo 'not for you' >word
+  [ "$(zoni-import -H -o name,rack,password rack.csv --user ADMIN --password-file word)" = $'m1\tr1\tyes\nm2\tr1\t\nm3\t\t' ]
+  zoni-export >out.csv
+  zoni-export -j >out.json
+  ! grep -q 'not for you' out.csv out.json
+  zoni-remove -q m1 m2 m3
+  zoni-import -q out.csv
+  [ "$(zoni-export)" = "$(cat out.csv)" ]
+  zoni-remove -q m1 m2 m3
+  zoni-import -q - <out.json
+  [ "$(zoni-export)" = "$(cat out.csv)" ]
+  [ "$(zoni-list -H -o name password=no)" = m1 ]
+}
+
+@test "every bad row is told with row and column, and nothing is added" {
+  rows m1,,8,8G,52:54:00:00:00:01, m2,,0,8G,, m3,,8,lots,, m4,,8 '' m6,,8,8G,52:54:00:00:00:01, m7,,,,,ipmi:1.2.3.300
+  fail_with 2 "row 3: m2: cores: '0' is no number of cores" zoni-import rack.csv
+  [[ $stderr == *"row 4: m3: memory_bytes: 'lots' is not a size"* ]]
+  [[ $stderr == *'row 5: m4: 3 cells, and the heading has 6'* ]]
+  [[ $stderr == *"row 7: m6: nics: mac 52:54:00:00:00:01 is m1's already"* ]]
+  [[ $stderr == *"row 8: m7: power_paths: '1.2.3.300' is not an IP address"* ]]
+  [[ $stderr == *'--partial adds the other 1'* ]]
+  [ "$(zoni-list -H)" = '' ]
+  run -1 --separate-stderr zoni-import -H -o name --partial rack.csv
+  [ "$output" = m1 ]
+}
+
+@test "as spreadsheets write it: a byte order mark, CRLF, semicolons, quotes" {
+  printf '\xef\xbb\xbfName;Cores;Note\r\nm1;8;"one ""word"";\nand another line"\r\n;;\r\nm2;9;x\r\n' >sheet.csv
+  fail_with 2 'row 2: m1: note: ' zoni-import sheet.csv
+  sed -i -e ':a;N;$!ba;s/;\nand/; and/' sheet.csv
+  [ "$(zoni-import -H -o name,cores,note sheet.csv)" = $'m1\t8\tone "word"; and another line\nm2\t9\tx' ]
+}
+
+@test "what is no spreadsheet" {
+  fail_with 2 "no such column: 'naam'" zoni-import - <<<'naam,cores'
+  fail_with 2 'the column name is missing' zoni-import - <<<'cores'
+  fail_with 2 'the column cores is there twice' zoni-import - <<<'name,cores,cores'
+  fail_with 2 'there is nothing in it' zoni-import - </dev/null
+  fail_with 2 'not CSV' zoni-import - <<<$'name\n"m1'
+  fail_with 2 'not text in UTF-8' zoni-import - <<<$'name\n\xff'
+  fail_with 2 'not text' zoni-import - < <(printf 'name\nm\0\n')
+  fail_with 2 'row 1: not JSON' zoni-import - <<<'{"name":'
+  fail_with 2 "row 1: m1: no such column: 'colour'" zoni-import - <<<'{"name":"m1","colour":"red"}'
+  fail_with 2 'row 1: m1: password: not a text' zoni-import - <<<'{"name":"m1","password":4711}'
+  [ "$(zoni-list -H)" = '' ]
+}
+
+@test "-n tells what would be, and changes nothing" {
+  rows m1,,8,8G,,
+  [ "$(zoni-import -n -H -o verb rack.csv)" = machine.import ]
+  [ "$(zoni-list -H)" = '' ]
+}

@@ -1,0 +1,47 @@
+load lab
+
+setup() {
+  word=$BATS_TEST_TMPDIR/word
+  echo 'not for you' >"$word"
+}
+
+teardown() {
+  zoni-list -j | zoni-remove -q -
+  zoni-pdu list -j | zoni-pdu remove -q -
+  zoni-switch list -j | zoni-switch remove -q -
+}
+
+@test "a PDU is added, set and removed" {
+  [ "$(zoni-pdu add -H -o name,snmp,user p1 --address 10.0.1.1 --model apc-rpdu --outlets 8 --user zoni \
+    --auth-file "$word" --privacy-file "$word")" = $'p1\tv3\tzoni' ]
+  [ "$(zoni-pdu set -H -o address p1 --address pdu.example.org)" = pdu.example.org ]
+  zoni-add -q m1 --power pdu:p1:8
+  [ "$(zoni-pdu list -H -o name,used 'outlets>4')" = $'p1\t8' ]
+  fail_with 2 'p1 has outlets 1 to 8, not 9' zoni-add m2 --power pdu:p1:9
+  fail_with 1 'm1 hangs on it' zoni-pdu remove p1
+  fail_with 1 'outlet 8 is in use' zoni-pdu set p1 --outlets 7
+  ! { zoni-pdu list -j; zoni-pdu show p1; tashi-events -j; } | grep -q 'not for you'
+  zoni-remove -q m1
+  [ "$(zoni-pdu remove -H -o name p1)" = p1 ]
+}
+
+@test "a switch is added, set and removed" {
+  [ "$(zoni-switch add -H -o name,driver s1 --address 10.0.1.2 --snmp v2c --community-file - <"$word")" = $'s1\tsnmp' ]
+  zoni-add -q m1 --nic 52:54:00:00:00:01 --port s1:ge-0/0/1
+  [ "$(zoni-switch show -j s1 | value 'r["used"]')" = "['ge-0/0/1']" ]
+  fail_with 1 'm1 hangs on it' zoni-switch remove s1
+  [ "$(zoni-switch set -H -o driver,address,snmp s1 --driver ovs --address br0)" = $'ovs\tbr0\t' ]
+  fail_with 2 'speaks no SNMP' zoni-switch set s1 --user x
+}
+
+@test "what a device can't be" {
+  fail_with 2 'address: it is missing' zoni-pdu add p1 --model apc-rpdu
+  fail_with 2 'user: SNMP v3 needs one' zoni-pdu add p1 --address 10.0.1.1 --model apc-rpdu
+  fail_with 2 '8 characters or more' zoni-pdu add p1 --address 10.0.1.1 --model apc-rpdu --user x
+  fail_with 2 'not an IP address' zoni-pdu add p1 --address 10.0.1 --model apc-rpdu --snmp v2c --community-file "$word"
+  fail_with 2 'community: SNMP v2c needs one' zoni-switch add s1 --address 10.0.1.1 --snmp v2c
+  fail_with 2 'nothing to change' zoni-switch set s1
+  fail_with 1 'no such switch' zoni-switch set s1 --note x
+  fail_with 2 "no such command 'nix'" zoni-pdu nix
+  fail_with 2 'missing command' zoni-pdu
+}
