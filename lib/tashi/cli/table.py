@@ -26,7 +26,13 @@ _OWN: dict[str, tuple[Field, ...]] = {
     "event": (
         Field("revision", "REVISION", "number in the change log", "count", shown=True, width=8),
         Field("at", "AT", "when", shown=True, width=24),
-        Field("kind", "KIND", "vm, host, image, user, group, key, job, policy or denied", shown=True, width=5),
+        Field(
+            "kind",
+            "KIND",
+            "vm, host, image, user, group, key, job, machine, pdu, switch, policy or denied",
+            shown=True,
+            width=5,
+        ),
         Field("name", "NAME", "name of the object", shown=True, width=12),
         Field("state", "STATE", "its state from then on, gone or denied", shown=True, width=13),
         Field("verb", "VERB", "what was asked", shown=True, width=12),

@@ -116,7 +116,7 @@ class ChangesBody(Strict, frozen=True):
 
     after: Annotated[int, Meta(ge=-1, le=2**53)] = -1
     ids: Annotated[list[Ref], Meta(max_length=10_000)] = []
-    kinds: Annotated[list[Text], Meta(max_length=10)] = []
+    kinds: Annotated[list[Text], Meta(max_length=20)] = []
     about: Annotated[list[Ref], Meta(max_length=10_000)] = []
     job: Text = ""
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
