@@ -146,6 +146,33 @@ def test_every_host_is_explained() -> None:
     assert verdicts(world, cores=2, memory_bytes=GIB, only="h1")["h1"]["verdict"] == "chosen"
 
 
+def test_a_refusal_tells_of_few_hosts_by_name_and_counts_many() -> None:
+    world = World(12)
+    world.ok("host.drain", name="h1")
+    world.create("web", cores=3, host="h7")
+    for number in (2, 3, 4, 5, 6, 8, 9, 10, 11, 12):
+        world.create(f"v{number}", cores=4, host=f"h{number}")
+    want = {"name": "big", "image": "tiny", "cores": 6, "memory_bytes": GIB}
+    refused = world.refused("vm.create", **want)
+    assert refused.text == (
+        "big: no host has room for 6 cores and 1G of memory: of 12 hosts 11 with too few cores free, "
+        "1 drained or draining; nearest is h7: needs 6 cores, 5 free"
+    )
+    assert refused.hint == "tashi-explain --cores 6 --memory 1G tells of every host; --hold waits for room"
+    asks = {"group": "x", "apart": [""], "near": ["y"], "spread": "host", "skew": 2}
+    hint = world.refused("vm.create", **want, asks=asks).hint
+    wishes = "--group x --anti-affinity=x --near y --spread host --skew 2"
+    assert hint.startswith(f"tashi-explain --cores 6 --memory 1G {wishes} tells")
+    assert world.ok("vm.create", hold=True, **want).held
+    assert world.vm("big")["reason"].startswith("no host has room for 6 cores and 1G of memory: of 12 hosts 11 with")
+    for number in (8, 9, 10, 11, 12):
+        world.ok("vm.destroy", name=f"v{number}")
+        world.ok("host.drain", name=f"h{number}")
+    moved = world.refused("vm.migrate", name="big")
+    assert moved.code == "no-room", moved
+    assert "nearest is" in moved.text and moved.hint == "tashi-explain big tells of every host"
+
+
 def test_hosts_are_explained_page_by_page() -> None:
     world = World(5)
     seen, after = [], 0
@@ -222,7 +249,7 @@ def test_a_host_that_is_named_may_be_a_wish() -> None:
     world.ok("host.drain", name="h2")
     assert world.create("web", host="h2", asks={"fallback": True})["host"] != "h2"
     refused = world.refused("vm.create", name="w", image="tiny", cores=1, memory_bytes=GIB, host="h2")
-    what = "tashi-explain --host h2 --cores 1 --memory 1G says what would help"
+    what = "tashi-explain --host h2 --cores 1 --memory 1G says what would help; --hold waits for room"
     assert (refused.text, refused.hint) == ("w: h2: drained", what)
     world.create("x", host="h1")
     assert "--host h2 x says" in world.refused("vm.migrate", name="x", to="h2").hint

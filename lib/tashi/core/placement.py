@@ -18,6 +18,7 @@ from tashi.model.name import number_of
 from tashi.model.shorten import shorten
 from tashi.model.units import format_size
 from tashi.model.vm import Leftover, Vm, Waiting, claims
+from tashi.sched.census import census
 from tashi.sched.demand import Demand
 from tashi.sched.explain import explain, most_ever, size_of, why_never
 from tashi.wire.errors import Code, Refused
@@ -25,7 +26,7 @@ from tashi.wire.errors import Code, Refused
 PASSES = 10  # so many later ones may get a place before one that waits; then a host is kept for it
 NONE: frozenset[str] = frozenset()
 PLACED = Waiting.NO
-NAMED_HOSTS = 20  # a refusal names so many hosts, and counts the rest
+FEW_HOSTS = 8  # so many are told of one by one; of more it is counted what keeps them out
 
 
 def choose(
@@ -69,18 +70,41 @@ def _no_room(turn: Turn, name: str, demand: Demand) -> Refused:
         return Refused(Code.NO_ROOM, f"{name}: there are no hosts", "thost-add NAME")
     if never := _never(turn, demand):
         return Refused(Code.IMPOSSIBLE, f"{name}: {never}", "thost-list shows what hosts have")
+    machine = _options(demand) if turn.verb == "vm.create" else name  # of a create that is refused there is no record
     if pin:
         (verdict,) = explain(index, demand, turn.now.wall, [pin])
-        size = f"--cores {demand.cores} --memory {format_size(demand.memory_bytes)}"
-        machine = size if turn.verb == "vm.create" else name  # of a create that is refused there is no record
         hint = f"tashi-explain --host {turn.host_name(pin)} {machine} says what would help"
         return Refused(Code.NO_ROOM, f"{name}: {turn.host_name(pin)}: {verdict.reason}", hint)
+    text = f"{name}: no host has room for {size_of(demand)}: "
     others = [host for host in turn.state.ordered("host") if host not in demand.exclude]
-    verdicts = explain(index, demand, turn.now.wall, others[:NAMED_HOSTS])
-    told = [f"{turn.host_name(verdict.host)}: {verdict.reason}" for verdict in verdicts]
-    if len(others) > NAMED_HOSTS:
-        told.append(f"and {len(others) - NAMED_HOSTS} more hosts")
-    return Refused(Code.NO_ROOM, f"{name}: no host has room for {size_of(demand)}: " + "; ".join(told))
+    if len(others) <= FEW_HOSTS:
+        verdicts = explain(index, demand, turn.now.wall, others)
+        return Refused(Code.NO_ROOM, text + "; ".join(f"{turn.host_name(no.host)}: {no.reason}" for no in verdicts))
+    counted = census(index, demand, turn.now.wall)
+    text += f"of {len(index.rooms)} hosts {counted.words}"
+    if counted.nearest:
+        (verdict,) = explain(index, demand, turn.now.wall, [counted.nearest])
+        text += f"; nearest is {turn.host_name(counted.nearest)}: {verdict.reason}"
+    return Refused(Code.NO_ROOM, text, f"tashi-explain {machine} tells of every host")
+
+
+def _options(demand: Demand) -> str:
+    """A demand as commands ask for it."""
+    rules = demand.rules
+    said = [f"--cores {demand.cores}", f"--memory {format_size(demand.memory_bytes)}"]
+    said += [f"--label {key}={value}" for key, value in sorted(demand.labels)]
+    said += [f"--feature {each}" for each in sorted(demand.features)]
+    for option, groups in (
+        ("--group ", (rules.group,) if rules.group else ()),
+        ("--anti-affinity=", rules.apart),
+        ("--affinity ", rules.together),
+        ("--away ", rules.away),
+        ("--near ", rules.near),
+    ):
+        said += [option + group.partition("/")[2] for group in groups]
+    said += [f"--spread {rules.spread}"] if rules.spread else []
+    said += [f"--skew {rules.skew}"] if rules.spread and rules.skew > 1 else []
+    return " ".join(said)
 
 
 def _never(turn: Turn, demand: Demand) -> str:
@@ -171,7 +195,8 @@ def place_or_wait(turn: Turn, vms: list[Vm], hold: bool, hold_seconds: float | N
         refusal = of_many(turn, vms, fit, refused)
         starting_up = turn.state.gathering(turn.now.monotonic)
         if refusal.code is not Code.NO_ROOM or not (hold or starting_up):
-            raise Refused(refusal.code, refusal.text, refusal.hint or "--hold waits for room") from None
+            hints = [refusal.hint, "--hold waits for room"] if refusal.code is Code.NO_ROOM else [refusal.hint]
+            raise Refused(refusal.code, refusal.text, "; ".join(filter(None, hints))) from None
         until = turn.now.wall + hold_seconds if hold and hold_seconds is not None else 0.0
         waiting = Waiting.HELD if hold else Waiting.PENDING
         reason = refusal.text.partition(": ")[2] if hold else "hosts are still reporting in"

@@ -11,14 +11,17 @@ The choice depends on what is there, never on how it came about. `oracle` says t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from tashi.sched.demand import NO_RULES, SHARED, Demand
 from tashi.sched.filters import Question
+from tashi.sched.geometry import Geometry
 from tashi.sched.kinds import NOWHERE, Kinds, Place, Standing
 from tashi.sched.policy import OPTIONAL, Policy
 from tashi.sched.search import NOTHING, Found, Search, Slope, fewest, walk
+from tashi.sched.shelf import Shelf
 from tashi.sched.supply import Supply
 from tashi.sched.view import Room, View
 from tashi.sched.weights import terms
@@ -55,6 +58,7 @@ class Index(View):
         self._all_ask = set(policy.filters) >= set(OPTIONAL)
         self._kinds = Kinds()
         self._last = NOBODY
+        self._closed = 0  # hosts that are given nothing
         for room in self.rooms.values():
             room.place = None
             self._stand(room)
@@ -152,6 +156,20 @@ class Index(View):
             question.values = set[str]().union(*(shelf.domains.get(search.spread, ()) for _, shelf in shelves))
         return question
 
+    def unlike(self, demand: Demand, now_wall: float = 0.0) -> Counter[str]:
+        """By filter, how many hosts a demand can't have for what they are, whatever is free there."""
+        counts = Counter(state=self._closed, health=len(self.rooms) - self._closed - self._kinds.standing)
+        self._kinds.count_unlike(self.policy.heed(demand), now_wall, counts)
+        return counts
+
+    def shelves(self, demand: Demand, now_wall: float = 0.0) -> list[tuple[Geometry, Shelf]]:
+        """Where the others stand."""
+        return [(kind.geometry, shelf) for kind, shelf in self._kinds.passing(self.policy.heed(demand), now_wall)]
+
+    def on(self, cell: list[int]) -> Iterator[Room]:
+        """The hosts of a shelf's cell."""
+        return (self._by_turn[-negated] for negated in cell)
+
     def _pool_is_full(self, demand: Demand) -> bool:
         return any(pool == SHARED and self.pool.why_not(size) for pool, size in demand.disk)
 
@@ -193,6 +211,7 @@ class Index(View):
     def _stand(self, room: Room) -> None:
         """Put a host where it belongs, if it may take anything."""
         supply = room.supply
+        self._closed += bool(supply.closed)
         if supply.closed or supply.unwell:
             return
         room.place = self._kinds.join(room, self.policy.hear(supply))
@@ -200,6 +219,7 @@ class Index(View):
 
     def _go(self, room: Room) -> None:
         self._last = NOBODY
+        self._closed -= bool(room.supply.closed)
         if room.place is not None:
             self._kinds.leave(room, room.place)
             room.place = None

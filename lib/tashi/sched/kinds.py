@@ -6,6 +6,7 @@ once and kept until a kind comes or goes.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 from tashi.sched.demand import Demand
@@ -153,6 +154,26 @@ class Kinds:
             ]
         return self._labelled_so(shelves, demand.labels) if demand.labels else shelves
 
+    def count_unlike(self, demand: Demand, wall: float, counts: Counter[str]) -> None:
+        """Add the hosts that are not among those of `passing`, by the filter that keeps them out."""
+        question = Question(_NOTHING, demand, _POLICY, wall)
+        such = Counter(place.kind for _, place in self._having(demand.labels)) if demand.labels else None
+        for kind in self._kinds.values():
+            no = next((name for name in _LIKENESS if FILTERS[name].why_not(question, kind.sample)), "")
+            if no:
+                counts[no] += kind.size
+                continue
+            labelled = kind.size if such is None else such[kind]
+            counts["labels"] += kind.size - labelled
+            held = kind.trait.reservation
+            if held is not None and not held.admits(demand.owner, demand.groups, wall):
+                counts["reservation"] += labelled
+
+    @property
+    def standing(self) -> int:
+        """How many hosts are open and well."""
+        return len(self._standing)
+
     def domains(self, label: str) -> None:
         """From now on every shelf knows which values of this label its hosts have."""
         if label not in self._spread:
@@ -170,7 +191,8 @@ class Kinds:
 
     def _alike(self, demand: Demand) -> Passing:
         question = Question(_NOTHING, demand, _POLICY, 0.0)
-        kinds = [kind for kind in self._kinds.values() if not any(no(question, kind.sample) for no in _LIKENESS)]
+        unlike = [FILTERS[name].why_not for name in _LIKENESS]
+        kinds = [kind for kind in self._kinds.values() if not any(no(question, kind.sample) for no in unlike)]
         return Passing(
             [(kind, kind.shelf) for kind in kinds], any(kind.trait.reservation is not None for kind in kinds)
         )
@@ -210,4 +232,4 @@ class Kinds:
 
 
 _NOTHING, _POLICY = View(), Policy()
-_LIKENESS = [FILTERS[name].why_not for name in ("version", "features", "networks")]
+_LIKENESS = ("version", "features", "networks")
