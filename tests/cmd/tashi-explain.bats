@@ -48,11 +48,21 @@ teardown() {
   [ "$(tashi-explain -H -o verdict --cores 1 --memory 1G --anti-affinity=db --host h3)" = no ]
 }
 
+@test "what a host has, and how new it is" {
+  [ "$(tashi-explain -H -o verdict --cores 1 --memory 1G --feature cpu=avx2 | sort -u | xargs)" = 'chosen fits' ]
+  run -1 tashi-explain -H -o filter,wanted --cores 1 --memory 1G --feature cpu=avx512f
+  [ "${lines[0]}" = $'features\tcpu=avx512f' ]
+  run -1 tashi-explain -H -o filter,wanted,available --cores 1 --memory 1G --at-least hypervisor=8.2
+  [ "${lines[0]}" = $'version\thypervisor 8.2\tfake there' ]
+  fail_with 1 'no host has hypervisor 8.2' create --at-least hypervisor=8.2 web
+}
+
 @test "what can't be asked" {
   fail_with 2 'which machine' tashi-explain --cores 1
   fail_with 2 'has its size' tashi-explain web --cores 1
   fail_with 2 'one NAME' tashi-explain a b
   fail_with 2 'with x and apart from it' tashi-explain --cores 1 --memory 1G --affinity x --anti-affinity=x
+  fail_with 2 'a version begins with a number' tashi-explain --cores 1 --memory 1G --at-least hypervisor=new
   fail_with 1 'no such vm' tashi-explain nix
   fail_with 1 'no such host' tashi-explain --cores 1 --memory 1G --host h9
   fail_with 1 'no such image' tashi-explain --cores 1 --memory 1G --image nix

@@ -66,6 +66,7 @@ class TestDriver:
         assert facts.accelerator
         assert facts.migrate_uri
         assert facts.versions
+        assert facts.backend
 
     def test_what_is_not_there_is_absent(self, rig: Rig) -> None:
         assert rig.here.look("v-1") == Seen("v-1", "absent")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tashi.core.cluster import Principal
 from tashi.core.demands import Ratios
@@ -91,6 +92,35 @@ def test_labels_are_given_asked_for_and_taken() -> None:
     assert (refused.code, refused.text) == ("impossible", "w-00: no host has a label row")
     for labels, said in (({"host": "x"}, "own name"), ({"Ä": "x"}, "not a name"), ({"rack": "a b"}, "label's value")):
         assert said in world.refused("host.set", name="h1", labels=labels).text
+
+
+def test_what_a_host_has_and_runs_can_be_asked_for() -> None:
+    world = World()
+    for name, flags, version in (("h1", (), "10.1"), ("h2", ("aes", "avx2"), "8.2.1"), ("h3", ("avx2",), "10.0.2")):
+        host = world.cluster.state.hosts[f"h-{name[1:]}"]
+        has = {"backend": "libvirt", "cpu_model": "EPYC", "cpu_flags": flags, "versions": {"hypervisor": version}}
+        world.cluster.state.put("host", host.id, replace(host, facts=replace(host.facts, **has)))
+    want = {"image": "tiny", "cores": 1, "memory_bytes": GIB}
+    for features, versions, chosen in (
+        (["cpu=avx2", "backend=libvirt", "cpu-model=EPYC"], {}, "h2"),
+        (["cpu=avx2"], {"hypervisor": "10"}, "h3"),
+        ([], {"hypervisor": "10.1"}, "h1"),
+    ):
+        world.ok("vm.create", name="web", **want, asks={"features": features, "versions": versions})
+        assert hosts_of(world, "web") == [chosen]
+        world.ok("vm.destroy", name="web")
+    world.create("web", asks={"versions": {"hypervisor": "10.0.2"}, "features": ["cpu=avx2"]})
+    assert world.vm("web")["rules"] == ["feature:cpu=avx2", "at-least:hypervisor=10.0.2"]
+    told = verdicts(world, vm="web")
+    assert (told["h2"]["wanted"], told["h2"]["available"]) == ("hypervisor 10.0.2", "8.2.1 there")
+    for asks, said in (
+        ({"versions": {"hypervisor": "11"}}, "no host has hypervisor 11"),
+        ({"features": ["cpu=avx512f"]}, "no host has cpu=avx512f"),
+        ({"versions": {"hypervisor": "10.1"}, "features": ["cpu=aes"]}, "no host with cpu=aes, hypervisor 10.1 could"),
+    ):
+        refused = world.refused("vm.create", name="w", **want, asks=asks)
+        assert (refused.code, said in refused.text) == ("impossible", True), refused.text
+    assert world.refused("vm.create", name="w", **want, asks={"versions": {"x": "new"}}).code == "bad-request"
 
 
 def test_a_reserved_host_is_for_some_until_it_ends() -> None:

@@ -1,4 +1,4 @@
-"""What this host has, measured or stated: cores, memory, disks, versions.
+"""What this host has, measured or stated: cores, memory, disks, versions, and what guests get of its processor.
 
 Memory is read from /proc/meminfo: what a hypervisor's library says can be wrong inside virtual machines.
 """
@@ -11,9 +11,17 @@ import socket
 from tashi.model.host import Facts
 from tashid.driver.settings import DriverSettings
 
+# Flags of x86 that programs are built for, as /proc/cpuinfo spells them. A guest gets those of its host (`host-model`).
+FLAGS = (
+    "sse4_1", "sse4_2", "popcnt", "movbe", "rdrand", "rdseed", "aes", "vaes", "pclmulqdq", "sha_ni", "gfni",
+    "bmi1", "bmi2", "adx", "f16c", "fma", "avx", "avx2", "avx_vnni", "avx512f", "avx512bw", "avx512cd", "avx512dq",
+    "avx512vl", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16",
+)  # fmt: skip
 
-def host_facts(settings: DriverSettings, accelerator: str, versions: dict[str, str]) -> Facts:
-    """Facts of this host; the settings' own figures win over measured ones. Sizes are bytes."""
+
+def host_facts(settings: DriverSettings, accelerator: str, versions: dict[str, str], cpu_model: str = "") -> Facts:
+    """Facts of this host under libvirt; the settings' own figures win over measured ones. Sizes are bytes."""
+    virtual = accelerator == "kvm"  # else the processor that guests see is made of software
     own_total, own_used = _file_system(settings.state)
     pool_total, _ = _file_system(settings.pool)
     address = settings.address or socket.gethostname()
@@ -27,6 +35,9 @@ def host_facts(settings: DriverSettings, accelerator: str, versions: dict[str, s
         address=address,
         migrate_uri=settings.migrate_uri or f"qemu+tls://{_in_uri(address)}/system",
         versions={**versions, "kernel": os.uname().release},
+        backend="libvirt",
+        cpu_model=cpu_model if virtual else "",
+        cpu_flags=cpu_flags() if virtual else (),
     )
 
 
@@ -37,6 +48,17 @@ def memory_bytes(path: str = "/proc/meminfo") -> int:
             if line.startswith("MemTotal:"):
                 return int(line.split()[1]) * 1024
     raise ValueError(f"{path} has no MemTotal")
+
+
+def cpu_flags(path: str = "/proc/cpuinfo") -> tuple[str, ...]:
+    """Those of `FLAGS` that the host's processor has; none where its kernel speaks of no such thing."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        for line in file:
+            key, _, words = line.partition(":")
+            if key.strip() == "flags":
+                there = set(words.split())
+                return tuple(flag for flag in FLAGS if flag in there)
+    return ()
 
 
 def _file_system(path: str) -> tuple[int, int]:

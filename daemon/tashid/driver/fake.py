@@ -24,6 +24,7 @@ from tashid.driver.settings import DriverSettings
 
 __all__ = ["FakeDriver", "FakeGuest", "Fault", "Killed", "World", "open_fake"]
 
+CPU_FLAGS = ("aes", "avx2")
 CORES, MEMORY_BYTES, DISK_BYTES, POOL_BYTES = 64, 256 * 2**30, 4 * 2**40, 128 * 2**40
 IMAGE_BYTES = 2**30  # what any image has where there is no pool to look into
 STOP_SECONDS = 0.01
@@ -151,6 +152,9 @@ class FakeDriver:
             address=stated.address or self.host,
             migrate_uri=stated.migrate_uri or f"{SCHEME}{self.host}",
             versions={"hypervisor": "fake"},
+            backend="fake",
+            cpu_model="fake",
+            cpu_flags=CPU_FLAGS,
         )
 
     def _inventory(self, _: calls.Shape) -> Steps[list[Seen]]:

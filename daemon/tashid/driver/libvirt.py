@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+import xml.etree.ElementTree as etree
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -302,6 +303,15 @@ class Connection:
         raw = self._raw()
         with _sorted(self._uri):
             return {"libvirt": _version(raw.getLibVersion()), "hypervisor": _version(raw.getVersion())}
+
+    def cpu_model(self) -> str:
+        """The name that libvirt has for the host's processor; empty when it has none.
+
+        Source: https://libvirt.org/formatcaps.html
+        """
+        raw = self._raw()
+        with _sorted(self._uri):
+            return etree.fromstring(raw.getCapabilities()).findtext("host/cpu/model", "")
 
     def _raw(self) -> Any:
         if self._opened is not None and self._opened.isAlive():

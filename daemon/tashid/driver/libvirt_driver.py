@@ -55,7 +55,8 @@ class LibvirtDriver:
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def facts(self) -> Facts:
-        return host_facts(self._settings, self._accelerator(), self._connection.versions())
+        connection = self._connection
+        return host_facts(self._settings, self._accelerator(), connection.versions(), connection.cpu_model())
 
     def inventory(self) -> list[Seen]:
         told = []

@@ -18,6 +18,10 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         ("--feature",),
         {"multiple": True, "metavar": "FEATURE", "help": "On hosts that have it alone, as accel=kvm; repeatable."},
     ),
+    "versions": (
+        ("--at-least",),
+        {"multiple": True, "metavar": "PROGRAM=VERSION", "help": "Where hypervisor, libvirt or kernel is no older."},
+    ),
     "group": (("--group",), {"default": "", "metavar": "GROUP", "help": "Be one of this group of machines."}),
     "spread": (
         ("--spread",),
@@ -63,6 +67,8 @@ def asks_body(**given: Any) -> dict[str, Any]:
         if len(labels) < len(set(given["labels"])):
             raise click.UsageError("--label: two values for one KEY, and no host has both")
         said["labels"] = labels
+    if versions := pairs("--at-least", given["versions"]):
+        said["versions"] = versions
     if said.get("skew") and not said.get("spread"):
         raise click.UsageError("--skew is about --spread LABEL")
     return {"asks": said} if said else {}

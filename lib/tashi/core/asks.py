@@ -5,6 +5,7 @@ from __future__ import annotations
 from tashi.model.name import check_name
 from tashi.model.vm import Wish
 from tashi.sched.demand import Demand, Rules, contradiction
+from tashi.sched.filters import numbers_of
 from tashi.wire.errors import Code, Refused
 from tashi.wire.placing import Asks
 
@@ -31,12 +32,16 @@ def wish_of(name: str, asks: Asks) -> Wish | None:
         skew=asks.skew,
         labels=asks.labels,
         features=tuple(dict.fromkeys(asks.features)),
+        versions=asks.versions,
         policy=asks.policy or "",
         fallback=asks.fallback,
     )
     for each in (wish.group, *wish.apart, *wish.together, *wish.away, *wish.near, *wish.labels, wish.spread):
         if each:
             _check(name, each)
+    for program, least in wish.versions.items():
+        if not numbers_of(least):
+            raise Refused(Code.BAD_REQUEST, f"{name}: {program} {least!r}: a version begins with a number")
     rules = Rules(wish.group, wish.apart, wish.together, spread=wish.spread, skew=wish.skew)
     why = contradiction(Demand(1, 1, rules=rules))
     if why:

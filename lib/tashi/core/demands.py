@@ -65,6 +65,7 @@ def demand_of(
         disk=(("", disk_bytes),) if disk_bytes else (),
         features=frozenset(wish.features),
         labels=frozenset(wish.labels.items()),
+        versions=tuple(sorted(wish.versions.items())),
         owner=vm.owner,
         groups=frozenset(groups),
         rules=rules_of(vm.owner, wish),
@@ -111,7 +112,9 @@ def supply_of(host: Host, unreachable: str, ratios: Ratios, failures: int = 0) -
         foreign_memory_bytes=host.foreign_memory_bytes,
         closed="" if host.state is HostState.NORMAL else host.state.value,
         unwell=unwell,
-        features=frozenset([f"accel={facts.accelerator}"]) if facts is not None and facts.accelerator else frozenset(),
+        features=_features(facts.accelerator, facts.backend, facts.cpu_model, facts.cpu_flags)
+        if facts is not None
+        else NOBODY,
         labels=frozenset({**terms.labels, HOST_LABEL: host.name}.items()),
         versions=tuple(sorted(facts.versions.items())) if facts is not None else (),
         reservation=Reservation(frozenset(terms.users), frozenset(terms.groups), terms.until_wall)
@@ -124,6 +127,18 @@ def supply_of(host: Host, unreachable: str, ratios: Ratios, failures: int = 0) -
 @lru_cache(maxsize=4096)  # the same few sizes come again and again
 def _plain(cores: int, memory_bytes: int, owner: str = "", groups: tuple[str, ...] = ()) -> Demand:
     return Demand(cores, memory_bytes, owner=owner, groups=frozenset(groups))
+
+
+@lru_cache(maxsize=4096)  # machines of one delivery have one set
+def _features(accelerator: str, backend: str, cpu_model: str, cpu_flags: tuple[str, ...]) -> frozenset[str]:
+    """What a VM can ask for with --feature."""
+    named = (
+        ("accel", accelerator),
+        ("backend", backend),
+        ("cpu-model", cpu_model),
+        *(("cpu", each) for each in cpu_flags),
+    )
+    return frozenset(f"{key}={value}" for key, value in named if value)
 
 
 @lru_cache(maxsize=256)

@@ -108,6 +108,7 @@ def _words(demand: Demand) -> str:
     """What is asked, in one line."""
     rules = demand.rules
     asks = [f"{key}={value}" for key, value in sorted(demand.labels)] + sorted(demand.features)
+    asks += [f"{program} {least}" for program, least in demand.versions]
     for words, groups in (
         ("apart from", rules.apart),
         ("with", rules.together),

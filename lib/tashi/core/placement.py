@@ -94,6 +94,7 @@ def _options(demand: Demand) -> str:
     said = [f"--cores {demand.cores}", f"--memory {format_size(demand.memory_bytes)}"]
     said += [f"--label {key}={value}" for key, value in sorted(demand.labels)]
     said += [f"--feature {each}" for each in sorted(demand.features)]
+    said += [f"--at-least {program}={least}" for program, least in demand.versions]
     for option, groups in (
         ("--group ", (rules.group,) if rules.group else ()),
         ("--anti-affinity=", rules.apart),

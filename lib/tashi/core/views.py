@@ -51,6 +51,7 @@ def _rules(turn: Turn, vm: Vm) -> list[str]:
         return []
     rules = [f"label:{key}={value}" for key, value in wish.labels.items()]
     rules += [f"feature:{feature}" for feature in wish.features]
+    rules += [f"at-least:{program}={least}" for program, least in wish.versions.items()]
     for word in ("apart", "together", "away", "near"):
         rules += [f"{word}:{group}" for group in getattr(wish, word)]
     rules += [f"spread:{wish.spread}"] if wish.spread else []
@@ -165,6 +166,9 @@ _DERIVED: dict[str, dict[str, Getter]] = {
         "disk_used_bytes": _fact("disk_used_bytes"),
         "accelerator": _fact("accelerator"),
         "versions": _fact("versions"),
+        "backend": _fact("backend"),
+        "cpu_model": _fact("cpu_model"),
+        "cpu_flags": lambda turn, host: list(host.facts.cpu_flags) if host.facts is not None else None,
         "migrate_uri": _fact("migrate_uri"),
         "cores_used": lambda turn, host: _used(turn, host)[0],
         "memory_used_bytes": lambda turn, host: _used(turn, host)[1],

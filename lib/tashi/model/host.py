@@ -30,7 +30,11 @@ Text = Annotated[str, Meta(max_length=200)]
 
 
 class Facts(Struct, frozen=True, omit_defaults=True):
-    """What a host has. ``disk_bytes`` is its own disk, ``pool_bytes`` the shared pool as it sees it."""
+    """What a host has. ``disk_bytes`` is its own disk, ``pool_bytes`` the shared pool as it sees it.
+
+    ``backend`` is the driver that runs its guests. ``cpu_model`` and ``cpu_flags`` are what a guest there gets of its
+    processor, as far as programs are built for it: nothing where guests run in emulation.
+    """
 
     cores: Count
     memory_bytes: Bytes
@@ -41,6 +45,9 @@ class Facts(Struct, frozen=True, omit_defaults=True):
     address: Text = ""  # where other hosts' hypervisors reach this one
     migrate_uri: Text = ""
     versions: dict[str, str] = {}
+    backend: Text = ""
+    cpu_model: Text = ""
+    cpu_flags: Annotated[tuple[Text, ...], Meta(max_length=64)] = ()
 
 
 class Certificate(Struct, frozen=True):

@@ -56,7 +56,7 @@ class Wish(Struct, frozen=True, omit_defaults=True):
     """What its owner asks of placement besides room. Groups are the owner's own, by name.
 
     ``apart`` and ``together`` are kept, ``away`` and ``near`` are kept where it can be; `tashi.sched.demand` says what
-    each means. ``fallback``: the host that it is pinned to is a wish too.
+    each means. ``versions`` are the least of programs. ``fallback``: the host that it is pinned to is a wish too.
     """
 
     group: str = ""
@@ -68,6 +68,7 @@ class Wish(Struct, frozen=True, omit_defaults=True):
     skew: int = 1
     labels: dict[str, str] = {}
     features: tuple[str, ...] = ()
+    versions: dict[str, str] = {}
     policy: str = ""
     fallback: bool = False
 

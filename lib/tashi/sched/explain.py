@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tashi.model.units import format_size
 from tashi.sched.demand import Demand
-from tashi.sched.filters import Question, Refusal
+from tashi.sched.filters import Question, Refusal, new_enough
 from tashi.sched.index import Index
 from tashi.sched.view import Room
 from tashi.sched.weights import terms
@@ -81,7 +81,11 @@ def why_never(index: Index, demand: Demand) -> str:
     for network in sorted(demand.networks):
         if not any(network in room.supply.networks for room in rooms):
             return f"no host has the network {network}"
+    for program, least in demand.versions:
+        if not any(new_enough(room.supply, program, least) for room in rooms):
+            return f"no host has {program} {least}"
     asks = sorted([*(f"{key}={value}" for key, value in demand.labels), *demand.features, *demand.networks])
+    asks += [f"{program} {least}" for program, least in demand.versions]
     such = f" with {', '.join(asks)}" if asks else ""
     return f"no host{such} could ever hold {size_of(demand)}"
 
@@ -108,4 +112,5 @@ def _could(room: Room, demand: Demand) -> bool:
     supply = room.supply
     labelled = not demand.labels or demand.labels <= room.labels.items()
     labelled = labelled and (not demand.rules.spread or demand.rules.spread in room.labels)
-    return labelled and demand.features <= supply.features and demand.networks <= supply.networks
+    new = all(new_enough(supply, program, least) for program, least in demand.versions)
+    return labelled and new and demand.features <= supply.features and demand.networks <= supply.networks

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from tashi.model.units import format_size
 from tashi.sched.demand import SHARED, Demand
 from tashi.sched.policy import Policy
+from tashi.sched.supply import Supply
 from tashi.sched.view import Room, View, names
 
 
@@ -125,15 +126,21 @@ def _queue(question: Question, room: Room) -> Refusal | None:
 
 
 def _version(question: Question, room: Room) -> Refusal | None:
-    has = dict(room.supply.versions)
+    supply = room.supply
     for program, least in question.demand.versions:
-        there = has.get(program, "")
-        if not there or _numbers(there) < _numbers(least):
-            return _no(f"{program} {least}", f"{there or 'none'} there", f"upgrade {program}")
+        if not new_enough(supply, program, least):
+            there = dict(supply.versions).get(program) or "none"
+            return _no(f"{program} {least}", f"{there} there", f"upgrade {program}")
     return None
 
 
-def _numbers(version: str) -> list[int]:
+def new_enough(supply: Supply, program: str, least: str) -> bool:
+    """Whether a host has this version of a program, or a newer one."""
+    there = dict(supply.versions).get(program, "")
+    return bool(there) and numbers_of(there) >= numbers_of(least)
+
+
+def numbers_of(version: str) -> list[int]:
     """``8.2.1-rc3`` as [8, 2, 1]: what stands before the first part that is no number decides."""
     numbers = []
     for part in version.split("."):

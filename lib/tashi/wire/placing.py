@@ -33,6 +33,7 @@ class Asks(Strict, frozen=True):
     skew: Annotated[int, Meta(ge=1, le=10_000)] = 1
     labels: Labels = {}
     features: Annotated[list[Text], Meta(max_length=32)] = []
+    versions: Labels = {}
     policy: Literal["pack", "spread"] | None = None
     fallback: bool = False
 
