@@ -18,6 +18,7 @@ vmx flags\t: vnmi
 processor\t: 1
 flags\t\t: fpu
 """
+CAPABILITIES = "<capabilities><host><cpu><arch>x86_64</arch><model>Skylake-Server</model></cpu></host></capabilities>"
 
 
 def test_flags_are_those_that_programs_are_built_for(tmp_path: Path) -> None:
@@ -33,6 +34,6 @@ def test_where_guests_run_in_emulation_their_processor_is_not_the_hosts(
 ) -> None:
     monkeypatch.setattr(facts, "cpu_flags", lambda: ("avx2",))
     stated = DriverSettings(pool=str(tmp_path), state=str(tmp_path), address="h1")
-    kvm, tcg = (host_facts(stated, accelerator, {}, "Skylake-Server") for accelerator in ("kvm", "tcg"))
+    kvm, tcg = (host_facts(stated, accelerator, {}, CAPABILITIES) for accelerator in ("kvm", "tcg"))
     assert (kvm.cpu_model, kvm.cpu_flags) == ("Skylake-Server", ("avx2",))
     assert (tcg.cpu_model, tcg.cpu_flags) == ("", ())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import xml.etree.ElementTree as etree
 
 from tashi.model.host import Facts
 from tashid.driver.settings import DriverSettings
@@ -19,8 +20,11 @@ FLAGS = (
 )  # fmt: skip
 
 
-def host_facts(settings: DriverSettings, accelerator: str, versions: dict[str, str], cpu_model: str = "") -> Facts:
-    """Facts of this host under libvirt; the settings' own figures win over measured ones. Sizes are bytes."""
+def host_facts(settings: DriverSettings, accelerator: str, versions: dict[str, str], capabilities: str) -> Facts:
+    """Facts of this host under libvirt; the settings' own figures win over measured ones. Sizes are bytes.
+
+    ``capabilities`` are libvirt's own. Source: https://libvirt.org/formatcaps.html
+    """
     virtual = accelerator == "kvm"  # else the processor that guests see is made of software
     own_total, own_used = _file_system(settings.state)
     pool_total, _ = _file_system(settings.pool)
@@ -36,7 +40,7 @@ def host_facts(settings: DriverSettings, accelerator: str, versions: dict[str, s
         migrate_uri=settings.migrate_uri or f"qemu+tls://{_in_uri(address)}/system",
         versions={**versions, "kernel": os.uname().release},
         backend="libvirt",
-        cpu_model=cpu_model if virtual else "",
+        cpu_model=etree.fromstring(capabilities).findtext("host/cpu/model", "") if virtual else "",
         cpu_flags=cpu_flags() if virtual else (),
     )
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-import xml.etree.ElementTree as etree
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -304,14 +303,11 @@ class Connection:
         with _sorted(self._uri):
             return {"libvirt": _version(raw.getLibVersion()), "hypervisor": _version(raw.getVersion())}
 
-    def cpu_model(self) -> str:
-        """The name that libvirt has for the host's processor; empty when it has none.
-
-        Source: https://libvirt.org/formatcaps.html
-        """
+    def capabilities(self) -> str:
+        """What libvirt says of the host, as XML."""
         raw = self._raw()
         with _sorted(self._uri):
-            return etree.fromstring(raw.getCapabilities()).findtext("host/cpu/model", "")
+            return str(raw.getCapabilities())
 
     def _raw(self) -> Any:
         if self._opened is not None and self._opened.isAlive():

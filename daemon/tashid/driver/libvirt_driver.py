@@ -56,7 +56,7 @@ class LibvirtDriver:
 
     def facts(self) -> Facts:
         connection = self._connection
-        return host_facts(self._settings, self._accelerator(), connection.versions(), connection.cpu_model())
+        return host_facts(self._settings, self._accelerator(), connection.versions(), connection.capabilities())
 
     def inventory(self) -> list[Seen]:
         told = []
