@@ -17,9 +17,12 @@ from tests.contract import power_peers as peers
 from tests.contract.clocks import StillClock
 from tests.contract.power_peers import ADDRESS, SERIAL, UUID
 from zoni.access import Login, Snmp
-from zoni.power import paths, worker
+from zoni.calls import bind
+from zoni.outcome import DeviceError, Unproven
+from zoni.power import paths
+from zoni.power.calls import CALLS
 from zoni.power.fake import FakeDriver, FakeMachine, Fault, World
-from zoni.power.interface import Capability, Driver, Identity, PowerError, Unproven
+from zoni.power.interface import Capability, Driver, Identity
 from zoni.power.open import open_driver
 
 PASSWORD = "secret"
@@ -54,7 +57,7 @@ class Rig(ABC):
 
     def run(self, verb: str, path: paths.AnyPath | None = None, **args: Any) -> Any:
         """Its value, or what was raised."""
-        calls = worker.verbs(self.open, self.clock)
+        calls = bind(CALLS, self.open, self.clock)
         return calls[verb]({"path": msgspec.to_builtins(path or self.path), "seconds": self.seconds} | args)
 
     def open(self, path: paths.AnyPath, seconds: float) -> Driver:
@@ -411,11 +414,11 @@ class LibvirtRig(Rig):
         self._connection.close()
 
 
-def refused(rig: Rig, verb: str, path: paths.AnyPath | None = None, **args: Any) -> PowerError:
+def refused(rig: Rig, verb: str, path: paths.AnyPath | None = None, **args: Any) -> DeviceError:
     """How a call is refused; fails when it is not, or when more than nothing may have happened."""
     try:
         value = rig.run(verb, path, **args)
-    except PowerError as error:
+    except DeviceError as error:
         return error
     raise AssertionError(f"was not refused: {value!r}")
 

@@ -16,10 +16,13 @@ from tashi.run.workers import Outcome, Pool
 from tests.contract import power_peers as peers
 from tests.house.tree import HERE
 from zoni.access import Login, Snmp
-from zoni.power import paths, worker
+from zoni.calls import bind
+from zoni.outcome import Unproven
+from zoni.power import paths
 from zoni.power.caller import WORKER, Caller
+from zoni.power.calls import CALLS
 from zoni.power.fake import FakeMachine, Fault, World
-from zoni.power.interface import PowerError, Unproven
+from zoni.power.interface import PowerError
 from zoni.queue import Limits
 
 SECRET = "correct horse"
@@ -145,7 +148,7 @@ def test_a_library_that_tells_a_secret_is_not_repeated(
         raise raised(f"401 for https://admin:{SECRET}@10.0.0.7/")
 
     with pytest.raises(kind) as caught:
-        worker.verbs(open_path)["on"]({"path": msgspec.to_builtins(path)})
+        bind(CALLS, open_path)["on"]({"path": msgspec.to_builtins(path)})
     assert SECRET not in str(caught.value) and "admin:***@" in str(caught.value)
 
 

@@ -19,7 +19,8 @@ import msgspec
 from tashi.run.loop import Loop, Timer
 from tashi.run.workers import Outcome, Pool
 from tashi.wire.errors import Code
-from zoni.power.calls import CALLS, SECONDS
+from zoni.calls import SECONDS
+from zoni.power.calls import CALLS
 from zoni.power.paths import AnyPath
 from zoni.queue import Call, End, Limits, Queue, Refusal
 

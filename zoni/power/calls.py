@@ -6,21 +6,18 @@ until it is seen; the caller's own deadline is a little later, for a device that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from tashi.run.clock import Clock
-from tashi.wire.errors import Code
+from zoni.calls import SECONDS, Seconds, Verb
+from zoni.pauses import Steps
 from zoni.power import change
-from zoni.power.change import Steps
-from zoni.power.interface import Boot, Capability, Device, Driver, PowerError
+from zoni.power.interface import Boot, Capability, Device, Driver
 from zoni.power.paths import AnyPath
-
-SECONDS = 30.0  # for a change, unless it is said
-Seconds = Annotated[float, Meta(ge=0, le=3600)]
 
 
 class Shape(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -53,14 +50,6 @@ class Enroll(Shape, frozen=True, kw_only=True):
     serial: Annotated[str, Meta(max_length=64)] = ""
 
 
-class Verb(NamedTuple):
-    """``changes``: what is asked for may happen although the call failed."""
-
-    shape: type[Shape]
-    changes: bool
-    call: Callable[[Driver, Any, Clock], Steps[object]]
-
-
 def _read(
     capability: Capability | None, read: Callable[[Driver, Any], object]
 ) -> Callable[[Driver, Any, Clock], Steps[object]]:
@@ -91,11 +80,3 @@ CALLS: dict[str, Verb] = {
     ),
     "set_light": Verb(SetLight, True, lambda driver, a, _: change.set_light(driver, a.on)),
 }
-
-
-def read_args(verb: str, args: Mapping[str, Any]) -> Any:
-    """The arguments of a verb of the table, checked. Raises PowerError: nothing was done, and no value is told."""
-    try:
-        return msgspec.convert(args, type=CALLS[verb].shape)
-    except msgspec.ValidationError as error:
-        raise PowerError(Code.BAD_REQUEST, f"{verb}: {error}") from error

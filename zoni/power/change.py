@@ -4,29 +4,21 @@ Theory of operation. To be acknowledged is not to be done: BMCs answer before it
 and lose the answer. So a change looks first, asks once, and then reads back, at growing pauses, until what was asked
 for is seen or the time is up. Only then it has ended well; otherwise it is `Unproven`, with what was last seen. What
 can't be seen at all (a reset leaves the power on) ends with ``proven`` false. An unknown power is never acted on.
-
-Each change is a generator of pauses in seconds: a worker sleeps through them (`pass_time`), a simulator does other
-things meanwhile.
 """
 
 from __future__ import annotations
-
-from collections.abc import Generator
-from typing import TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from tashi.run.clock import Clock
 from tashi.wire.errors import Code, TashiError
-from zoni.power.interface import Action, Boot, Capability, Driver, Identity, Power, PowerError, Unproven
+from zoni.outcome import Unproven
+from zoni.pauses import FIRST_PAUSE, LONGEST_PAUSE, Steps
+from zoni.power.interface import Action, Boot, Capability, Driver, Identity, Power, PowerError
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 WANTED: dict[Action, Power] = {"on": "on", "off": "off", "soft": "off", "reset": "on"}
 NEEDS: dict[Action, Capability] = {"soft": Capability.SOFT, "reset": Capability.RESET}
-
-Value = TypeVar("Value")
-Steps = Generator[float, None, Value]
 
 
 class Changed(Struct, frozen=True):
@@ -48,16 +40,6 @@ class Enrolled(Struct, frozen=True):
     identity: Identity
     power: Power
     capabilities: list[Capability]
-
-
-def pass_time(steps: Steps[Value], clock: Clock) -> Value:
-    """Sleep through the pauses of a change."""
-    try:
-        while True:
-            clock.sleep(next(steps))
-    except StopIteration as end:
-        value: Value = end.value
-        return value
 
 
 def switch(driver: Driver, action: Action, seconds: float, clock: Clock) -> Steps[Changed]:

@@ -16,7 +16,8 @@ from msgspec.structs import replace
 from tashi.run.clock import Clock, RealClock
 from tashi.run.shelf import FolderShelf, MemoryShelf, Shelf
 from tashi.wire.errors import Code
-from zoni.power.interface import Action, Boot, Capability, Entry, Identity, Power, PowerError, Sensor, Unproven
+from zoni.outcome import Unproven
+from zoni.power.interface import Action, Boot, Capability, Entry, Identity, Power, PowerError, Sensor
 from zoni.power.paths import Fake
 
 CHANGE_SECONDS = 0.05  # from being asked to it being so

@@ -17,7 +17,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-from tashi.wire.errors import TashiError
+from zoni.outcome import DeviceError
 
 Power = Literal["on", "off", "unknown"]
 Action = Literal["on", "off", "soft", "reset"]
@@ -40,12 +40,8 @@ class Capability(StrEnum):
     LIGHT = "light"
 
 
-class PowerError(TashiError):
+class PowerError(DeviceError):
     """Nothing was changed."""
-
-
-class Unproven(TashiError):
-    """It was asked for and is not seen: it may have happened, or may yet."""
 
 
 class Identity(Struct, frozen=True, omit_defaults=True):

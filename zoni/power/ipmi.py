@@ -18,6 +18,7 @@ from pyghmi.ipmi.fru import FRU
 from pyghmi.ipmi.private.util import decode_wireformat_uuid
 
 from tashi.wire.errors import Code
+from zoni.outcome import Unproven
 from zoni.power import ipmi_doors
 from zoni.power.interface import (
     Action,
@@ -30,7 +31,6 @@ from zoni.power.interface import (
     Power,
     PowerError,
     Sensor,
-    Unproven,
 )
 from zoni.power.paths import Ipmi
 

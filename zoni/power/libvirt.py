@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 import libvirt
 
 from tashi.wire.errors import Code
-from zoni.power.interface import Action, Capability, Identity, Power, PowerError, Unproven
+from zoni.outcome import Unproven
+from zoni.power.interface import Action, Capability, Identity, Power, PowerError
 from zoni.power.lacking import Lacking
 from zoni.power.paths import Libvirt
 

@@ -5,24 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta
 
-from zoni.access import Access, Login, Port, Snmp
-
-Address = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9:][A-Za-z0-9.:%-]*$")]
-
-
-class Path(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="driver"):
-    """What all have in common. ``access`` is kept apart from the rest, which may be shown."""
-
-    @property
-    def where(self) -> str:
-        """In a few words, for errors."""
-        raise AssertionError(type(self))
-
-    def accesses(self) -> list[Access]:
-        """All that has secrets."""
-        return [each for name in self.__struct_fields__ if isinstance(each := getattr(self, name), Access)]
+from zoni.access import Login, Port, Snmp
+from zoni.path import Address, Path
 
 
 class Ipmi(Path, frozen=True, kw_only=True, tag="ipmi"):

@@ -16,7 +16,8 @@ from msgspec import Meta, Struct
 
 from tashi.wire.errors import Code
 from zoni.access import Snmp
-from zoni.power.interface import Action, Capability, Power, PowerError, Unproven
+from zoni.outcome import Unproven
+from zoni.power.interface import Action, Capability, Power, PowerError
 from zoni.power.lacking import Lacking
 from zoni.power.paths import Pdu
 from zoni.snmp import Oid, Session, SnmpError, SnmpSilence, Value, open_session, parse_oid

@@ -19,6 +19,7 @@ from sushy.connector import Connector
 from urllib3.util import Retry
 
 from tashi.wire.errors import Code
+from zoni.outcome import Unproven
 from zoni.power.interface import (
     Action,
     Boot,
@@ -30,7 +31,6 @@ from zoni.power.interface import (
     Power,
     PowerError,
     Sensor,
-    Unproven,
 )
 from zoni.power.paths import Redfish
 
