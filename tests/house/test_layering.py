@@ -49,6 +49,7 @@ DOORS: dict[str, tuple[str, ...]] = {
 OURS = ("tashi", "tashid", "zoni")
 
 PURE = ("tashi.model", "tashi.core", "tashi.sched", "tashi.agent", "zoni.queue", "zoni.breaker", "zoni.latency")
+PURE += ("zoni.switch.interface", "zoni.switch.steps", "zoni.switch.plan")
 CLOCK_AND_CHANCE = {"time", "random", "secrets", "uuid"}
 FILES = {"os", "io", "pathlib", "glob", "shutil", "tempfile", "fcntl", "lmdb", "logging", "locale", "sys"}
 NETWORK = {"socket", "select", "selectors", "ssl", "zmq", "libvirt"}

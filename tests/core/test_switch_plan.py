@@ -1,0 +1,275 @@
+"""A switch's plan: in a safe order, whatever a switch is and shall be, and wherever it stops."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from tashi.wire.errors import Code
+from zoni.switch import steps
+from zoni.switch.interface import Capability, Port, State, SwitchError
+from zoni.switch.plan import Goal, Planned, Rules, Want, at_risk, differences, plan
+from zoni.switch.steps import apply, say
+
+ALL = frozenset(Capability)
+NAMES = {1: "default", 100: "red", 200: "blue", 300: ""}
+VLANS = st.sampled_from(sorted(NAMES))
+
+
+def state(**ports: Any) -> State:
+    return State(dict(NAMES), {name: Port(name, **fields) for name, fields in ports.items()})
+
+
+def access(vlan: int, **more: Any) -> dict[str, Any]:
+    return {"native": vlan, "untagged": (vlan,)} | more
+
+
+def said(planned: list[Planned]) -> list[str]:
+    return [say(each.step) for each in planned]
+
+
+def vlan_sets(most: int) -> st.SearchStrategy[tuple[int, ...]]:
+    return st.sets(VLANS, max_size=most).map(lambda each: tuple(sorted(each)))
+
+
+@st.composite
+def ports(draw: st.DrawFn, name: str) -> Port:
+    """Any port, also one that nobody should have made."""
+    untagged = draw(vlan_sets(2))
+    tagged = tuple(vlan for vlan in draw(vlan_sets(3)) if vlan not in untagged)
+    native = draw(st.one_of(st.just(0), VLANS))
+    return Port(name, "", draw(st.booleans()), None, None, native, untagged, tagged, draw(st.booleans()))
+
+
+@st.composite
+def states(draw: st.DrawFn) -> State:
+    return State(dict(NAMES), {name: draw(ports(name)) for name in ("p1", "p2", "p3")})
+
+
+wants = st.builds(
+    Want,
+    native=st.one_of(st.none(), st.just(0), st.sampled_from([1, 100, 200, 400])),
+    tagged=st.one_of(st.none(), vlan_sets(3)),
+    on=st.sampled_from([None, True, False]),
+    label=st.sampled_from([None, "", "m-1"]),
+)
+goals = st.builds(
+    Goal,
+    vlans=st.sampled_from([{}, {400: "green"}, {100: "red", 400: ""}]),
+    gone=st.sampled_from([(), (300,), (200, 300)]),
+    ports=st.dictionaries(st.sampled_from(["p1", "p2", "p3"]), wants, min_size=1),
+)
+
+
+class Change(NamedTuple):
+    before: State
+    goal: Goal
+    planned: list[Planned]
+
+
+@st.composite
+def changes(draw: st.DrawFn, goals: st.SearchStrategy[Goal] = goals) -> Change:
+    """What is not refused."""
+    before, goal = draw(states()), draw(goals)
+    try:
+        return Change(before, goal, plan(before, goal, Rules(), ALL))
+    except SwitchError:
+        reject()
+
+
+def say_on(goal: Goal) -> Goal:
+    """The same, told as it has to be to be gone on with."""
+    return replace(
+        goal, ports={name: replace(each, on=True, native=each.native or 0) for name, each in goal.ports.items()}
+    )
+
+
+few = settings(max_examples=60, suppress_health_check=[HealthCheck.filter_too_much])
+
+
+def is_safe(port: Port, before: Port, after: Port) -> bool:
+    """Closed; or in at most one VLAN, its old or its new one, unless nobody has touched yet what was wrong before."""
+    if not port.on or port.heard_in == before.heard_in:
+        return True
+    return len(port.heard_in) <= 1 and port.heard_in <= before.heard_in | after.heard_in
+
+
+@few
+@given(changes())
+def test_a_port_is_closed_or_in_one_vlan_wherever_the_plan_stops(change: Change) -> None:
+    before, _, planned = change
+    walked = [before]
+    for each in planned:
+        walked.append(apply(walked[-1], each.step))
+    for now in walked:
+        assert all(is_safe(now.ports[name], before.ports[name], walked[-1].ports[name]) for name in now.ports)
+
+
+@few
+@given(changes())
+def test_a_port_that_was_opened_in_mid_move_is_not_in_two_vlans_either(change: Change) -> None:
+    """A switch that starts anew in between, or says that it has closed a port and has not."""
+    before, _, planned = change
+    now = before
+    for each in planned:
+        now = apply(now, each.step)
+        for name, port in now.ports.items():
+            assert len(port.heard_in) <= max(1, len(before.ports[name].heard_in))
+
+
+@few
+@given(changes())
+def test_it_ends_where_it_should_and_then_there_is_nothing_to_do(change: Change) -> None:
+    before, goal, planned = change
+    end = before
+    for each in planned:
+        end = apply(end, each.step)
+    for vlan in goal.vlans:
+        assert end.vlans[vlan] == goal.vlans[vlan]
+    assert not set(goal.gone) & set(end.vlans)
+    for name, want in goal.ports.items():
+        port = end.ports[name]
+        assert port.on == (before.ports[name].on if want.on is None else want.on)
+        assert want.label in (None, port.label)
+        if want.native is not None:
+            assert (port.native, port.untagged) == (want.native, (want.native,) if want.native else ())
+        if want.tagged is not None:
+            assert port.tagged == want.tagged
+        assert not port.on or port.mode != "odd" or port.heard_in == before.ports[name].heard_in
+    assert plan(end, goal, Rules(), ALL) == []
+
+
+@few
+@given(changes(), st.data())
+def test_undone_from_anywhere_it_is_as_it_was(change: Change, data: st.DataObject) -> None:
+    before, _, planned = change
+    at = data.draw(st.integers(0, len(planned)))
+    now = before
+    for each in planned[:at]:
+        now = apply(now, each.step)
+    for each in reversed(planned[:at]):
+        if each.undo is not None:
+            now = apply(now, each.undo)
+            for name, port in now.ports.items():
+                assert not port.on or len(port.heard_in) <= max(1, len(before.ports[name].heard_in))
+    assert now == before
+
+
+@few
+@given(changes(goals.map(say_on)))
+def test_half_of_a_move_can_be_gone_on_with(change: Change) -> None:
+    before, goal, planned = change
+    """Killed anywhere and asked again, with the ports said on, it comes to the same end."""
+    end = before
+    for each in planned:
+        end = apply(end, each.step)
+    now = before
+    for each in planned:
+        again = now
+        for step in plan(now, goal, Rules(), ALL):
+            again = apply(again, step.step)
+        assert again == end
+        now = apply(now, each.step)
+
+
+def test_a_move_in_words() -> None:
+    planned = plan(state(p1=access(100)), Goal({400: "green"}, (), {"p1": Want(400)}), Rules(), ALL)
+    assert said(planned) == [
+        "create VLAN 400 (green)",
+        "close p1",
+        "take p1 out of VLAN 100",
+        "let p1 take what has no tag for VLAN 400",
+        "put p1 into VLAN 400, untagged",
+        "read back",
+        "open p1",
+        "read back",
+        "save to the start-up configuration",
+    ]
+    undone = [say(each.undo) for each in reversed(planned) if each.undo is not None]
+    assert undone == [
+        "close p1",
+        "take p1 out of VLAN 400",
+        "let p1 take what has no tag for VLAN 100",
+        "put p1 into VLAN 100, untagged",
+        "open p1",
+        "destroy VLAN 400",
+    ]
+    assert at_risk(planned) == {"p1"}
+
+
+def test_tagged_vlans_come_and_go_while_a_port_is_open() -> None:
+    planned = plan(state(p1=access(1, tagged=(100,))), Goal(ports={"p1": Want(tagged=(200,))}), Rules(), ALL)
+    assert said(planned)[:2] == ["take p1 out of VLAN 100", "put p1 into VLAN 200, tagged"]
+    assert "close p1" not in said(planned)
+
+
+def test_ports_of_one_change_are_opened_together() -> None:
+    goal = Goal(ports={"p1": Want(200), "p2": Want(200)})
+    words = said(plan(state(p1=access(100), p2=access(100)), goal, Rules(), ALL))
+    assert words[-5:-1] == ["read back", "open p1", "open p2", "read back"]
+    assert max(words.index(f"put {port} into VLAN 200, untagged") for port in ("p1", "p2")) < words.index("read back")
+
+
+def test_a_port_that_passes_what_is_not_its_own_is_mended_when_it_is_touched() -> None:
+    words = said(plan(state(p1=access(100, filters=False)), Goal(ports={"p1": Want(200)}), Rules(), ALL))
+    assert words.index("close p1") < words.index("let p1 drop what is of other VLANs") < words.index("open p1")
+
+
+def test_without_a_capability_there_is_no_step_for_it() -> None:
+    goal = Goal({400: "green"}, (), {"p1": Want(400)})
+    words = said(plan(state(p1=access(100)), goal, Rules(), frozenset()))
+    assert "create VLAN 400 (green)" not in words and "save to the start-up configuration" not in words
+
+
+@pytest.mark.parametrize(
+    ("goal", "code", "text"),
+    [
+        (Goal(ports={"p1": Want(4095)}), Code.BAD_REQUEST, "4095 is no VLAN: they are 1 to 4094"),
+        (Goal(ports={"p1": Want(tagged=(0,))}), Code.BAD_REQUEST, "0 is no VLAN: they are 1 to 4094"),
+        (Goal(ports={"p1": Want(-1)}), Code.BAD_REQUEST, "-1 is no VLAN: they are 1 to 4094"),
+        (Goal({0: "x"}), Code.BAD_REQUEST, "0 is no VLAN: they are 1 to 4094"),
+        (Goal({1003: "x"}), Code.IMPOSSIBLE, "VLAN 1003 is reserved (1002 to 1005)"),
+        (Goal({100: "x"}), Code.CONFLICT, "VLAN 100 is taken: it is red"),
+        (Goal({300: "x"}), Code.CONFLICT, "VLAN 300 is taken: it is there without a name"),
+        (Goal({200: "blue"}), Code.CONFLICT, "VLAN 200 is in domain blue"),
+        (Goal(ports={"p1": Want(200)}), Code.CONFLICT, "VLAN 200 is in domain blue"),
+        (Goal(ports={"p1": Want(tagged=(200,))}), Code.CONFLICT, "VLAN 200 is in domain blue"),
+        (Goal(gone=(200,)), Code.CONFLICT, "VLAN 200 is in domain blue"),
+        (Goal(gone=(1,)), Code.IMPOSSIBLE, "VLAN 1 can't be destroyed"),
+        (Goal({400: "x"}, gone=(400,)), Code.IMPOSSIBLE, "VLAN 400 can't be destroyed"),
+        (Goal(gone=(100,)), Code.WRONG_STATE, "VLAN 100 is in use by p1, p2"),
+        (Goal(ports={"p9": Want(100)}), Code.NOT_FOUND, "there is no port p9"),
+        (Goal(ports={"p1": Want(400)}), Code.NOT_FOUND, "p1: there is no VLAN 400"),
+        (Goal(gone=(300,), ports={"p1": Want(300)}), Code.NOT_FOUND, "p1: there is no VLAN 300"),
+        (Goal(ports={"p1": Want(100, (100,))}), Code.BAD_REQUEST, "p1: VLAN 100 can't be native and tagged"),
+        (Goal(ports={"p2": Want(1)}), Code.WRONG_STATE, "p2: is an uplink, and would have to be closed"),
+        (Goal(ports={"p3": Want(on=True)}), Code.WRONG_STATE, "p3: is untagged in VLANs 1 and 300"),
+    ],
+)
+def test_what_can_not_be_is_refused_before_anything_is_done(goal: Goal, code: Code, text: str) -> None:
+    now = state(p1=access(100), p2=access(100), p3={"native": 1, "untagged": (1, 300), "on": False})
+    with pytest.raises(SwitchError) as caught:
+        plan(now, goal, Rules("red", {100: "red", 200: "blue"}, ("p2",)), ALL)
+    assert (caught.value.code, caught.value.text) == (code, text)
+
+
+def test_what_is_not_as_it_should_be_is_told() -> None:
+    now = state(p1=access(100))
+    planned = plan(now, Goal({400: "green"}, (), {"p1": Want(400, label="m-1")}), Rules(), ALL)
+    should = now
+    for each in planned:
+        should = apply(should, each.step)
+    assert differences(should, should, planned) == []
+    assert differences(should, now, planned) == ["VLAN 400 is not there", "p1 is native 100, untagged 100, label empty"]
+    assert differences(should, replace(should, ports={}), planned) == ["p1 is not there"]
+
+
+def test_every_step_is_said_and_told_from_the_others() -> None:
+    each: list[Any] = [steps.Create(2, "x"), steps.Destroy(2), steps.Close("p"), steps.Open("p"), steps.Leave("p", 2)]
+    each += [steps.Join("p", 2, True), steps.Join("p", 2, False), steps.Native("p", 2), steps.Native("p", 0)]
+    each += [steps.Filter("p", True), steps.Filter("p", False), steps.Label("p", "x"), steps.Prove(), steps.Save()]
+    assert len({say(step) for step in each}) == len(each)

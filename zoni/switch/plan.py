@@ -1,0 +1,224 @@
+"""From what a switch is to what it shall be: single steps in a safe order, each with what undoes it. Pure.
+
+Theory of operation. A port whose untagged VLAN changes is closed first, leaves what it was in, joins what it shall be
+in, and is opened only when that was read back. So at any moment, whichever step fails and whoever dies, it is closed,
+or in its old VLAN, or in its new one. And were it not closed, because the switch has started anew in between or doesn't
+obey, it would still not be in two: it leaves before it joins. VLANs are made before ports need them and destroyed after
+they were left. All ports are opened together, last; then all is read back once more, and saved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from tashi.wire.errors import Code
+from zoni.switch import steps
+from zoni.switch.interface import Capability, Port, State, SwitchError
+from zoni.switch.steps import AnyStep, DeviceStep
+
+LEAST, MOST = 1, 4094  # IEEE 802.1Q: 0 is a priority tag, 4095 is reserved
+RESERVED = range(1002, 1006)  # FDDI and token ring, on Cisco's, where they can't be destroyed
+DEFAULT = 1  # where a new port is; it can't be destroyed
+
+Name = Annotated[str, Meta(max_length=32, pattern=r"^[A-Za-z0-9]?[A-Za-z0-9._-]*$")]  # dot1qVlanStaticName
+Text = Annotated[str, Meta(max_length=64, pattern=r"^[ -~]*$")]  # ifAlias
+PortName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[!-~]+( [!-~]+)*$")]
+
+
+class Want(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a port shall be; None is "as it is". ``native`` is its untagged VLAN, 0 for none; ``tagged`` all others.
+
+    A port that is to be open has to be said ``on``: one that was left closed half-way would stay so.
+    """
+
+    native: int | None = None
+    tagged: tuple[int, ...] | None = None
+    on: bool | None = None
+    label: Text | None = None
+
+
+class Goal(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What shall be: VLANs that are there, VLANs that are not, and ports. All else stays as it is."""
+
+    vlans: dict[int, Name] = {}
+    gone: tuple[int, ...] = ()
+    ports: dict[PortName, Want] = {}
+
+
+class Rules(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What the change must not do. ``domain`` is for whom it is, ``domains`` whose each VLAN is; others' are not
+    touched. ``uplinks`` are never closed: a change that would have to is refused."""
+
+    domain: str = ""
+    domains: dict[int, str] = {}
+    uplinks: tuple[str, ...] = ()
+
+
+class Planned(Struct, frozen=True):
+    step: AnyStep
+    undo: DeviceStep | None
+
+
+def plan(state: State, goal: Goal, rules: Rules, capabilities: frozenset[Capability]) -> list[Planned]:
+    """The steps from ``state`` to ``goal``; none where it is so already.
+
+    Raises SwitchError: bad-request for numbers that are no VLAN's, conflict for VLANs that are taken or another
+    domain's, not-found, wrong-state for a VLAN that is in use, impossible for what the switch can't.
+    """
+    _check(state, goal, rules, capabilities)
+    changes, openings = list(_vlans(state, goal, capabilities)), list[AnyStep]()
+    for name, want in goal.ports.items():
+        for step in _port(state.ports[name], want, capabilities):
+            (openings if isinstance(step, steps.Open) else changes).append(step)
+    if Capability.VLANS in capabilities:
+        changes += [steps.Destroy(vlan) for vlan in goal.gone if vlan in state.vlans]
+    if not changes and not openings:
+        return []
+    proofs: list[AnyStep] = [steps.Prove(), *openings] if openings and changes else openings
+    saves = [steps.Save()] if Capability.SAVE in capabilities else []
+    planned, now = [], state
+    for step in [*changes, *proofs, steps.Prove(), *saves]:
+        planned.append(Planned(step, steps.undo(now, step)))
+        now = steps.apply(now, step)
+    _check_end(now, goal, planned, rules)
+    return planned
+
+
+def at_risk(planned: list[Planned]) -> set[str]:
+    """The ports that would have to be closed were nothing known of how these steps ended."""
+    return {each.step.port for each in planned if isinstance(each.step, _OF_VLANS)}
+
+
+def differences(wanted: State, seen: State, planned: list[Planned]) -> list[str]:
+    """What is not as it should be of all that these steps touch, in words."""
+    vlans = sorted({each.step.vlan for each in planned if isinstance(each.step, steps.VlanStep)})
+    found = [f"VLAN {vlan} is {_vlan(seen, vlan)}" for vlan in vlans if wanted.vlans.get(vlan) != seen.vlans.get(vlan)]
+    for name in sorted({each.step.port for each in planned if isinstance(each.step, steps.PortStep)}):
+        port, should = seen.ports.get(name), wanted.ports[name]
+        if port is None:
+            found.append(f"{name} is not there")
+            continue
+        unlike = [field for field in _FIELDS if getattr(port, field) != getattr(should, field)]
+        if unlike:
+            found.append(f"{name} is {', '.join(f'{field} {_told(getattr(port, field))}' for field in unlike)}")
+    return found
+
+
+_OF_VLANS = steps.Close | steps.Open | steps.Leave | steps.Join | steps.Native | steps.Filter
+_FIELDS = ("on", "native", "untagged", "tagged", "filters", "label")
+
+
+def _vlans(state: State, goal: Goal, capabilities: frozenset[Capability]) -> Iterator[AnyStep]:
+    if Capability.VLANS in capabilities:
+        yield from (steps.Create(vlan, name) for vlan, name in goal.vlans.items() if vlan not in state.vlans)
+
+
+def _port(port: Port, want: Want, capabilities: frozenset[Capability]) -> Iterator[AnyStep]:
+    """Steps for one port; an Open among them is for later."""
+    on = port.on if want.on is None else want.on
+    native, untagged, tagged = _members(port, want)
+    moves = (native, untagged) != (port.native, port.untagged)
+    filters = Capability.FILTER in capabilities and not port.filters and (moves or tagged != port.tagged or on)
+    if port.on and (moves or not on):
+        yield steps.Close(port.name)
+    if filters:
+        yield steps.Filter(port.name, True)
+    for vlan in (*port.untagged, *port.tagged):
+        if not (vlan in untagged and vlan in port.untagged) and not (vlan in tagged and vlan in port.tagged):
+            yield steps.Leave(port.name, vlan)
+    if native != port.native:
+        yield steps.Native(port.name, native)
+    yield from (steps.Join(port.name, vlan, False) for vlan in untagged if vlan not in port.untagged)
+    yield from (steps.Join(port.name, vlan, True) for vlan in tagged if vlan not in port.tagged)
+    if want.label is not None and want.label != port.label:
+        yield steps.Label(port.name, want.label)
+    if on and (moves or not port.on):
+        yield steps.Open(port.name)
+
+
+def _members(port: Port, want: Want) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+    """Native, untagged and tagged VLANs, as they shall be."""
+    native = port.native if want.native is None else want.native
+    untagged = port.untagged if want.native is None else (native,) if native else ()
+    return native, untagged, port.tagged if want.tagged is None else tuple(sorted(set(want.tagged)))
+
+
+def _check(state: State, goal: Goal, rules: Rules, capabilities: frozenset[Capability]) -> None:
+    for vlan in _named(goal):
+        _check_number(vlan, rules)
+    for vlan, name in goal.vlans.items():
+        if state.vlans.get(vlan, name) != name and Capability.VLANS in capabilities:
+            raise SwitchError(Code.CONFLICT, f"VLAN {vlan} is taken: it is {_vlan(state, vlan)}")
+    for vlan in goal.gone:
+        if vlan == DEFAULT or vlan in goal.vlans:
+            raise SwitchError(Code.IMPOSSIBLE, f"VLAN {vlan} can't be destroyed")
+    there = (set(state.vlans) | set(goal.vlans)) - set(goal.gone)
+    for name, want in goal.ports.items():
+        if name not in state.ports:
+            raise SwitchError(Code.NOT_FOUND, f"there is no port {name}")
+        if want.label is not None and Capability.LABEL not in capabilities:
+            raise SwitchError(Code.IMPOSSIBLE, f"{name}: can't have a label")
+        for vlan in _wanted(want):
+            if vlan not in there and Capability.VLANS in capabilities:
+                raise SwitchError(Code.NOT_FOUND, f"{name}: there is no VLAN {vlan}", "create it first")
+        _, untagged, tagged = _members(state.ports[name], want)
+        if both := set(untagged) & set(tagged):
+            raise SwitchError(Code.BAD_REQUEST, f"{name}: VLAN {min(both)} can't be native and tagged")
+
+
+def _check_number(vlan: int, rules: Rules) -> None:
+    if not LEAST <= vlan <= MOST:
+        raise SwitchError(Code.BAD_REQUEST, f"{vlan} is no VLAN: they are {LEAST} to {MOST}")
+    if vlan in RESERVED:
+        raise SwitchError(Code.IMPOSSIBLE, f"VLAN {vlan} is reserved ({RESERVED[0]} to {RESERVED[-1]})")
+    owner = rules.domains.get(vlan, rules.domain)
+    if owner != rules.domain:
+        raise SwitchError(Code.CONFLICT, f"VLAN {vlan} is in domain {owner}")
+
+
+def _check_end(end: State, goal: Goal, planned: list[Planned], rules: Rules) -> None:
+    """That where the steps lead is a place to be."""
+    for vlan in goal.gone:
+        users = [port.name for port in end.ports.values() if vlan in (*port.untagged, *port.tagged, port.native)]
+        if users:
+            more = f" and {len(users) - 5} more" if len(users) > 5 else ""
+            raise SwitchError(Code.WRONG_STATE, f"VLAN {vlan} is in use by {', '.join(users[:5])}{more}")
+    for name in sorted(at_risk(planned)):
+        port = end.ports[name]
+        if port.on and port.mode == "odd":
+            vlans = " and ".join(str(vlan) for vlan in sorted({*port.heard_in, port.native}))
+            raise SwitchError(Code.WRONG_STATE, f"{name}: is untagged in VLANs {vlans}", "say which is its native one")
+    for each in planned:
+        if isinstance(each.step, steps.Close) and each.step.port in rules.uplinks:
+            raise SwitchError(Code.WRONG_STATE, f"{each.step.port}: is an uplink, and would have to be closed")
+
+
+def _named(goal: Goal) -> Iterator[int]:
+    """All VLANs that a goal names."""
+    yield from goal.vlans
+    yield from goal.gone
+    for want in goal.ports.values():
+        yield from _wanted(want)
+
+
+def _wanted(want: Want) -> Iterator[int]:
+    if want.native:
+        yield want.native
+    yield from want.tagged or ()
+
+
+def _vlan(state: State, vlan: int) -> str:
+    return "not there" if vlan not in state.vlans else state.vlans[vlan] or "there without a name"
+
+
+def _told(value: object) -> str:
+    match value:
+        case tuple():
+            return "+".join(str(each) for each in value) or "none"
+        case bool():
+            return "yes" if value else "no"
+        case _:
+            return str(value) or "empty"
