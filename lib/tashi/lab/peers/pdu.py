@@ -16,20 +16,17 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from pysnmp.carrier.asyncio.dgram import udp
-from pysnmp.entity import config, engine
-from pysnmp.entity.rfc3413 import cmdrsp, context
-from pysnmp.proto import rfc1902, rfc1905
-from pysnmp.smi import error, instrum
+from pysnmp.proto import rfc1902
 
 from tashi.lab.chassis import feed
 from tashi.lab.control import answer_on
+from tashi.lab.peers.snmp_agent import Oid, Pair, Refusal, Right, serve
 from tashi.lab.relay import Relay
 
-Oid = tuple[int, ...]
 APC_STATE: Oid = (1, 3, 6, 1, 4, 1, 318, 1, 1, 12, 3, 5, 1, 1, 4)
 APC_CONTROL: Oid = (1, 3, 6, 1, 4, 1, 318, 1, 1, 12, 3, 3, 1, 1, 4)
 RARITAN_STATE: Oid = (1, 3, 6, 1, 4, 1, 13742, 6, 4, 1, 2, 1, 3, 1)
@@ -39,7 +36,6 @@ STATES: dict[Oid, tuple[int, int]] = {APC_STATE: (2, 1), APC_CONTROL: (2, 1), RA
 # object -> value that is set -> whether the outlet is on then
 CONTROLS: dict[Oid, dict[int, bool]] = {APC_CONTROL: {1: True, 2: False}, RARITAN_CONTROL: {0: False, 1: True}}
 FACTORY = "public"
-NOWHERE: Oid = (2, 999)  # pysnmp takes an empty view for the whole tree
 
 
 @dataclass
@@ -80,84 +76,49 @@ class Pdu:
         self.lost, before = max(0, self.lost - 1), self.lost
         return before > 0
 
-    def read(self, oid: Oid) -> int | None:
+    def read(self, oid: Oid) -> Any | None:
         self.settle()
         says, name = STATES.get(oid[:-1]), str(oid[-1])
         if says is None or name not in self.outlets:
             return None
-        return self.odd or says[self.outlets[name]]
+        return rfc1902.Integer32(self.odd or says[self.outlets[name]])
 
-    def write(self, oid: Oid, value: int) -> None:
-        """Raises the errors of pysnmp for what can't be set."""
-        values, name = CONTROLS.get(oid[:-1]), str(oid[-1])
-        if values is None or name not in self.outlets:
-            raise error.NoCreationError(name=oid, idx=0)
-        if self.read_only:
-            raise error.NotWritableError(name=oid, idx=0)
-        if value not in values:
-            raise error.WrongValueError(name=oid, idx=0)
-        self.asked.append("on" if values[value] else "off")
+    def after(self, oid: Oid) -> Pair | None:
+        there = sorted((*state, int(name)) for state in STATES for name in self.outlets)
+        found = next((each for each in there if each > oid), None)
+        return (found, self.read(found)) if found else None
+
+    def write(self, pairs: Sequence[Pair]) -> None:
+        for index, (oid, value) in enumerate(pairs):
+            values, name = CONTROLS.get(oid[:-1]), str(oid[-1])
+            if values is None or name not in self.outlets:
+                raise Refusal("noCreation", index)
+            if self.read_only:
+                raise Refusal("notWritable", index)
+            if int(value) not in values:
+                raise Refusal("wrongValue", index)
+            self._press(name, values[int(value)])
+
+    def _press(self, name: str, on: bool) -> None:
+        self.asked.append("on" if on else "off")
         self.lost, self.lose = self.lost + min(1, self.lose), max(0, self.lose - 1)
         if not self.ignore:
-            self.coming[name] = (time.monotonic() + self.seconds, values[value])
+            self.coming[name] = (time.monotonic() + self.seconds, on)
             self.settle()
             if self.seconds:
                 asyncio.get_running_loop().call_later(self.seconds, self.settle)
-
-
-class Controller(instrum.AbstractMibInstrumController):  # type: ignore[misc]
-    """Between pysnmp and the records. Whether one may is asked here: otherwise everybody might."""
-
-    def __init__(self, pdu: Pdu) -> None:
-        self._pdu = pdu
-
-    def read_variables(self, *pairs: Any, **context: Any) -> list[Any]:
-        self._check("read", pairs, context)
-        found = ((oid, self._pdu.read(tuple(oid))) for oid, _ in pairs)
-        return [(oid, rfc1905.noSuchInstance if value is None else rfc1902.Integer32(value)) for oid, value in found]
-
-    def write_variables(self, *pairs: Any, **context: Any) -> tuple[Any, ...]:
-        self._check("write", pairs, context)
-        for oid, value in pairs:
-            self._pdu.write(tuple(oid), int(value))
-        return pairs
-
-    def _check(self, kind: str, pairs: Any, context: Any) -> None:
-        """It raises where there is no such user, and says true for an object that he has no right to."""
-        for oid, _ in pairs:
-            if context["acFun"](kind, (oid, None), **context):
-                raise error.NoAccessError(name=oid, idx=0)
-
-
-def serve(pdu: Pdu, address: str) -> Any:
-    """An agent on a port of its own; the engine. Its id is fixed: a client must know it again."""
-    agent = engine.SnmpEngine(rfc1902.OctetString(b"\x80\x00\x4f\xb8\x05lab-pdu"))
-    config.add_transport(agent, udp.DOMAIN_NAME, udp.UdpAsyncioTransport().open_server_mode((address, 0)))
-    for number, (word, writes) in enumerate(((FACTORY, NOWHERE), (pdu.community, (1,)))):
-        if word:
-            config.add_v1_system(agent, f"community-{number}", word)
-            config.add_vacm_user(agent, 2, f"community-{number}", "noAuthNoPriv", (1,), writes)
-    auth, privacy = config.USM_AUTH_HMAC192_SHA256, config.USM_PRIV_CFB128_AES
-    config.add_v3_user(agent, pdu.user, auth, pdu.auth_password, privacy, pdu.privacy_password)
-    config.add_vacm_user(agent, 3, pdu.user, "authPriv", (1,), (1,))
-    contexts = context.SnmpContext(agent)
-    contexts.unregister_context_name(b"")
-    contexts.register_context_name(b"", Controller(pdu))
-    cmdrsp.GetCommandResponder(agent, contexts)
-    cmdrsp.SetCommandResponder(agent, contexts)
-    return agent
 
 
 async def main(plan_file: str) -> None:
     with open(plan_file, encoding="utf-8") as file:
         plan = json.load(file)
     pdu = Pdu(**plan["pdu"])
-    agent = serve(pdu, plan["address"])
-    transport = agent.transport_dispatcher.get_transport(udp.DOMAIN_NAME)
-    await transport._lport
+    rights = [Right(FACTORY, False), *([Right(pdu.community, True)] if pdu.community else [])]
+    user = (pdu.user, pdu.auth_password, pdu.privacy_password)
+    agent = await serve(pdu, plan["address"], "lab-pdu", user, rights)
     known = bytes([4, len(FACTORY)]) + FACTORY.encode()  # as it stands in a message of v2c
     relay = Relay(
-        transport.transport.get_extra_info("sockname"),
+        agent,
         lambda data: pdu.factory or known not in data,
         returns=lambda _: not pdu.swallows(),
     )
