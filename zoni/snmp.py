@@ -28,6 +28,11 @@ from zoni.access import Snmp
 Oid = tuple[int, ...]
 Value = int | bytes | Oid
 
+
+class Gauge(int):
+    """To be set as an Unsigned32: agents that are strict take nothing else for one."""
+
+
 AUTH = {
     "sha256": hlapi.USM_AUTH_HMAC192_SHA256,
     "sha512": hlapi.USM_AUTH_HMAC384_SHA512,
@@ -39,6 +44,9 @@ PRIVACY = {
     "des": hlapi.USM_PRIV_CBC56_DES,
 }
 KEPT = 16  # sessions
+BULK = 60  # values that one message asks for: what fits into one frame; an agent sends fewer if it likes
+ROWS_MAX = 50_000  # of a table: the stations of a large switch
+FACTORY = ("public", "private")  # communities that devices are sold with
 STRANGERS = (
     errind.UnknownUserName,
     errind.WrongDigest,
@@ -92,6 +100,26 @@ class Session:
         """The values, None for what the agent has not."""
         return self._ask(hlapi.get_cmd, [hlapi.ObjectType(_name(oid)) for oid in oids])
 
+    def walk(self, *bases: Oid) -> list[dict[Oid, Value]]:
+        """All that lies under each of ``bases``, by what follows it; asked for together, as columns of one table."""
+        rows: list[dict[Oid, Value]] = [{} for _ in bases]
+        last = dict(enumerate(bases))  # of those that have not come to their end
+        while last:
+            columns = list(last)
+            names = [hlapi.ObjectType(_name(last[column])) for column in columns]
+            for at, (oid, value) in enumerate(self._exchange(hlapi.bulk_cmd, [0, -(-BULK // len(names)), *names])):
+                column = columns[at % len(columns)]
+                if column not in last:
+                    continue
+                base = bases[column]
+                if value is None or oid[: len(base)] != base:
+                    del last[column]
+                elif oid <= last[column] or len(rows[column]) == ROWS_MAX:
+                    raise SnmpError(Code.UNAVAILABLE, f"a table without an end at {'.'.join(map(str, oid))}")
+                else:
+                    rows[column][oid[len(base) :]], last[column] = value, oid
+        return rows
+
     def set(self, *pairs: tuple[Oid, Value]) -> None:
         """All of them or, as agents go, some: read back. Sent again when no answer comes."""
         self._ask(hlapi.set_cmd, [hlapi.ObjectType(_name(oid), _wire(value)) for oid, value in pairs])
@@ -110,6 +138,9 @@ class Session:
         self._runner.close()
 
     def _ask(self, command: Any, names: Sequence[Any]) -> list[Value | None]:
+        return [value for _, value in self._exchange(command, names)]
+
+    def _exchange(self, command: Any, names: Sequence[Any]) -> list[tuple[Oid, Value | None]]:
         done = command(self._engine, self._access, self._target, hlapi.ContextData(), *names, lookupMib=False)
         self._heard = False
         failure, status, index, found = self._runner.run(done)
@@ -123,7 +154,7 @@ class Session:
         if int(status):
             which = f" (name {int(index)})" if len(names) > 1 else ""
             raise SnmpError(STATUS.get(int(status), Code.UNAVAILABLE), f"refused: {status.prettyPrint()}{which}")
-        return [_plain(value) for _, value in found]
+        return [(tuple(oid), _plain(value)) for oid, value in found]
 
 
 _kept: dict[tuple[str, int, Snmp, float, int], Session] = {}
@@ -135,6 +166,21 @@ def open_session(address: str, port: int, access: Snmp, seconds: float = 1.0, tr
     Raises SnmpError where that is no address and no name.
     """
     return _kept.pop((address, port, access, seconds, tries), None) or Session(address, port, access, seconds, tries)
+
+
+def strangers_let_in(address: str, port: int, oid: Oid, seconds: float) -> list[str]:
+    """The factory's communities that read ``oid``, in words; each is waited for ``seconds`` at most."""
+    found = []
+    for word in FACTORY:
+        session = open_session(address, port, Snmp(version="v2c", community=word), seconds, tries=1)
+        try:
+            if session.get(oid) != [None]:
+                found.append(f"answers to the factory's community {word}")
+        except (SnmpError, SnmpSilence) as error:
+            del error  # it does not let strangers in
+        finally:
+            session.close()
+    return found
 
 
 def parse_oid(text: str) -> Oid:
@@ -177,6 +223,8 @@ def _name(oid: Oid) -> Any:
 
 def _wire(value: Value) -> Any:
     match value:
+        case Gauge():
+            return rfc1902.Gauge32(value)
         case int():
             return rfc1902.Integer32(value)
         case bytes():

@@ -27,6 +27,9 @@ from tashid.driver import interface as hypervisor
 from tests.house.tree import HERE, ROOT, commands
 from zoni.power import calls, pdu
 from zoni.power import interface as power
+from zoni.switch import calls as switch_calls
+from zoni.switch import interface as switch
+from zoni.switch import models
 
 Options = dict[str, bool]  # as typed -> whether a value follows
 
@@ -240,9 +243,10 @@ def test_what_a_setting_may_be_is_written() -> None:
 
 
 # -- interfaces --------------------------------------------------------------------------------------------------------
-INTERFACES: dict[str, tuple[type, type[StrEnum]]] = {
-    "tashi-driver.7": (hypervisor.Driver, hypervisor.Capability),
-    "zoni-driver.7": (power.Driver, power.Capability),
+INTERFACES: dict[tuple[str, str], tuple[type, type[StrEnum]]] = {
+    ("tashi-driver.7", ""): (hypervisor.Driver, hypervisor.Capability),
+    ("zoni-driver.7", ""): (power.Driver, power.Capability),
+    ("zoni-driver.7", " of a switch driver"): (switch.Driver, switch.Capability),
 }
 
 
@@ -266,20 +270,23 @@ def test_every_verb_is_written_about() -> None:
     assert rows == [(name, verb.body.__name__, verb.role) for name, verb in VERBS.items()]
 
 
-@pytest.mark.parametrize("name", INTERFACES)
-def test_every_call_of_a_driver_is_written_about(name: str) -> None:
-    text, (interface, capabilities) = page(name), INTERFACES[name]
+@pytest.mark.parametrize(("name", "whose"), INTERFACES)
+def test_every_call_of_a_driver_is_written_about(name: str, whose: str) -> None:
+    text, (interface, capabilities) = page(name), INTERFACES[name, whose]
     own = {name: each for name, each in vars(interface).items() if inspect.isfunction(each) and name[0] != "_"}
     expected = [" ".join(["Fn", name, *list(inspect.signature(each).parameters)[1:]]) for name, each in own.items()]
-    assert [head for head, _ in items(section(text, ".Ss Calls"))] == expected
-    assert [head for head, _ in items(section(text, ".Ss Capabilities"))] == [
+    assert [head for head, _ in items(section(text, f".Ss Calls{whose}"))] == expected
+    assert [head for head, _ in items(section(text, f".Ss Capabilities{whose}"))] == [
         f"Cm {each.value}" for each in capabilities
     ]
 
 
-def test_every_verb_of_power_is_written_about() -> None:
-    heads = [head for head, _ in items(section(page("zoni-driver.7"), ".Ss Power"))]
-    assert {verb for head in heads for verb in head.removeprefix("Cm ").split(" , ")} == calls.CALLS.keys()
+@pytest.mark.parametrize(
+    ("where", "verbs"), [("Power", calls.CALLS), ("Changes of a switch", switch_calls.CALLS)]
+)  # fmt: skip
+def test_every_verb_of_a_worker_is_written_about(where: str, verbs: dict[str, object]) -> None:
+    heads = [head for head, _ in items(section(page("zoni-driver.7"), f".Ss {where}"))]
+    assert {verb for head in heads for verb in head.removeprefix("Cm ").split(" , ")} == verbs.keys()
 
 
 def test_the_table_of_a_pdu_is_written_about() -> None:
@@ -289,6 +296,15 @@ def test_the_table_of_a_pdu_is_written_about() -> None:
     shown = re.search(r"^\.Bd .*?\n(.*?)^\.Ed", text, re.MULTILINE | re.DOTALL)
     assert shown and list(pdu.read_models(shown[1])) == ["strip"]
     own = pdu.read_models((ROOT / "zoni/power/pdu_models.toml").read_text())
+    assert all(name in text for name in own)
+
+
+def test_the_table_of_a_switch_is_written_about() -> None:
+    text = section(page("zoni-driver.7"), ".Ss Models of switches")
+    assert [head for head, _ in items(text)] == [f"Va {name}" for name in models.Model.__struct_fields__]
+    shown = re.search(r"^\.Bd .*?\n(.*?)^\.Ed", text, re.MULTILINE | re.DOTALL)
+    assert shown and list(models.read_models(shown[1])) == ["shelf"]
+    own = models.read_models((ROOT / "zoni/switch/switch_models.toml").read_text())
     assert all(name in text for name in own)
 
 

@@ -20,9 +20,8 @@ from zoni.outcome import Unproven
 from zoni.power.interface import Action, Capability, Power, PowerError
 from zoni.power.lacking import Lacking
 from zoni.power.paths import Pdu
-from zoni.snmp import Oid, Session, SnmpError, SnmpSilence, Value, open_session, parse_oid
+from zoni.snmp import Oid, Session, SnmpError, SnmpSilence, Value, open_session, parse_oid, strangers_let_in
 
-FACTORY = ("public", "private")  # communities that PDUs are sold with
 Pattern = Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)*\.\{outlet\}(\.[0-9]+)*$")]
 
 
@@ -65,26 +64,17 @@ class PduDriver(Lacking):
 
     def weaknesses(self) -> list[str]:
         """Whether a factory's community reads the outlet. Who was let in by v2c on purpose did not mean these."""
-        found = []
-        for word in FACTORY:
-            session = self._open(Snmp(version="v2c", community=word), tries=1)
-            try:
-                if session.get(self._oid(self._model.state)) != [None]:
-                    found.append(f"answers to the factory's community {word}")
-            except (SnmpError, SnmpSilence) as error:
-                del error  # it does not let strangers in
-            finally:
-                session.close()
-        return found
+        state = self._oid(self._model.state)
+        return strangers_let_in(self._path.address, self._path.port, state, self._seconds / 3)
 
     def close(self) -> None:
         self._session.close()
 
     # -- parts -------------------------------------------------------------------------------------------------------
 
-    def _open(self, access: Snmp, tries: int = 3) -> Session:
+    def _open(self, access: Snmp) -> Session:
         try:
-            return open_session(self._path.address, self._path.port, access, self._seconds / 3, tries)
+            return open_session(self._path.address, self._path.port, access, self._seconds / 3, tries=3)
         except SnmpError as error:
             raise PowerError(error.code, f"{self.where}: {error.text}") from error
 

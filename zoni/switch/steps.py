@@ -120,10 +120,11 @@ def apply(state: State, step: AnyStep) -> State:
         case Prove() | Save():
             return state
         case _:
-            return replace(state, ports=state.ports | {step.port: _moved(state.ports[step.port], step)})
+            return replace(state, ports=state.ports | {step.port: moved(state.ports[step.port], step)})
 
 
-def _moved(port: Port, step: PortStep) -> Port:
+def moved(port: Port, step: PortStep) -> Port:
+    """How the port is after the step."""
     match step:
         case Close() | Open():
             return replace(port, on=isinstance(step, Open))
@@ -136,7 +137,7 @@ def _moved(port: Port, step: PortStep) -> Port:
         case Leave(_, vlan):
             return replace(port, untagged=_without(port.untagged, vlan), tagged=_without(port.tagged, vlan))
         case Join(_, vlan, tagged):
-            kept = _moved(port, Leave(port.name, vlan))
+            kept = moved(port, Leave(port.name, vlan))
             if tagged:
                 return replace(kept, tagged=tuple(sorted((*kept.tagged, vlan))))
             return replace(kept, untagged=tuple(sorted((*kept.untagged, vlan))))
