@@ -20,6 +20,13 @@ from tests.core.world import GIB, ROOT, World
 
 NAMES = st.sampled_from(["a", "b", "c", "d"])
 HOSTS = st.sampled_from(["h1", "h2", "h3"])
+MACHINES: list[dict[str, Any]] = [
+    {"nics": ["52:54:00:00:00:01"], "power_paths": ["pdu:p1:1", "ipmi:10.0.0.1"], "user": "u", "password": "w"},
+    {"nics": ["52:54:00:00:00:02"], "power_paths": ["pdu:p1:1"], "ports": ["s1:1"]},
+    {"ports": ["s1:1", "s2:1"], "host": "h1", "serial": "S"},
+    {"power_paths": [], "ports": [], "nics": [], "host": "", "serial": ""},
+]
+ROWS = st.lists(st.fixed_dictionaries({"name": NAMES, "parts": st.sampled_from(MACHINES[:3])}), min_size=1, max_size=3)
 STEPS = st.lists(
     st.one_of(
         st.tuples(
@@ -37,6 +44,12 @@ STEPS = st.lists(
             st.sampled_from(["host.drain", "host.resume", "host.remove"]), st.fixed_dictionaries({"name": HOSTS})
         ),
         st.tuples(st.just("host.add"), st.fixed_dictionaries({"name": st.sampled_from(["h4", "h5"])})),
+        st.tuples(
+            st.sampled_from(["machine.add", "machine.set"]),
+            st.fixed_dictionaries({"name": NAMES, "parts": st.sampled_from(MACHINES)}),
+        ),
+        st.tuples(st.just("machine.remove"), st.fixed_dictionaries({"name": NAMES})),
+        st.tuples(st.just("machine.import"), st.fixed_dictionaries({"machines": ROWS, "partial": st.booleans()})),
         st.tuples(st.just("user.add"), st.fixed_dictionaries({"name": NAMES, "uid": st.integers(1000, 1003)})),
     ),
     max_size=8,
@@ -57,6 +70,7 @@ def derived(cluster: Cluster) -> dict[str, Any]:
         "pool": state.pool.used_bytes,
         "room": {host: (state.index.free(host), reasons(cluster, host)) for host in state.hosts},
         "groups": (state.index.members, state.index.shunned),
+        "machines": (dict(state.machine_of), {key: set(each) for key, each in state.machines_on.items() if each}),
     }
 
 
@@ -68,6 +82,7 @@ def reasons(cluster: Cluster, host: str) -> list[str]:
 @given(before=STEPS, lost=STEPS)
 def test_what_was_not_stored_never_was(before: list[Any], lost: list[Any]) -> None:
     world = World()
+    world.hardware()
     for verb, body in before:
         world.ask(verb, **body)
     cluster, mark = world.cluster, world.cluster.mark()

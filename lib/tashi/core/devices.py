@@ -32,7 +32,8 @@ def add_pdu(turn: Turn, body: PduAdd) -> Accepted:
 def set_pdu(turn: Turn, body: PduSet) -> Accepted:
     pdu: Pdu = turn.find("pdu", body.name)
     changed = _pdu(turn, pdu, body)
-    last = max((path.outlet for _, path in _outlets(turn, pdu)), default=0)
+    used = [path.outlet for each in turn.machines_on(pdu.id) for path in each.paths if path.pdu == pdu.id]
+    last = max(used, default=0)
     if 0 < changed.outlets < last:
         raise Refused(Code.WRONG_STATE, f"{pdu.name}: outlets: outlet {last} is in use", "zoni-list")
     return done(turn, "pdu.set", "pdu", turn.put(changed), body.dry_run)
@@ -40,7 +41,7 @@ def set_pdu(turn: Turn, body: PduSet) -> Accepted:
 
 def remove_pdu(turn: Turn, body: Named) -> Accepted:
     pdu: Pdu = turn.find("pdu", body.name)
-    _refuse_in_use(turn, pdu, [name for name, _ in _outlets(turn, pdu)])
+    _refuse_in_use(turn, pdu)
     secrets.drop(turn, [pdu.snmp.secret])
     turn.remove(pdu)
     return done(turn, "pdu.remove", "pdu", pdu, body.dry_run)
@@ -61,9 +62,7 @@ def set_switch(turn: Turn, body: SwitchSet) -> Accepted:
 
 def remove_switch(turn: Turn, body: Named) -> Accepted:
     switch: Switch = turn.find("switch", body.name)
-    machines = turn.state.machines.values()
-    plugged = [each.name for each in machines if any(port.switch == switch.id for port in each.ports)]
-    _refuse_in_use(turn, switch, plugged)
+    _refuse_in_use(turn, switch)
     if switch.snmp is not None:
         secrets.drop(turn, [switch.snmp.secret])
     turn.remove(switch)
@@ -148,13 +147,8 @@ def _check_snmp(name: str, use: SnmpUse, known: dict[str, str]) -> None:
             raise Refused(Code.BAD_REQUEST, text, flag)
 
 
-def _outlets(turn: Turn, pdu: Pdu) -> list[tuple[str, Any]]:
-    """(machine, path) of each outlet that is in use."""
-    machines = turn.state.machines.values()
-    return [(each.name, path) for each in machines for path in each.paths if path.kind == "pdu" and path.pdu == pdu.id]
-
-
-def _refuse_in_use(turn: Turn, record: Pdu | Switch, names: list[str]) -> None:
+def _refuse_in_use(turn: Turn, record: Pdu | Switch) -> None:
+    names = [each.name for each in turn.machines_on(record.id)]
     if names:
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         verb = "hangs" if len(names) == 1 else "hang"

@@ -54,13 +54,11 @@ def _v3(key: str) -> Getter:
 
 
 def _outlets_used(turn: Turn, pdu: Pdu) -> list[int]:
-    machines = turn.state.machines.values()
-    return sorted(path.outlet for each in machines for path in each.paths if path.pdu == pdu.id)
+    return sorted(path.outlet for each in turn.machines_on(pdu.id) for path in each.paths if path.pdu == pdu.id)
 
 
 def _ports_used(turn: Turn, switch: Switch) -> list[str]:
-    machines = turn.state.machines.values()
-    return [port.port for each in machines for port in each.ports if port.switch == switch.id]
+    return [port.port for each in turn.machines_on(switch.id) for port in each.ports if port.switch == switch.id]
 
 
 def _name(table: dict[str, Any], ident: str) -> str:

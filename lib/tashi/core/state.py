@@ -18,7 +18,7 @@ from tashi.core.troubles import Troubles
 from tashi.core.uses import Uses
 from tashi.model.host import Host
 from tashi.model.job import Job
-from tashi.model.machine import Machine, marks
+from tashi.model.machine import Machine, devices_of, marks
 from tashi.model.quota import Amount, amount_of
 from tashi.model.user import Key, User
 from tashi.model.vm import Vm, claims, hosts_of
@@ -46,6 +46,7 @@ class State(Records):
         self.user_of_key: dict[str, str] = {}
         self.user_of_uid: dict[int, str] = {}
         self.machine_of: dict[tuple[str, str], str] = {}  # what at most one machine has -> its id
+        self.machines_on: dict[str, dict[str, None]] = {}  # PDU or switch -> machines that hang on it
         self.members: dict[str, dict[str, None]] = {}  # name of a group -> names of its users
         self.held: dict[str, Amount] = {}  # owner -> what its VMs count for
         self.index = Index()
@@ -240,8 +241,12 @@ class State(Records):
         self._apply_name("machine", key, old, new)
         for mark in marks(old) if old is not None else ():
             self.machine_of.pop(mark, None)
+        for device in devices_of(old) if old is not None else ():
+            self.machines_on[device].pop(key, None)
         if new is not None:
             self.machine_of.update(dict.fromkeys(marks(new), key))
+            for device in devices_of(new):
+                self.machines_on.setdefault(device, {})[key] = None
 
     def _apply_job(self, key: str, old: Job | None, new: Job | None) -> None:
         record = new if new is not None else old

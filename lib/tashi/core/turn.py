@@ -17,7 +17,8 @@ from tashi.core.settings import Settings
 from tashi.core.state import State
 from tashi.model.clock import Now
 from tashi.model.job import Job, JobState
-from tashi.model.name import ID_LETTER, kind_of_id, make_id
+from tashi.model.machine import Machine
+from tashi.model.name import ID_LETTER, kind_of_id, make_id, number_of
 from tashi.model.units import stamp
 from tashi.model.vm import ABSENT, UNKNOWN, Vm, VmState, copies_of, state_of
 from tashi.wire.agents import ControllerMessage
@@ -114,6 +115,10 @@ class Turn:
         if len(ids) > 1:
             raise Refused(Code.CONFLICT, f"{ref}: ambiguous, it may be {', '.join(ids)}", "give the id")
         return table[ids[0]]
+
+    def machines_on(self, device: str) -> list[Machine]:
+        """The machines that hang on a PDU or a switch, in the order of their ids."""
+        return [self.state.machines[each] for each in sorted(self.state.machines_on.get(device, ()), key=number_of)]
 
     def host_name(self, host: str) -> str:
         """The name of a host id; the id itself when the host was removed, nothing for nothing."""

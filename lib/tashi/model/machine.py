@@ -147,3 +147,9 @@ def marks(machine: Machine) -> Iterator[tuple[str, str]]:
         yield path.target
     for port in machine.ports:
         yield "port", f"{port.switch}:{port.port}"
+
+
+def devices_of(machine: Machine) -> set[str]:
+    """Ids of the PDUs and switches that it hangs on."""
+    pdus = {path.pdu for path in machine.paths if path.pdu}
+    return pdus | {port.switch for port in machine.ports}
