@@ -31,7 +31,7 @@ def here(config: Config) -> list[Found]:
         found += _folder(state)
         found += _store(os.path.join(state, "store", "data.mdb"))
         found += [each for name in (CURRENT, NEXT) for each in _key(os.path.join(state, name), "tashi-keygen --next")]
-        found += _private(os.path.join(state, "ca.key"))
+        found += [each for name in ("ca.key", "secrets.key") for each in _private(os.path.join(state, name))]
     if os.path.isdir(config.agent.state):
         found += _folder(config.agent.state)
         found += _key(os.path.join(config.agent.state, "agent.key"))

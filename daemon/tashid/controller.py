@@ -45,6 +45,9 @@ CLUSTER_BYTES = 8  # of the id that marks this cluster's guests
 def main(argv: list[str] | None = None) -> int:
     """Parse, run, and return the exit status."""
     parser = start.parser(NAME, "Own the cluster's records, decide, and tell the agents. Runs until SIGTERM.")
+    parser.add_argument(
+        "--forget-passwords", action="store_true", help="drop all passwords of BMCs and devices: their key is lost"
+    )
     return start.run(NAME, parser.parse_args(argv), serve)
 
 
@@ -59,6 +62,8 @@ def serve(config: Config, options: argparse.Namespace, log: Log) -> None:
     store = open_store(os.path.join(own.state, "store"), own.store_limit)
     try:
         began = time.monotonic()
+        if options.forget_passwords:
+            _forget_passwords(store, log)
         cluster = _load(store, _settings(config, keys), read_or_make_authority(own.state, time.time()), own.state)
         log.notice(
             "loaded", epoch=cluster.epoch, revision=cluster.revision, vms=len(cluster.state.vms),
@@ -93,6 +98,12 @@ def _load(store: Store, settings: Settings, authority: CertificateAuthority, sta
     gc.set_threshold(GARBAGE_AT_ONCE)
     gc.enable()
     return cluster
+
+
+def _forget_passwords(store: Store, log: Log) -> None:
+    gone = [("secret", key, None) for key, _ in store.load("secret")]
+    store.commit(gone, [], epoch=store.acquire(), reserve=True)
+    log.notice("forgot the passwords of BMCs and devices", passwords=len(gone))
 
 
 def _ended_lately(store: Store, newest: int) -> list[tuple[str, bytes]]:

@@ -254,7 +254,7 @@ ROWS = [
     {"name": "n2", "parts": {"nics": [f"{MAC}a"]}},
     {"name": "m1"},
     {"name": "9", "parts": {}},
-    {"name": "n5", "parts": {"power_paths": ["pdu:p1:3"]}},
+    {"name": "n5", "parts": {"power_paths": ["ipmi:10.0.0.15", "pdu:p1:3"], **LOGIN}},
     {"name": "n6", "parts": {"nics": [f"{MAC}b"]}},
 ]
 
@@ -271,7 +271,9 @@ def test_an_import_is_all_or_nothing_and_tells_of_every_row() -> None:
 
 def test_a_partial_import_takes_what_it_can_in_one_operation() -> None:
     world = rack()
+    sealed = len(world.cluster.state.secrets)
     answer = world.ok("machine.import", machines=ROWS, partial=True)
+    assert len(world.cluster.state.secrets) == sealed + 1, "what a bad row had is not left behind"
     assert list(answer.objects.values()) == ["n1", "n6"] and sorted(answer.missing) == ["1", "2", "3", "4"]
     assert world.job(answer.job)["name"] == "n1 and 1 more"
     assert {entry["job"] for entry in world.log if entry["name"] in ("n1", "n6")} == {answer.job}

@@ -79,11 +79,11 @@ class Controller:
     def server_key(self) -> str:
         return read_pair(str(self.folder / "state/server.key")).public
 
-    def spawn(self) -> subprocess.Popen[bytes]:
+    def spawn(self, *options: str) -> subprocess.Popen[bytes]:
         """Start it and don't wait."""
         with open(self.folder / "log", "ab") as log:
             return subprocess.Popen(
-                [*WITH_US, sys.executable, ROOT / "cmd/tashi-controller", "--config", self.config],
+                [*WITH_US, sys.executable, ROOT / "cmd/tashi-controller", "--config", self.config, *options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

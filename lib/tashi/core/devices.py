@@ -110,7 +110,7 @@ def _address(name: str, text: str) -> str:
 
 def _snmp(turn: Turn, record: Pdu | Switch, use: SnmpUse, says: Snmp) -> SnmpUse:
     """How it is spoken to from now on: v3 with a user and two passwords, or v2c, if that is said, with a community."""
-    if says == Snmp() and use.secret:
+    if says == Snmp() and use.secret in turn.state.secrets:
         return use
     version = says.version or use.version
     changed = replace(

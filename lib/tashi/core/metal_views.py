@@ -25,7 +25,7 @@ def _ports_of(turn: Turn, machine: Machine) -> list[str]:
 
 def _password(turn: Turn, machine: Machine) -> str:
     logins = [path for path in machine.paths if path.kind in words.WITH_LOGIN]
-    return "" if not logins else "yes" if all(path.secret for path in logins) else "no"
+    return "" if not logins else "yes" if all(path.secret in turn.state.secrets for path in logins) else "no"
 
 
 def _for_operators(getter: Getter, otherwise: Any = "") -> Getter:

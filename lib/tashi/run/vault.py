@@ -21,7 +21,7 @@ from tashi.wire.errors import Code, Refused
 NAME = "secrets.key"
 KEY_BYTES, NONCE_BYTES = 32, 12
 _FORM = re.compile(r'key = "([0-9a-f]{64})"\n')
-_WAY_OUT = "it is in every backup: tashi-restore puts it back with the store"
+_WAY_OUT = "every backup has it; tashi-controller --forget-passwords goes on without, once"
 
 
 class Sealed(Protocol):
