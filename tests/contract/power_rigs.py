@@ -257,10 +257,10 @@ class RedfishRig(Rig):
         self._peer = peer
         self._reset()
         login = Login(user="admin", password=PASSWORD)
-        self.path = paths.Redfish(url=f"https://{ADDRESS}:{peer.port}", login=login, trust=trust)
+        self.path = paths.Redfish(url=f"https://{ADDRESS}:{self.state()['port']}", login=login, trust=trust)
 
     def state(self, **changes: Any) -> dict[str, Any]:
-        return self._peer.ask(machine=changes)
+        return self._peer.ask(bmc="b1", machine=changes)
 
     def truth(self) -> str:
         power: str = self.state()["power"]

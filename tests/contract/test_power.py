@@ -73,7 +73,7 @@ class Programs:
 
     def _start_redfish(self) -> peers.Peer:
         machine = {"uuid": peers.UUID, "serial": peers.SERIAL}
-        plan = {"certificate": str(self.certificate()[2]), "machine": machine}
+        plan = {"certificate": str(self.certificate()[2]), "bmcs": {"b1": machine}}
         return self._have(peers.Peer("redfish", self._folder, plan))
 
     def _start_sim(self) -> peers.IpmiSim:

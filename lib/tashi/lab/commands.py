@@ -27,7 +27,7 @@ from tashi.wire.errors import Code, Refused, TashiError, exit_status
 SECTIONS = ("agent", "controller", "fake", "pool")  # that --set may change
 COLUMNS = {key: key.upper() for key in ("name", "state", "pid", "agent", "libvirtd", "network")}
 COLUMNS |= {"rate_bits_per_second": "RATE", "address": "ADDRESS"}
-MACHINE_COLUMNS = {key: key.upper() for key in ("bmc", "outlet", "faults")}
+MACHINE_COLUMNS = {key: key.upper() for key in ("ipmi", "redfish", "outlet", "faults")}
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 

@@ -10,16 +10,17 @@ from typing import Any
 
 OK = "ok"
 SLOW_SECONDS = 0.5  # for each answer; to log in takes some eight
+ANOTHER = "not the password"
 
 # word -> part of the peer -> field -> value while it is so; when all is well a field is empty
 Table = Mapping[str, Mapping[str, Mapping[str, Any]]]
 BMC: Table = {
-    "silent": {"weather": {"silent": True}},
-    "slow": {"weather": {"delay": SLOW_SECONDS}},
-    "wrong-password": {"machine": {"password": "not the password"}},
-    "says-off": {"machine": {"lie": "off"}},
-    "says-on": {"machine": {"lie": "on"}},
-    "ignores": {"machine": {"ignore": True}},
+    "silent": {"weather": {"silent": True}, "redfish": {"silent": True}},
+    "slow": {"weather": {"delay": SLOW_SECONDS}, "redfish": {"delay": SLOW_SECONDS}},
+    "wrong-password": {"machine": {"password": ANOTHER}, "redfish": {"password": ANOTHER}},
+    "says-off": {"machine": {"lie": "off"}, "redfish": {"lie": "Off"}},
+    "says-on": {"machine": {"lie": "on"}, "redfish": {"lie": "On"}},
+    "ignores": {"machine": {"ignore": True}, "redfish": {"ignore": True}},
     "drops-rakp": {"machine": {"drop_rakp": True}},
 }
 PDU: Table = {

@@ -217,7 +217,7 @@ def _claim(folders: Folders, hosts: int, machines: int, kind: Kind, bare: bool, 
         index = _free_index({other.index for other in others}) if kind == "libvirt" else 0
         taken = {port for other in others for port in _ports(other)}
         records = {f"h{number}": HostRecord(number) for number in range(1, hosts + 1)}
-        wanted = len(CONTROLLER_PORTS) + 3 * hosts + machines + 1
+        wanted = len(CONTROLLER_PORTS) + 4 * hosts + 2 * machines + 1
         numbered = [*(f"m{number}" for number in range(1, machines + 1)), *records] if machines else []
         ports = iter(free_ports(wanted, "0.0.0.0", taken))
         record = Record(
@@ -229,7 +229,7 @@ def _claim(folders: Folders, hosts: int, machines: int, kind: Kind, bare: bool, 
             ports={name: next(ports) for name in CONTROLLER_PORTS},
             hosts=records,
             settings=settings,
-            machines={name: MachineRecord(outlet, next(ports)) for outlet, name in enumerate(numbered, 1)},
+            machines={name: MachineRecord(outlet, next(ports), next(ports)) for outlet, name in enumerate(numbered, 1)},
             pdu_port=next(ports) if machines else 0,
         )
         if kind == "fake":
@@ -263,7 +263,10 @@ def _record_of(name: str) -> Record | None:
 
 def _ports(record: Record) -> list[int]:
     of_hosts = [port for host in record.hosts.values() for port in host.ports.values()]
-    of_machines = [record.pdu_port, *(machine.bmc_port for machine in record.machines.values())]
+    of_machines = [
+        record.pdu_port,
+        *(port for each in record.machines.values() for port in (each.ipmi_port, each.redfish_port)),
+    ]
     return [*record.ports.values(), *of_hosts, *of_machines]
 
 

@@ -20,7 +20,7 @@ from typing import Any, Literal
 import msgspec
 
 from tashi.lab import control, faults
-from tashi.lab.call import wait_until
+from tashi.lab.call import call, wait_until
 from tashi.lab.guests import build
 from tashi.lab.process import spawn, tail
 from tashi.lab.programs import surroundings
@@ -37,13 +37,15 @@ PASSWORDS = ("bmc", "pdu-auth", "pdu-privacy")
 class MachineStatus(msgspec.Struct):
     """One machine as `tashi-lab status` tells it. ``state`` is the process's own, whatever its BMC says.
 
-    ``bmc`` is where that listens, ``faults`` what is wrong with it; ``outlet`` what the PDU gives.
+    ``ipmi`` and ``redfish`` are where its BMC listens, ``faults`` what is wrong with that; ``outlet`` is what the PDU
+    gives.
     """
 
     name: str
     state: Literal["on", "off", "unknown"]
     pid: int | None
-    bmc: str
+    ipmi: str
+    redfish: str
     outlet: str
     faults: str
 
@@ -55,6 +57,7 @@ class Machines:
         self.folders, self.record, self.address = folders, record, address
         self.folder = folders.data / "machines"
         self.passwords = self.folder / "passwords"
+        self.certificate = self.folder / "bmc.crt"
 
     # -- making --------------------------------------------------------------------------------------------------------
     def start(self) -> None:
@@ -64,7 +67,12 @@ class Machines:
             _write(self.passwords / name, secrets.token_hex(8))
         if self.record.kind == "libvirt":
             shutil.copy(build.built() / build.METAL, self.folder)
-        plans = {"rack": self._rack_plan(), "bmc": self._bmc_plan(), "pdu": self._pdu_plan()}
+        plans = {
+            "rack": self._rack_plan(),
+            "bmc": {"bmcs": self._bmcs("ipmi_port")},
+            "redfish": {"bmcs": self._bmcs("redfish_port"), "certificate": str(self._certify())},
+            "pdu": self._pdu_plan(),
+        }
         for name, plan in plans.items():
             file = self.folder / f"{name}.json"
             _write(file, json.dumps({"control": self._socket(name), "address": self.address} | plan, indent=1))
@@ -90,15 +98,32 @@ class Machines:
             }
         }
 
-    def _bmc_plan(self) -> dict[str, Any]:
+    def _bmcs(self, port: Literal["ipmi_port", "redfish_port"]) -> dict[str, Any]:
         shared = {"user": BMC_USER, "password": self._password("bmc"), "rack": self._socket("rack")}
         return {
-            "bmcs": {
-                name: {"name": name, "port": each.bmc_port, "uuid": self.uuid(name), "serial": self.serial(name)}
-                | shared
-                for name, each in self.record.machines.items()
-            }
+            name: {"name": name, "port": getattr(each, port), "uuid": self.uuid(name), "serial": self.serial(name)}
+            | shared
+            for name, each in self.record.machines.items()
         }
+
+    def _certify(self) -> Path:
+        """Make the certificate that all BMCs show; a file with its key, too."""
+        whole, key = self.folder / "bmc.pem", self.folder / "bmc.key"
+        words = [
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-subj",
+            "/CN=bmc",
+        ]
+        names = ["-addext", f"subjectAltName=IP:{self.address}", "-days", "3650"]
+        call(["openssl", *words, *names, "-keyout", str(key), "-out", str(self.certificate)])
+        _write(whole, key.read_text() + self.certificate.read_text())
+        return whole
 
     def _pdu_plan(self) -> dict[str, Any]:
         access = {"user": PDU_USER} | {
@@ -137,7 +162,10 @@ class Machines:
             there = ", ".join(self.record.machines)
             hint = f"there are {there}" if there else "tashi-lab up --machines N makes some"
             raise NotFound(f"{name}: no such machine in lab {self.record.name}", hint)
-        self._ask("bmc", faults.request(faults.BMC, fault, {"password": self._password("bmc")}) | {"bmc": name})
+        asked = faults.request(faults.BMC, fault, {"password": self._password("bmc")})
+        redfish = asked.pop("redfish", {})
+        self._ask("bmc", {"bmc": name} | asked)
+        self._ask("redfish", {"bmc": name, "machine": redfish})
 
     def break_pdu(self, fault: str) -> None:
         if not self.record.machines:
@@ -157,8 +185,9 @@ class Machines:
                 name=name,
                 state=_power(rack["machines"][name]["on"]) if rack else "unknown",
                 pid=rack["machines"][name]["pid"] if rack else None,
-                bmc=f"{self.address}:{each.bmc_port}",
-                faults=_health(faults.BMC, self._look("bmc", {"bmc": name})),
+                ipmi=f"{self.address}:{each.ipmi_port}",
+                redfish=f"https://{self.address}:{each.redfish_port}",
+                faults=_health(faults.BMC, self._look_at_bmc(name)),
                 outlet=_power(pdu["outlets"][str(each.outlet)]) if pdu else "unknown",
             )
             for name, each in self.record.machines.items()
@@ -182,6 +211,10 @@ class Machines:
             return control.ask(self._socket(device), request)
         except (OSError, ValueError):
             return {}
+
+    def _look_at_bmc(self, name: str) -> dict[str, Any]:
+        told, redfish = self._look("bmc", {"bmc": name}), self._look("redfish", {"bmc": name})
+        return told | {"redfish": redfish} if told and redfish else {}
 
     def _ask(self, device: str, request: dict[str, Any]) -> None:
         try:

@@ -48,10 +48,11 @@ class HostRecord(msgspec.Struct):
 
 
 class MachineRecord(msgspec.Struct):
-    """What stands in the rack, machines and hosts: the outlet that feeds it, and the port of its BMC (UDP)."""
+    """What stands in the rack, machines and hosts: the outlet that feeds it, and the ports of its BMC (IPMI, HTTPS)."""
 
     outlet: int
-    bmc_port: int
+    ipmi_port: int
+    redfish_port: int
 
 
 class Record(msgspec.Struct):

@@ -1,10 +1,11 @@
-"""A Redfish service for one machine that is nothing but a record, with faults on demand: real HTTPS on a real port.
+"""Redfish services of machines, with faults on demand: real HTTPS on real ports.
 
     python3 -m tashi.lab.peers.redfish PLAN
 
-PLAN is a JSON file: {"control": SOCKET, "address": HOST, "port": PORT, "certificate": FILE, "machine": {...}}, FILE
-with a certificate and its key, the machine being fields of `Machine`. It says "ready PORT" when the port is open. On
-the socket (see control.py) {"machine": {...}} changes fields and is answered with what is so.
+PLAN is a JSON file: {"control": SOCKET, "address": HOST, "certificate": FILE, "bmcs": {NAME: {...}}}, FILE with a
+certificate and its key, a BMC being fields of `Machine`. It says "ready" when all ports are open. On the socket (see
+control.py) {"bmc": NAME, "machine": {...}} changes fields and is answered with what is so. A machine is a record, or,
+with ``rack`` (the socket of peers/rack.py), what stands there under its name.
 """
 
 from __future__ import annotations
@@ -20,18 +21,24 @@ from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tashi.lab.chassis import Chassis, Press
 from tashi.lab.control import answer_on
 
 SYSTEM = "/redfish/v1/Systems/1"
 RESET = f"{SYSTEM}/Actions/ComputerSystem.Reset"
+BUTTONS: dict[str, Press] = {"On": "on", "ForceOff": "off", "GracefulShutdown": "soft", "ForceRestart": "reset"}
+HUSH_SECONDS = 0.1  # between two looks whether a silent one speaks again
 
 
 @dataclass
 class Machine:
     """Faults: ``lie`` is told as its PowerState, ``ignore``: says yes and does nothing, ``refuse``: an HTTP status for
     changes, ``delay``: seconds before each answer, ``lose``: so many answers to changes are never sent, ``seconds``:
-    until a change is so; ``anonymous``: asks nobody who he is."""
+    until a change is so; ``anonymous``: asks nobody who he is, ``silent``: takes requests and answers none."""
 
+    port: int = 0
+    rack: str = ""
+    name: str = ""
     user: str = "admin"
     password: str = "secret"
     uuid: str = "00000000-0000-0000-0000-000000000000"
@@ -50,20 +57,33 @@ class Machine:
     lose: int = 0
     seconds: float = 0.0
     anonymous: bool = False
+    silent: bool = False
     then: str = ""
     due: float = 0.0
 
     def now(self) -> str:
         """Its power, with what is due by now."""
+        if self.rack:
+            self.power = self.chassis().power().capitalize()
         if self.then and self.due <= time.monotonic():
             self.power, self.then = self.then, ""
         return self.power
 
     def press(self, kind: str) -> None:
         self.pressed.append(kind)
-        then = {"On": "On", "ForceOff": "Off", "GracefulShutdown": "Off"}.get(kind)
-        if then and not self.ignore and not (kind == "GracefulShutdown" and self.deaf):
+        if self.ignore or (kind == "GracefulShutdown" and self.deaf):
+            return
+        if self.rack and kind in BUTTONS:
+            self.chassis().press(BUTTONS[kind], self.seconds)
+        elif then := {"On": "On", "ForceOff": "Off", "GracefulShutdown": "Off"}.get(kind):
             self.then, self.due = then, time.monotonic() + self.seconds
+
+    def chassis(self) -> Chassis:
+        return Chassis(self.rack, self.name)
+
+    def dead(self) -> bool:
+        """Whether it says nothing: it has no power either where the machine has none."""
+        return self.silent or bool(self.rack and not self.chassis().fed())
 
     def resources(self) -> dict[str, dict[str, Any]]:
         """All that can be read, by path."""
@@ -122,6 +142,8 @@ class Service(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
+        if self._unheard():
+            return
         time.sleep(self.machine.delay)
         path = self.path.rstrip("/")
         found = self.machine.resources().get(path)
@@ -149,12 +171,22 @@ class Service(BaseHTTPRequestHandler):
 
     def _allowed(self, path: str) -> bool:
         """Read the request's body, answer what is refused."""
-        time.sleep(self.machine.delay)
         self._body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", "0"))) or b"{}")
+        if self._unheard():
+            return False
+        time.sleep(self.machine.delay)
         status = 401 if not self._may() else 404 if self.path != path else self.machine.refuse
         if status:
             self._answer(status, {"error": {"code": "Base.1.0.GeneralError", "message": "not now"}})
         return not status
+
+    def _unheard(self) -> bool:
+        """Whether the request came to a dead one: that says nothing, and later it knows nothing of it."""
+        was = self.machine.dead()
+        while self.machine.dead():
+            time.sleep(HUSH_SECONDS)
+        self.close_connection = self.close_connection or was
+        return was
 
     def _done(self) -> None:
         if self.machine.lose > 0:
@@ -181,15 +213,17 @@ class Service(BaseHTTPRequestHandler):
 def main(plan_file: str) -> None:
     with open(plan_file, encoding="utf-8") as file:
         plan = json.load(file)
-    machine = Machine(**plan["machine"])
-    server = ThreadingHTTPServer((plan["address"], plan["port"]), type("Here", (Service,), {"machine": machine}))
-    server.daemon_threads = True
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(plan["certificate"])
-    server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    machines = {name: Machine(**fields) for name, fields in plan["bmcs"].items()}
+    for each in machines.values():
+        server = ThreadingHTTPServer((plan["address"], each.port), type("Here", (Service,), {"machine": each}))
+        each.port, server.daemon_threads = server.server_address[1], True
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
 
     def change(request: dict[str, Any]) -> dict[str, Any]:
+        machine = machines[request["bmc"]]
         for name, value in request.get("machine", {}).items():
             if not hasattr(machine, name):
                 raise ValueError(f"machine has no {name}")
@@ -199,7 +233,7 @@ def main(plan_file: str) -> None:
 
     async def serve() -> None:
         async with await answer_on(plan["control"], change) as control:
-            print(f"ready {server.server_address[1]}", flush=True)
+            print("ready", flush=True)
             await control.serve_forever()
 
     asyncio.run(serve())
