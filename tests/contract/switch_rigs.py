@@ -30,6 +30,7 @@ from zoni.switch.calls import CALLS
 from zoni.switch.fake import FakeDriver, FakeSwitch, Fault, World
 from zoni.switch.interface import Capability, Driver, Identity, Mac, Neighbour, Port, State
 from zoni.switch.open import open_driver
+from zoni.switch.steps import DeviceStep
 
 NAMES = {1: "default", 100: "red", 200: "blue"}
 PORTS = {
@@ -116,14 +117,14 @@ class FakeRig(Rig):
         switch = FakeSwitch(state, state, self.clock.now() - 1000, (), identity, "admin", "secret")
         self.world.put("sw1", msgspec.structs.replace(switch, macs=[STATION], neighbours=[NEIGHBOUR]))
         self.path = paths.Fake(world=str(folder), switch="sw1", login=Login(user="admin", password="secret"))
-        self._asked = 0
+        self.steps: list[DeviceStep] = []
 
     def open(self, path: paths.AnyPath, seconds: float) -> Driver:
         assert isinstance(path, paths.Fake)
         driver, do = FakeDriver(self.world, path), FakeDriver.do
 
         def counted(step: Any) -> None:
-            self._asked += 1
+            self.steps.append(step)
             do(driver, step)
 
         driver.do = counted  # type: ignore[method-assign]
@@ -136,7 +137,7 @@ class FakeRig(Rig):
         return self.truth()[port].native
 
     def asked(self) -> int:
-        return self._asked
+        return len(self.steps)
 
     def names(self) -> dict[int, str]:
         return self._switch().running.vlans
@@ -279,10 +280,10 @@ class Ovs:
         return self._tell("ovs-appctl", "--timeout=10", *words)
 
     def goes_to(self, bridge: str, port: str, tag: int = 0) -> list[str]:
-        """Where a broadcast that enters by this port leaves: numbers of ports, after push_vlan(...) those with a
-        tag."""
+        """Where a broadcast that enters by this port leaves: names of ports, after push_vlan(...) those with a tag."""
         flow = f"in_port={port},dl_src=02:00:00:00:00:11,dl_dst=ff:ff:ff:ff:ff:ff" + (f",dl_vlan={tag}" if tag else "")
-        return self.appctl("ofproto/trace", bridge, flow).rpartition("Datapath actions: ")[2].strip().split(",")
+        told = self.appctl("ofproto/trace", bridge, flow, "--names")
+        return told.rpartition("Datapath actions: ")[2].strip().split(",")
 
     def close(self) -> None:
         for program in reversed(self._programs):

@@ -30,8 +30,10 @@ from tests.contract.switch_rigs import (
 )
 from zoni.outcome import Unproven
 from zoni.switch import change
+from zoni.switch.fake import Fault
 from zoni.switch.interface import Capability
 from zoni.switch.plan import Rules
+from zoni.switch.steps import Open
 
 needs_ovs = pytest.mark.skipif(not has_ovs(), reason="Open vSwitch is missing (openvswitch-switch)")
 
@@ -282,6 +284,16 @@ class TestFaults:
         error = unproven(rig, p1={"native": 200})
         assert "taking back: " in error.text and error.text.endswith("; closed: p1")
         assert not rig.truth()["p1"].on and rig.truth()["p1"].untagged == ()
+
+    def test_a_port_that_is_put_back_is_not_opened_before_that_is_proven(self, tmp_path: Path) -> None:
+        rig = FakeRig(tmp_path)
+        rig.world.set_faults(
+            [Fault(call="save", refuse="flash is full", times=1), Fault(call="leave", after=1, ignore=True)]
+        )
+        error = unproven(rig, p1={"native": 200})
+        assert error.text.endswith("flash is full; taking back: p1 is untagged 100+200; closed: p1")
+        assert [step for step in rig.steps if isinstance(step, Open)] == [Open("p1")], "when it had moved"
+        assert not rig.truth()["p1"].on
 
     @pytest.mark.parametrize("call", ["create", "close", "leave", "native", "join", "save"])
     @on(fault="loses")

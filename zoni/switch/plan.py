@@ -14,14 +14,11 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from tashi.model.vlan import DEFAULT, LEAST, MOST, RESERVED
 from tashi.wire.errors import Code
 from zoni.switch import steps
 from zoni.switch.interface import Capability, Port, State, SwitchError
 from zoni.switch.steps import AnyStep, DeviceStep
-
-LEAST, MOST = 1, 4094  # IEEE 802.1Q: 0 is a priority tag, 4095 is reserved
-RESERVED = range(1002, 1006)  # FDDI and token ring, on Cisco's, where they can't be destroyed
-DEFAULT = 1  # where a new port is; it can't be destroyed
 
 Name = Annotated[str, Meta(max_length=32, pattern=r"^[A-Za-z0-9]?[A-Za-z0-9._-]*$")]  # dot1qVlanStaticName
 Text = Annotated[str, Meta(max_length=64, pattern=r"^[ -~]*$")]  # ifAlias
