@@ -6,6 +6,7 @@ change may take until it is seen and saved; the caller's own deadline is later b
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -20,6 +21,8 @@ from zoni.switch import change
 from zoni.switch.interface import Capability, Driver, SwitchError
 from zoni.switch.paths import AnyPath
 from zoni.switch.plan import Goal, PortName, Rules
+
+WORKER = [sys.executable, "-P", "-m", "zoni.switch.worker"]
 
 
 class Shape(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
