@@ -102,8 +102,10 @@ def restore(client: Client) -> None:
     good = {vm["name"] for vm in rows(client, "vm") if vm["state"] == "running" and vm["host"] == "h1"} & VMS
     ended = [ask(client, "vm.destroy", vm["id"]) for vm in rows(client, "vm") if vm["name"] not in good]
     wait(client, ended)
+    for held in rows(client, "reservation"):
+        ask(client, "machine.release", held["id"])
     nothing = set[str]()
-    nouns = {"machine": nothing, "pdu": nothing, "switch": nothing, "host": HOSTS, "image": IMAGES, "user": nothing}
+    nouns = dict.fromkeys(("domain", "machine", "pdu", "switch", "user"), nothing) | {"host": HOSTS, "image": IMAGES}
     for noun, kept in nouns.items():
         for record in rows(client, noun):
             if record["name"] not in kept:

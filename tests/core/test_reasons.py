@@ -19,7 +19,7 @@ PLACES: dict[str, dict[str, Any]] = {
     "job.cancel": {"name": "j-12"},
     "host.remove": {"name": "h3"},
     "image.remove": {"name": "spare"},
-    "user.remove": {"name": "ann"},
+    "user.remove": {"name": "bob"},
     "user.set": {"name": "ann"},
     "user.enroll": {"name": "ann"},
     "group.remove": {"name": "lab"},
@@ -34,8 +34,10 @@ def ready() -> World:
     world.create("aside", place=False)
     world.ok("image.add", name="spare", path="images/spare.raw", format="raw")
     world.ok("user.add", name="ann", uid=5, key="a" * 40)
+    world.ok("user.add", name="bob", uid=6)
     world.ok("group.set", name="lab")
     world.hardware()
+    world.leases("ann")
     return world
 
 

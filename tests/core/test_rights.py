@@ -8,7 +8,7 @@ import pytest
 
 from tashi.core import verbs
 from tashi.core.cluster import Principal
-from tests.core.test_verbs import V2C, code, principal
+from tests.core.test_verbs import FAR, V2C, code, principal
 from tests.core.world import GIB, World
 
 RANKS = ["user", "operator", "admin"]
@@ -84,6 +84,13 @@ WALK: dict[str, Row] = {
     "switch.add": Row({"name": "s9", "address": "br0", "driver": "ovs"}),
     "switch.set": named("s1", "s2", "nix"),
     "switch.remove": named("s1", "s2", "nix"),
+    "domain.create": Row({"name": "green", "vlans": [200]}),
+    "domain.remove": named("red", "blue", "nix"),
+    "machine.reserve": Row(*({"machines": [name], "until_wall": FAR} for name in ("m1", "m1", "nix"))),
+    "machine.release": named("r-1", "r-2", "r-9", guarded=("user",)),
+    "reservation.extend": Row(
+        *({"name": name, "until_wall": 2 * FAR} for name in ("r-1", "r-2", "r-9")), guarded=("user",)
+    ),
     "backup": Row({"path": "/var/backups/one"}),
     "enroll": Row({"token": "t" * 32, "host": "h1", "key": "k" * 40}),
 }
@@ -96,6 +103,7 @@ def staged(role: str) -> tuple[World, dict[str, str]]:
     world.hardware()
     world.ok("user.add", name="someone", uid=7, role=role if role in RANKS else "user", key="m" * 40, groups=["ours"])
     world.ok("user.add", name="other", uid=8, key="o" * 40)
+    world.leases("someone", "other")
     jobs = {}
     for name, who in (("mine", "someone"), ("theirs", "other")):
         world.create(name, who=Principal(who, "user"))

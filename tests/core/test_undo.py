@@ -51,6 +51,23 @@ STEPS = st.lists(
         st.tuples(st.just("machine.remove"), st.fixed_dictionaries({"name": NAMES})),
         st.tuples(st.just("machine.import"), st.fixed_dictionaries({"machines": ROWS, "partial": st.booleans()})),
         st.tuples(st.just("user.add"), st.fixed_dictionaries({"name": NAMES, "uid": st.integers(1000, 1003)})),
+        st.tuples(st.sampled_from(["machine.add", "machine.remove"]), st.fixed_dictionaries({"name": NAMES})),
+        st.tuples(
+            st.just("domain.create"),
+            st.fixed_dictionaries({"name": NAMES, "vlans": st.lists(st.integers(2, 5), min_size=1, max_size=2)}),
+        ),
+        st.tuples(st.just("domain.remove"), st.fixed_dictionaries({"name": NAMES})),
+        st.tuples(
+            st.just("machine.reserve"),
+            st.one_of(
+                st.fixed_dictionaries({"count": st.integers(1, 2), "until_wall": st.just(1.75e9)}),
+                st.fixed_dictionaries({"count": st.just(1), "from_wall": st.just(1.8e9), "until_wall": st.just(2e9)}),
+            ),
+        ),
+        st.tuples(
+            st.just("machine.release"),
+            st.fixed_dictionaries({"name": st.one_of(NAMES, st.sampled_from(["r-1", "r-2"]))}),
+        ),
     ),
     max_size=8,
 )
@@ -69,6 +86,8 @@ def derived(cluster: Cluster) -> dict[str, Any]:
         "keys": (dict(state.host_of_key), dict(state.user_of_key), dict(state.user_of_uid)),
         "pool": state.pool.used_bytes,
         "room": {host: (state.index.free(host), reasons(cluster, host)) for host in state.hosts},
+        "vlans": dict(state.domain_of_vlan),
+        "reserved": {machine: sorted(each.id for each in held) for machine, held in state.reservations_of.items()},
         "groups": (state.index.members, state.index.shunned),
         "machines": (dict(state.machine_of), {key: set(each) for key, each in state.machines_on.items() if each}),
     }

@@ -19,6 +19,7 @@ from tests.core.world import GIB, World
 
 RANKS = ["user", "operator", "admin"]
 V2C = {"version": "v2c", "community": "one of ours"}
+FAR = 3_000_000_000.0  # an instant after every test
 BODIES: dict[str, dict[str, Any]] = {
     "status": {},
     "list": {"noun": "vm"},
@@ -62,6 +63,11 @@ BODIES: dict[str, dict[str, Any]] = {
     "switch.add": {"name": "s9", "address": "br0", "driver": "ovs"},
     "switch.set": {"name": "s1", "note": "x"},
     "switch.remove": {"name": "s1"},
+    "domain.create": {"name": "green", "vlans": [200]},
+    "domain.remove": {"name": "red"},
+    "machine.reserve": {"count": 1, "until_wall": FAR},
+    "machine.release": {"name": "r-1"},
+    "reservation.extend": {"name": "r-1", "until_wall": 2 * FAR},
     "backup": {"path": "/var/backups/one"},
     "adopt": {"name": "v-99"},
     "forget": {"name": "v-99"},

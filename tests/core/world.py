@@ -279,6 +279,15 @@ class World:
             self.ok("pdu.add", name=f"p{number}", address=f"10.0.1.{number}", model="apc-rpdu", snmp=v2c)
             self.ok("switch.add", name=f"s{number}", address=f"10.0.2.{number}", snmp=v2c)
 
+    def leases(self, *users: str) -> None:
+        """Two domains, and a reservation of one machine for each of these: r-1, r-2..."""
+        self.ok("domain.create", name="red", vlans=[100])
+        self.ok("domain.create", name="blue", vlans=[101])
+        for number, user in enumerate(users):
+            self.ok("machine.add", name=f"leased-{number}")
+            until = self.now().wall + 1e6
+            self.ok("machine.reserve", machines=[f"leased-{number}"], user=user, until_wall=until)
+
     def settle(self) -> None:
         for _ in range(1000):
             busy = [each for each in self.hosts.values() if each.queue]

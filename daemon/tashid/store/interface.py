@@ -19,7 +19,8 @@ from tashi.wire.errors import Fault, Unavailable
 
 # The working set is loaded into memory at start; the cold tables are only ever read by key.
 WORKING_TABLES = (
-    "meta", "vm", "host", "image", "user", "group", "key", "job", "usage", "machine", "pdu", "switch", "secret"
+    "meta", "vm", "host", "image", "user", "group", "key", "job", "usage", "machine", "pdu", "switch", "secret",
+    "domain", "reservation",
 )  # fmt: skip
 COLD_TABLES = ("done", "request")  # finished operations; answered request ids
 TABLES = WORKING_TABLES + COLD_TABLES

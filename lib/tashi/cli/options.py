@@ -58,6 +58,30 @@ def day(text: str) -> int:
         raise click.BadParameter(str(error)) from error
 
 
+def instant(text: str) -> float:
+    """A click type: seconds since 1970, of a day or a minute of it in UTC, or of a time from now."""
+    import time
+
+    from tashi.model.units import parse_day, parse_minute, parse_seconds
+
+    try:
+        if "T" in text:
+            return float(parse_minute(text))
+        return float(parse_day(text)) if "-" in text else time.time() + parse_seconds(text)
+    except ValueError:
+        raise click.BadParameter(f"{text[:40]!r} is no time: write 2026-12-24, 2026-12-24T18:00 or 8h") from None
+
+
+def vlans(text: str) -> tuple[int, ...]:
+    """A click type: numbers of VLANs, as `tashi.model.vlan` reads them."""
+    from tashi.model.vlan import parse_vlans
+
+    try:
+        return parse_vlans(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
 def addresses(text: str) -> tuple[str, ...]:
     """A click type: where controllers are, comma separated."""
     found = tuple(part.strip() for part in text.split(","))

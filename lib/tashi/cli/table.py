@@ -29,7 +29,7 @@ _OWN: dict[str, tuple[Field, ...]] = {
         Field(
             "kind",
             "KIND",
-            "vm, host, image, user, group, key, job, machine, pdu, switch, policy or denied",
+            "vm, host, image, user, group, key, job, machine, pdu, switch, domain, reservation, policy or denied",
             shown=True,
             width=5,
         ),

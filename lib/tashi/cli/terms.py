@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tashi.cli.options import day, pairs, size, span
+from tashi.cli.options import pairs, size
 
 
 def ratio(text: str) -> float:
@@ -23,16 +23,6 @@ def ratio(text: str) -> float:
 def amount(text: str) -> int:
     """A click type: bytes, and 0 for none."""
     return 0 if text == "0" else size(text)
-
-
-def until(text: str) -> float:
-    """A click type: when a reservation ends, a day as 2026-12-24 or a time from now as 90m."""
-    import time
-
-    try:
-        return float(day(text))
-    except click.BadParameter:
-        return time.time() + span(text)
 
 
 def terms_body(

@@ -13,7 +13,20 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tashi.core import certificates, divergence, drain, images, jobs, keys, queue, request, rights, usage, verbs
+from tashi.core import (
+    certificates,
+    divergence,
+    drain,
+    images,
+    jobs,
+    keys,
+    queue,
+    request,
+    reservations,
+    rights,
+    usage,
+    verbs,
+)
 from tashi.core import contact as agents
 from tashi.core.budgets import Budgets
 from tashi.core.certificates import Authority
@@ -278,6 +291,7 @@ class Cluster:
             if job.verb == "host.drain":
                 drain.advance(turn, job.id, self.settings.moves_per_host)
         queue.look_at_the_clock(turn)
+        reservations.look_at_the_clock(turn)
 
     # -- inside: the end of a turn ----------------------------------------------------------------------------------
     def close(

@@ -265,6 +265,8 @@ _STATES: dict[str, Callable[[Any], str]] = {
     "machine": lambda machine: machine_state(machine),
     "pdu": lambda pdu: "set",
     "switch": lambda switch: "set",
+    "domain": lambda domain: "set",
+    "reservation": lambda reservation: str(reservation.stage),
 }
 _CHANGES: dict[str, Callable[[Turn, int, Any, str, bool], Change]] = dict.fromkeys(_STATES, _plain) | {
     "vm": _vm,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from tashi.core import parts, secrets
+from tashi.core import calendar, parts, secrets
 from tashi.core.turn import Turn, done
 from tashi.model.job import JobState
 from tashi.model.machine import Lock, Machine
@@ -77,6 +77,7 @@ def remove(turn: Turn, body: Named) -> Accepted:
     if machine.host:
         text = f"{machine.name}: the VM host {turn.host_name(machine.host)} runs on it"
         raise Refused(Code.WRONG_STATE, text, f"zoni-set {machine.name} --host none, or thost-remove")
+    calendar.refuse_removal(turn.state.reservations_of, machine)
     secrets.drop(turn, (path.secret for path in machine.paths))
     turn.remove(machine)
     return done(turn, "machine.remove", "machine", machine, body.dry_run)

@@ -9,7 +9,7 @@ from tashi.core.machines import why_locked
 from tashi.core.turn import Turn
 from tashi.model import machine_words as words
 from tashi.model.device import Pdu, Switch
-from tashi.model.machine import Machine, state_of
+from tashi.model.machine import Machine
 
 Getter = Callable[[Turn, Any], Any]
 
@@ -68,7 +68,6 @@ def _name(table: dict[str, Any], ident: str) -> str:
 _SNMP: dict[str, Getter] = {"snmp": _snmp("version"), **{key: _v3(key) for key in ("user", "auth", "privacy")}}
 METAL: dict[str, dict[str, Getter]] = {
     "machine": {
-        "state": lambda turn, machine: state_of(machine),
         "power": lambda turn, machine: machine.seen.power if machine.seen is not None else "unknown",
         "power_age_seconds": _age,
         "cores": _known("cores"),

@@ -116,14 +116,14 @@ def _list(turn: Turn, body: ListBody, cluster: Cluster) -> tuple[ListDone, bytes
     """One page. Columns keep the widths of the first page, or grow."""
     noun = body.noun
     fields = _fields(noun, body)
-    tests = [_test(turn, noun, text) for text in body.where]
+    tests = [test(turn, noun, text) for text in body.where]
     cursor = _read_cursor(body.cursor)
     missing: dict[str, Problem] = {}
     records: list[Any] = []
     more = False
     found = _computed if body.noun in COMPUTED else _candidates
     for record in found(turn, body, cursor.number, missing, cluster):
-        if all(test(record) for test in tests):
+        if all(each(record) for each in tests):
             if len(records) == body.limit:
                 more = True
                 break
@@ -205,7 +205,7 @@ def _fields(noun: str, body: ListBody) -> list[Field]:
     return usual + added if body.fields.startswith("+") else picked
 
 
-def _test(turn: Turn, noun: str, text: str) -> Callable[[Any], bool]:
+def test(turn: Turn, noun: str, text: str) -> Callable[[Any], bool]:
     """A filter as typed, as a function of a record."""
     found = _FILTER.fullmatch(text)
     if found is None:
@@ -231,7 +231,7 @@ def _test(turn: Turn, noun: str, text: str) -> Callable[[Any], bool]:
 def _equals(value: Any, wanted: str, exact: float | None) -> bool:
     if isinstance(value, (int, float)) and exact is not None:
         return value == exact
-    return _plain(value) == wanted or (isinstance(value, list) and wanted in value)
+    return _plain(value) == wanted or (isinstance(value, list) and any(_plain(each) == wanted for each in value))
 
 
 def _pattern(wanted: str, text: str) -> re.Pattern[str]:
@@ -255,11 +255,11 @@ def _compare(turn: Turn, noun: str, known: Field, sign: str, wanted: str, text: 
         "<=": lambda value: value <= limit,
     }
 
-    def test(record: Any) -> bool:
+    def compare(record: Any) -> bool:
         value = value_of(turn, noun, known.key, record)
         return isinstance(value, (int, float)) and order[sign](value)
 
-    return test
+    return compare
 
 
 def _number(known: Field, wanted: str) -> float | None:

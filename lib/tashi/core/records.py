@@ -14,11 +14,13 @@ import msgspec
 from tashi.core.doubts import Restored
 from tashi.core.policy import Ruling
 from tashi.model.device import Pdu, Secret, Switch
+from tashi.model.domain import Domain
 from tashi.model.host import Host
 from tashi.model.image import Image
 from tashi.model.job import Job
 from tashi.model.machine import Machine
 from tashi.model.name import ID_LETTER, number_of
+from tashi.model.reservation import Reservation
 from tashi.model.usage import Tally
 from tashi.model.user import Group, Key, User
 from tashi.model.vm import Vm
@@ -26,8 +28,9 @@ from tashi.model.vm import Vm
 TYPES: dict[str, type[Any]] = {
     "vm": Vm, "host": Host, "image": Image, "user": User, "group": Group, "key": Key, "job": Job,
     "machine": Machine, "pdu": Pdu, "switch": Switch, "secret": Secret,
+    "domain": Domain, "reservation": Reservation,
 }  # fmt: skip
-NAMED = ("vm", "host", "image", "user", "group", "key", "machine", "pdu", "switch")
+NAMED = ("vm", "host", "image", "user", "group", "key", "machine", "pdu", "switch", "domain", "reservation")
 # What "meta" holds: counters of ids, and what else is said of the whole.
 META: dict[str, Any] = dict.fromkeys(ID_LETTER, int) | {
     "cluster": str, "restored": Restored, "certificate": int, "revocation": int, "revoked": dict[str, float],
@@ -69,6 +72,8 @@ class Records:
         self.pdus: dict[str, Pdu] = {}
         self.switches: dict[str, Switch] = {}
         self.secrets: dict[str, Secret] = {}
+        self.domains: dict[str, Domain] = {}
+        self.reservations: dict[str, Reservation] = {}
         self.clocks: dict[str, Any] = {}  # how time was kept so far; not stored, but taken back by `rollback`
         self.passed: dict[str, int] = {}  # operation whose VMs wait -> how many have passed it; not stored either
         self.meta: dict[str, Any] = {}  # counters by kind, and what else is said of the whole (META)
@@ -90,6 +95,8 @@ class Records:
             "pdu": self.pdus,
             "switch": self.switches,
             "secret": self.secrets,
+            "domain": self.domains,
+            "reservation": self.reservations,
         }
         self.names: dict[str, dict[str, tuple[str, ...]]] = {table: {} for table in NAMED}
         self._ordered: dict[str, list[str]] = {}  # ids by table, of tables that did not gain or lose any since

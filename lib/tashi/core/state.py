@@ -16,10 +16,12 @@ from tashi.core.policy import policy_of
 from tashi.core.records import Records
 from tashi.core.troubles import Troubles
 from tashi.core.uses import Uses
+from tashi.model.domain import Domain
 from tashi.model.host import Host
 from tashi.model.job import Job
 from tashi.model.machine import Machine, devices_of, marks
 from tashi.model.quota import Amount, amount_of
+from tashi.model.reservation import Reservation
 from tashi.model.user import Key, User
 from tashi.model.vm import Vm, claims, hosts_of
 from tashi.sched.index import Index
@@ -47,6 +49,8 @@ class State(Records):
         self.user_of_uid: dict[int, str] = {}
         self.machine_of: dict[tuple[str, str], str] = {}  # what at most one machine has -> its id
         self.machines_on: dict[str, dict[str, None]] = {}  # PDU or switch -> machines that hang on it
+        self.domain_of_vlan: dict[int, str] = {}
+        self.reservations_of: dict[str, tuple[Reservation, ...]] = {}  # of a machine
         self.members: dict[str, dict[str, None]] = {}  # name of a group -> names of its users
         self.held: dict[str, Amount] = {}  # owner -> what its VMs count for
         self.index = Index()
@@ -71,6 +75,8 @@ class State(Records):
             "key": self._apply_key,
             "job": self._apply_job,
             "machine": self._apply_machine,
+            "domain": self._apply_domain,
+            "reservation": self._apply_reservation,
             **{table: partial(self._apply_name, table) for table in ("image", "group", "pdu", "switch")},
         }
 
@@ -247,6 +253,25 @@ class State(Records):
             self.machine_of.update(dict.fromkeys(marks(new), key))
             for device in devices_of(new):
                 self.machines_on.setdefault(device, {})[key] = None
+
+    def _apply_domain(self, key: str, old: Domain | None, new: Domain | None) -> None:
+        self._apply_name("domain", key, old, new)
+        for vlan in old.vlans if old is not None else ():
+            del self.domain_of_vlan[vlan]
+        if new is not None:
+            self.domain_of_vlan |= dict.fromkeys(new.vlans, key)
+
+    def _apply_reservation(self, key: str, old: Reservation | None, new: Reservation | None) -> None:
+        self._apply_name("reservation", key, old, new)
+        of = self.reservations_of
+        for machine in old.machines if old is not None else ():
+            rest = tuple(each for each in of[machine] if each.id != key)
+            if rest:
+                of[machine] = rest
+            else:
+                del of[machine]
+        for machine in new.machines if new is not None else ():
+            of[machine] = (*of.get(machine, ()), new)  # type: ignore[arg-type]
 
     def _apply_job(self, key: str, old: Job | None, new: Job | None) -> None:
         record = new if new is not None else old

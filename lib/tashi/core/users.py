@@ -57,6 +57,7 @@ def remove(turn: Turn, body: Named) -> Accepted:
     owned = sum(1 for vm in turn.state.vms.values() if vm.owner == user.name)
     if owned:
         raise Refused(Code.WRONG_STATE, f"{user.name}: still owns {owned} VMs", f"tvm-list -H -o id owner={user.name}")
+    _refuse_holder(turn, user)
     for key in keys.of_user(turn.state, user.name):
         turn.remove(key)
     turn.remove(user)
@@ -80,8 +81,21 @@ def remove_group(turn: Turn, body: Named) -> Accepted:
         more = f" and {len(members) - NAMED} more" if len(members) > NAMED else ""
         text = f"{group.name}: {', '.join(members[:NAMED])}{more} {'is' if len(members) == 1 else 'are'} in it"
         raise Refused(Code.WRONG_STATE, text, "tuser-set NAME --group OTHER, or --group none")
+    domains = [each.name for each in turn.state.domains.values() if each.group == group.name]
+    if domains:
+        raise Refused(Code.WRONG_STATE, f"{group.name}: the domain {domains[0]} is its own", "zoni-domain remove NAME")
     turn.remove(group)
     return done(turn, "group.remove", "group", group, body.dry_run)
+
+
+def _refuse_holder(turn: Turn, user: User) -> None:
+    """Who has machines reserved, or a domain, stays."""
+    held = [each.id for each in turn.state.reservations.values() if each.owner == user.name]
+    if held:
+        raise Refused(Code.WRONG_STATE, f"{user.name}: still has {held[0]}", f"zoni-release {' '.join(held[:NAMED])}")
+    owned = [each.name for each in turn.state.domains.values() if each.owner == user.name]
+    if owned:
+        raise Refused(Code.WRONG_STATE, f"{user.name}: the domain {owned[0]} is its own", "zoni-domain remove NAME")
 
 
 def _check_name(name: str) -> None:

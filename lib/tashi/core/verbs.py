@@ -16,6 +16,7 @@ from tashi.core import (
     create,
     devices,
     divergence,
+    domains,
     drain,
     hosts,
     images,
@@ -25,9 +26,11 @@ from tashi.core import (
     move,
     off,
     power,
+    reservations,
     users,
 )
 from tashi.core.turn import Turn
+from tashi.wire import domains as leases
 from tashi.wire import messages, metal, placing
 from tashi.wire.bounds import Strict
 from tashi.wire.errors import Fault
@@ -85,6 +88,11 @@ VERBS: dict[str, Verb] = {
     "switch.add": Verb(metal.SwitchAdd, "admin", devices.add_switch),
     "switch.set": Verb(metal.SwitchSet, "admin", devices.set_switch),
     "switch.remove": Verb(messages.Named, "admin", devices.remove_switch),
+    "domain.create": Verb(leases.DomainCreate, "operator", domains.create),
+    "domain.remove": Verb(messages.Named, "operator", domains.remove),
+    "machine.reserve": Verb(leases.Reserve, "user", reservations.reserve),
+    "machine.release": Verb(messages.Named, "user", reservations.release),
+    "reservation.extend": Verb(leases.Extend, "user", reservations.extend),
     "backup": Verb(messages.Backup, "admin", backups.begin),
     "adopt": Verb(messages.Named, "admin", divergence.adopt),
     "forget": Verb(messages.Named, "admin", divergence.forget),
@@ -101,6 +109,6 @@ def check() -> None:
     used = {verb.body for verb in VERBS.values()}
     parts = {Strict, messages.Request, messages.Limits, placing.Asks}
     parts |= {metal.Parts, metal.NewMachine, metal.Snmp, metal.Device}
-    for name, kind in (*vars(messages).items(), *vars(placing).items(), *vars(metal).items()):
+    for name, kind in (*vars(messages).items(), *vars(placing).items(), *vars(metal).items(), *vars(leases).items()):
         if isinstance(kind, type) and issubclass(kind, Strict) and kind not in used | parts:
             raise Fault(f"no verb takes {name}: refusing to start")

@@ -8,6 +8,7 @@ from typing import Any
 from tashi.core import quota
 from tashi.core.certificates import near_end
 from tashi.core.keys import of_user
+from tashi.core.lease_views import LEASES
 from tashi.core.metal_views import METAL
 from tashi.core.placement import request_of
 from tashi.core.state import NOTHING
@@ -25,7 +26,12 @@ Getter = Callable[[Turn, Any], Any]
 
 def getter_of(noun: str, key: str) -> Getter:
     """What gives the value of one field; absent is None or an empty text."""
-    return _DERIVED.get(noun, {}).get(key) or METAL.get(noun, {}).get(key) or _attribute(key)
+    return (
+        _DERIVED.get(noun, {}).get(key)
+        or METAL.get(noun, {}).get(key)
+        or LEASES.get(noun, {}).get(key)
+        or _attribute(key)
+    )
 
 
 def value_of(turn: Turn, noun: str, key: str, record: Any) -> Any:

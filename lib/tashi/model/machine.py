@@ -11,6 +11,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from tashi.model.allocation import Allocation
+
 Firmware = Literal["", "bios", "uefi"]
 
 
@@ -129,6 +131,7 @@ class Machine(Struct, frozen=True, omit_defaults=True):
     generation: int = 0
     seen: Seen | None = None
     job: str = ""
+    allocation: Allocation = Allocation()
 
 
 def state_of(machine: Machine) -> str:

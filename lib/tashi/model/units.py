@@ -17,6 +17,7 @@ _LETTERS = ("", "K", "M", "G", "T", "P")
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kmgtp]?)(i?b)?", re.ASCII | re.IGNORECASE)
 _SPAN = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(s|m|h|d)?", re.ASCII)
 _DAY = re.compile(r"([0-9]{4})-([0-9]{2})(?:-([0-9]{2}))?", re.ASCII)
+_MINUTE = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})T([01][0-9]|2[0-3]):([0-5][0-9])Z?", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -109,6 +110,14 @@ def parse_day(text: str) -> int:
         return int(datetime(int(found[1]), int(found[2]), int(found[3] or 1), tzinfo=UTC).timestamp())
     except ValueError:
         raise ValueError(wrong) from None
+
+
+def parse_minute(text: str) -> int:
+    """When a minute began, UTC: ``2026-12-24T18:00``. Raises ValueError naming the bad value."""
+    found = _MINUTE.fullmatch(text.strip())
+    if not found:
+        raise ValueError(f"{text[:40]!r} is not a minute: write 2026-12-24T18:00")
+    return parse_day(found[1]) + int(found[2]) * 3600 + int(found[3]) * 60
 
 
 def unstamp(text: str) -> float:

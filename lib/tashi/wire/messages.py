@@ -78,7 +78,8 @@ class ListBody(Strict, frozen=True):
     rows, ready to print."""
 
     noun: Literal[
-        "vm", "host", "image", "user", "group", "key", "job", "machine", "pdu", "switch", "difference", "finding"
+        "vm", "host", "image", "user", "group", "key", "job", "machine", "pdu", "switch", "domain",
+        "reservation", "difference", "finding"
     ]  # fmt: skip
     where: Annotated[list[Long], Meta(max_length=100)] = []
     names: Annotated[list[Ref], Meta(max_length=10_000)] = []
