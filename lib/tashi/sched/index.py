@@ -20,7 +20,7 @@ from tashi.sched.filters import Question
 from tashi.sched.geometry import Geometry
 from tashi.sched.kinds import NOWHERE, Kinds, Place, Standing
 from tashi.sched.policy import OPTIONAL, Policy
-from tashi.sched.search import NOTHING, Found, Search, Slope, fewest, walk
+from tashi.sched.search import NOTHING, Found, Search, fewest, slope_of, walk
 from tashi.sched.shelf import Shelf
 from tashi.sched.supply import Supply
 from tashi.sched.view import Room, View
@@ -52,7 +52,7 @@ class Index(View):
     def set_policy(self, policy: Policy) -> None:
         """Decide by another policy from now on."""
         self.policy = policy
-        self._slope = Slope(policy.weight("order"), policy.weight("balance"))
+        self._slopes = {"pack": slope_of("pack", policy), "spread": slope_of("spread", policy)}
         self._failure = policy.weight("failures")
         self._shuns = "anti-affinity" in policy.filters
         self._all_ask = set(policy.filters) >= set(OPTIONAL)
@@ -116,7 +116,7 @@ class Index(View):
                 best = self._judge(special, demand, shelves, search)
                 search.special, search.plain = special, False
         order = demand.order or self.policy.order
-        best = walk(shelves, order, self._slope, self._failure, search, self._by_turn, best)
+        best = walk(shelves, self._slopes[order], self._failure, search, self._by_turn, best)
         if best.room is None:
             return None
         alone = demand.rules is NO_RULES and not (demand.disk or demand.local or self._kinds.reserved)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from tashi.sched.demand import NO_RULES, SHARED, Demand, Order
 from tashi.sched.geometry import SCALE, Geometry
 from tashi.sched.kinds import Kind
+from tashi.sched.policy import Policy
 from tashi.sched.shelf import Shelf
 from tashi.sched.view import Room, View
 
@@ -98,88 +99,66 @@ def fewest(shelves: list[Shelf], label: str, tally: Mapping[str, int]) -> int:
 
 
 class Slope(NamedTuple):
-    """What a policy makes of emptiness: thousandths of a point for each point of order and of balance."""
+    """A host's points by how empty it would be of cores (x) and memory (y): top + order (x + y) - uneven |x - y|.
+
+    Thousandths of a point. ``order`` is below zero under pack.
+    """
 
     order: int
-    balance: int
+    uneven: int
+    top: int
 
 
-def fullest(
+def slope_of(order: Order, policy: Policy) -> Slope:
+    """The slope of a policy, under pack or under spread."""
+    value, balance = policy.weight("order"), policy.weight("balance")
+    top = 2 * SCALE * balance
+    return Slope(value, 2 * balance, top) if order == "spread" else Slope(-value, 2 * balance, top + 2 * SCALE * value)
+
+
+def hope(left: int, shape: Geometry, slope: Slope, search: Search) -> int:
+    """No host in these rows has more points than this, what all of them have besides not counted."""
+    order, uneven, top = slope
+    if order < 0:
+        x = ((left & -left).bit_length() - 1) * SCALE // shape.core_full
+        return top + (order - uneven) * x
+    x = (left.bit_length() - 1) * SCALE // shape.core_full
+    y = (shape.memory_full - search.memory // shape.memory_grain) * SCALE // shape.memory_full
+    return top + order * (x + y) - uneven * abs(x - y)
+
+
+def best_on(
     shelf: Shelf, shape: Geometry, slope: Slope, other: int, search: Search, rooms: Mapping[int, Room], best: Found
 ) -> Found:
-    """The best of a shelf under pack, if it beats ``best``. ``other``: what every host of it has besides."""
+    """The best of a shelf, if it beats ``best``. ``other``: what every host of it has besides."""
     core_grain, core_full, memory_grain, memory_full = shape
     core_level, memory_level = search.cores // core_grain, search.memory // memory_grain
-    order, balance = slope
-    top = 2 * SCALE * (order + balance) + other
+    order, uneven, top = slope
+    top += other
+    pack = order < 0
+    # How empty of memory the best host of a row may be.
+    edge = 0 if pack else (memory_full - memory_level) * SCALE // memory_full
     least = best.points
     left = shelf.filled >> core_level
     while left:
-        low = left & -left
-        left ^= low
-        above = low.bit_length() - 1
+        above = (left & -left if pack else left).bit_length() - 1
+        left ^= 1 << above
         x = above * SCALE // core_full
-        if top - (order + 2 * balance) * x < least:
+        if top + order * (x + edge) - uneven * abs(x - edge) < least:
             break  # the best that this row and all after it could have
         row = shelf.rows[core_level + above]
         cells = row.filled >> memory_level
         while cells:
-            low = cells & -cells
-            cells ^= low
-            level = low.bit_length() - 1
-            y = level * SCALE // memory_full
-            points = top - order * (x + y) - 2 * balance * (x - y if x > y else y - x)
-            if points < least:
-                break
-            found = _first(row.cells[memory_level + level], points, search, rooms, best)
-            if found is not best:
-                best, least = found, points
-    return best
-
-
-def emptiest(
-    shelf: Shelf, shape: Geometry, slope: Slope, other: int, search: Search, rooms: Mapping[int, Room], best: Found
-) -> Found:
-    """The best of a shelf under spread, if it beats ``best``. ``other``: what every host of it has besides."""
-    core_grain, core_full, memory_grain, memory_full = shape
-    core_level, memory_level = search.cores // core_grain, search.memory // memory_grain
-    order, balance = slope
-    base = 2 * SCALE * balance + other
-    least = best.points
-    highest = (memory_full - memory_level) * SCALE // memory_full
-    left = shelf.filled >> core_level
-    while left:
-        above = left.bit_length() - 1
-        left ^= 1 << above
-        x = above * SCALE // core_full
-        if base + order * (x + highest) - 2 * balance * abs(x - highest) < least:
-            break
-        row = shelf.rows[core_level + above]
-        cells = row.filled >> memory_level
-        while cells:
-            level = cells.bit_length() - 1
+            level = (cells & -cells if pack else cells).bit_length() - 1
             cells ^= 1 << level
             y = level * SCALE // memory_full
-            points = base + order * (x + y) - 2 * balance * (x - y if x > y else y - x)
+            points = top + order * (x + y) - uneven * (x - y if x > y else y - x)
             if points < least:
                 break
             found = _first(row.cells[memory_level + level], points, search, rooms, best)
             if found is not best:
                 best, least = found, points
     return best
-
-
-def hope_of_fullest(left: int, shape: Geometry, slope: Slope, other: int, search: Search) -> int:
-    """No host of a shelf has more points than this under pack; ``left`` are its rows with cores enough."""
-    x = ((left & -left).bit_length() - 1) * SCALE // shape.core_full
-    return 2 * SCALE * (slope.order + slope.balance) + other - (slope.order + 2 * slope.balance) * x
-
-
-def hope_of_emptiest(left: int, shape: Geometry, slope: Slope, other: int, search: Search) -> int:
-    """No host of a shelf has more points than this under spread; ``left`` are its rows with cores enough."""
-    x = (left.bit_length() - 1) * SCALE // shape.core_full
-    y = (shape.memory_full - search.memory // shape.memory_grain) * SCALE // shape.memory_full
-    return 2 * SCALE * slope.balance + other + slope.order * (x + y) - 2 * slope.balance * abs(x - y)
 
 
 def _first(cell: list[int], points: int, search: Search, rooms: Mapping[int, Room], best: Found) -> Found:
@@ -198,7 +177,6 @@ def _first(cell: list[int], points: int, search: Search, rooms: Mapping[int, Roo
 
 def walk(
     shelves: Sequence[tuple[Kind, Shelf]],
-    order: Order,
     slope: Slope,
     failure: int,
     search: Search,
@@ -206,20 +184,18 @@ def walk(
     best: Found,
 ) -> Found:
     """The best of all shelves, those with the most hope first. ``failure``: thousandths for each of its points."""
-    spread = order == "spread"
-    hope_of, best_of = (hope_of_emptiest, emptiest) if spread else (hope_of_fullest, fullest)
     if len(shelves) == 1:
         ((kind, shelf),) = shelves
-        return best_of(shelf, kind.geometry, slope, failure * kind.failures, search, rooms, best)
+        return best_on(shelf, kind.geometry, slope, failure * kind.failures, search, rooms, best)
     hopes: list[tuple[int, int, Kind, Shelf, int]] = []
     for kind, shelf in shelves:
         left = shelf.filled >> search.cores // kind.geometry.core_grain
         if left:
             other = failure * kind.failures
-            hopes.append((-hope_of(left, kind.geometry, slope, other, search), len(hopes), kind, shelf, other))
+            hopes.append((-hope(left, kind.geometry, slope, search) - other, len(hopes), kind, shelf, other))
     hopes.sort()
     for least, _, kind, shelf, other in hopes:
         if -least < best.points:
             break
-        best = best_of(shelf, kind.geometry, slope, other, search, rooms, best)
+        best = best_on(shelf, kind.geometry, slope, other, search, rooms, best)
     return best
