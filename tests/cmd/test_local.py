@@ -111,6 +111,20 @@ def test_fields_are_completed(tmp_path: Path) -> None:
     assert complete(tmp_path, "tvm-list -o name,+cor", 2) == ["name,+cores"]
 
 
+def test_verbs_and_their_names_are_completed(fake: FakeController, tmp_path: Path) -> None:
+    fake.scripts["list"] = rows_of({"name": "p1", "id": "p-1"}, {"name": "q1", "id": "p-2"})
+    assert complete(tmp_path, "zoni-pdu s", 1) == ["set", "show"]
+    assert complete(tmp_path, "zoni-pdu set --out", 2) == ["--outlets"]
+    assert complete(tmp_path, "zoni-pdu set p", 2) == ["p1"]
+    assert fake.bodies("list")[0]["noun"] == "pdu"
+
+
+def test_a_line_that_is_completed_reads_no_password(tmp_path: Path) -> None:
+    password = tmp_path / "word"
+    os.mkfifo(password)  # who opens it waits for ever
+    assert complete(tmp_path, f"zoni-add --password-file {password} --loc", 3) == ["--location"]
+
+
 @pytest.mark.parametrize("silent", [True, False])
 def test_without_an_answer_there_is_nothing_to_offer(fake: FakeController, tmp_path: Path, silent: bool) -> None:
     fake.scripts["list"] = lambda body: None

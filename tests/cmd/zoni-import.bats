@@ -36,7 +36,7 @@ rows() {
   [[ $stderr == *'row 5: m4: 3 cells, and the heading has 6'* ]]
   [[ $stderr == *"row 7: m6: nics: mac 52:54:00:00:00:01 is m1's already"* ]]
   [[ $stderr == *"row 8: m7: power_paths: '1.2.3.300' is not an IP address"* ]]
-  [[ $stderr == *'--partial adds the other 1'* ]]
+  [[ $stderr == *'--partial takes the other 1'* ]]
   [ "$(zoni-list -H)" = '' ]
   run -1 --separate-stderr zoni-import -H -o name --partial rack.csv
   [ "$output" = m1 ]
@@ -67,4 +67,14 @@ rows() {
   rows m1,,8,8G,,
   [ "$(zoni-import -n -H -o verb rack.csv)" = machine.import ]
   [ "$(zoni-list -H)" = '' ]
+}
+
+@test "out, through an editor and in again: --update" {
+  zoni-add -q m1 --location r7/1 --nic 52:54:00:00:00:01 --note keep
+  zoni-add -q m2 --location r7/2
+  fail_with 2 'there is a machine of this name already' zoni-import - < <(zoni-export)
+  [ "$(zoni-export | sed s/r7/r8/ | zoni-import -H -o name,rack,note --update -)" = $'m1\tr8\tkeep\nm2\tr8\t' ]
+  # what one row gives back another takes, in any order
+  [ "$(zoni-import -H -o name,nics --update - <<<$'{"name":"m2","nics":["52:54:00:00:00:01"]}\n{"name":"m1","nics":[]}')" \
+    = $'m1\t\nm2\t52:54:00:00:00:01' ]
 }

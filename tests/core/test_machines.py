@@ -9,6 +9,7 @@ import pytest
 
 from tashi.core import paths
 from tashi.core.cluster import Principal
+from tashid.watch import _recall
 from tests.core.world import GIB, World
 from zoni.power.paths import read_path
 
@@ -218,6 +219,17 @@ def test_a_user_sees_what_a_machine_is_and_not_how_it_is_reached() -> None:
         assert world.refused(verb, CHIEF, name="m1").code == "denied"
 
 
+def test_what_is_for_operators_is_so_in_the_change_log_too() -> None:
+    world = rack()
+    decision = world.decide("pdu.set", name="p1", note="x")
+    (entry,) = [entry for entry in decision.log if entry.kind == "pdu"]
+    assert (entry.owner, _recall(entry.value).owner) == ("-", "-")
+    decision = world.decide("machine.set", name="m1", parts={"note": "x"})
+    (entry,) = [entry for entry in decision.log if entry.kind == "machine"]
+    assert (entry.owner, _recall(entry.value).owner) == ("", "")
+    assert not any(word in str(entry.value) for word in ("10.0.0.1", "ADMIN", "pdu:p1"))
+
+
 def test_a_lock_keeps_everybodys_hands_off() -> None:
     world = rack()
     world.ok("machine.set", name="m1", lock="fan is noisy")
@@ -281,12 +293,35 @@ def test_a_partial_import_takes_what_it_can_in_one_operation() -> None:
     assert [row["name"] for row in world.rows("machine")] == ["m1", "m2", "n1", "n6"]
 
 
+def test_an_update_changes_what_is_there_in_any_order() -> None:
+    world = rack()
+    rows = [
+        {"name": "m2", "parts": {"power_paths": ["pdu:p1:3", "ipmi:10.0.0.2"], "nics": [f"{MAC}1"]}},
+        {"name": "m3", "parts": {"ports": ["s1:Gi1/0/1"]}},
+        {"name": "m1", "parts": {"power_paths": ["ipmi:10.0.0.1"], "nics": [], "ports": [], "flags": ["old"]}},
+    ]
+    assert sorted(world.ok("machine.import", machines=rows).missing) == ["0", "1", "2"]
+    assert sorted(world.ok("machine.import", machines=rows[:2], update=True).missing) == ["0", "1"]
+    assert world.ok("machine.import", machines=rows, update=True).missing == {}
+    row = machine(world)
+    assert (row["flags"], row["cores"], row["password"]) == (["old"], 16, "yes"), "what a row does not say stays"
+    assert machine(world, "m2")["power_paths"] == ["pdu:p1:3", "ipmi:10.0.0.2"]
+    world.ok("machine.set", name="m1", lock="its fan")
+    assert "its fan" in world.ok("machine.import", machines=rows, update=True).missing["2"]
+
+
 # -- devices -----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("verb", "body", "text"),
     [
         ("pdu.add", {"name": "p1", "address": "10.0.1.3", "model": "apc-rpdu"}, "there is a pdu of this name already"),
         ("pdu.add", {"name": "p2", "model": "apc-rpdu", "snmp": V3}, "address: it is missing"),
+        ("pdu.add", {"name": "p2", "address": "10.0.1.1", "model": "x", "snmp": V3}, "10.0.1.1 port 161 is p1's"),
+        (
+            "switch.add",
+            {"name": "s2", "address": "10.0.1.2", "snmp": {"version": "v2c", "community": "x"}},
+            "10.0.1.2 port 161 is s1's",
+        ),
         ("pdu.add", {"name": "p2", "address": "10.0.1.3", "snmp": V3}, "model: it is missing"),
         ("pdu.add", {"name": "p2", "address": "10.0.1.3", "model": "apc-rpdu"}, "user: SNMP v3 needs one"),
         (

@@ -21,15 +21,16 @@ import msgspec
 
 from tashi.agent import events
 from tashi.agent.mind import Mind
+from tashi.cli import machine_rows
 from tashi.cli.names import LONGEST, read_operands
 from tashi.config import load
 from tashi.core.cluster import Principal
-from tashi.model import name, units
+from tashi.model import machine_words, name, units
 from tashi.model.guest import Guest
 from tashi.model.host import Facts
-from tashi.wire import agents, messages
+from tashi.wire import agents, messages, metal
 from tashi.wire.envelope import Answer, reply
-from tashi.wire.errors import TashiError
+from tashi.wire.errors import Refused, TashiError
 from tashid.driver import domain_xml, image_header
 from tests.core.world import GIB, ROOT, World
 from tests.fuzz import words
@@ -70,6 +71,21 @@ def operands(data: bytes) -> None:
                     json.dumps(found.names, ensure_ascii=False).encode()
         finally:
             sys.stdin = before
+
+
+def rack(data: bytes) -> None:
+    """A spreadsheet of machines: the rows that are taken can be sent, the others say why not, and never a password."""
+    for style in ("csv", "json", ""):
+        with suppress(Refused):
+            for row in machine_rows.read_rows(data, style):
+                assert bool(row.why) != bool(row.machine)
+                parts = row.machine.get("parts", {})
+                for word in row.machine and parts.get("power_paths", ()):
+                    with suppress(ValueError):
+                        path = machine_words.parse_path(word)
+                        assert machine_words.parse_path(machine_words.path_text(path, path.pdu)) == path
+                if row.machine:
+                    msgspec.convert(row.machine, type=metal.NewMachine)
 
 
 def answer(data: bytes) -> None:
@@ -211,6 +227,7 @@ class Target(NamedTuple):
 TARGETS = {
     "values": Target(values, words.VALUES),
     "operands": Target(operands, words.OPERANDS, json=True),
+    "rack": Target(rack, words.RACK, json=True),
     "answer": Target(answer, words.REPLY, json=True),
     "settings": Target(settings, words.SETTINGS),
     "image": Target(image, words.IMAGE),

@@ -7,8 +7,10 @@ from typing import Any, get_args
 import msgspec
 import msgspec.inspect
 
+from tashi.cli.machine_rows import COLUMNS
 from tashi.config import Config
 from tashi.core.verbs import VERBS
+from tashi.model.machine_words import PATHS
 from tashi.wire import agents, messages
 from tashid.driver.domain_xml import NAMESPACE
 
@@ -46,6 +48,10 @@ BODIES = [verb.body for verb in VERBS.values()]
 
 VALUES = several("0 1 9 . - G GiB kb m s h d 2026-11 2026-11-31 _ .. v- \xe9")
 OPERANDS = (*JSON, *OURS, *several('"id": "name": "error": - = =~ != <'), "\0")
+RACK = (
+    *JSON, *OURS, *(f'"{column}":' for column in COLUMNS), *COLUMNS, *PATHS, *(form for form, _, _ in PATHS.values()),
+    *several(", ; \t \" =: /r7/1 ,port= ,user= ,uri= ,plain 52:54:00:00:00:01 nvme: \xef\xbb\xbf \r\n"),
+)  # fmt: skip
 REPLY = (*JSON, *spoken(messages.Reply))
 SETTINGS = (
     *JSON,

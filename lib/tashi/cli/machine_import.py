@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 from tashi.cli.call import Call
 from tashi.cli.change import print_plan
@@ -17,26 +17,35 @@ from tashi.wire.errors import Code, Refused, TashiError
 AT_ONCE, BYTES = 2000, 900_000  # what one request may hold
 
 
-def take_in(call: Call, file: str, data: bytes, style: str, partial: bool, extra: dict[str, Any]) -> None:
-    """Add the machines of a file. ``extra``: what rows say that do not say it themselves."""
+class How(NamedTuple):
+    """``style``: csv, json, or empty for what the file looks like. ``extra``: what rows say that don't themselves."""
+
+    style: str
+    partial: bool
+    update: bool
+    extra: dict[str, Any]
+
+
+def take_in(call: Call, file: str, data: bytes, how: How) -> None:
+    """Add the machines of a file."""
     try:
-        rows = read_rows(data, style)
+        rows = read_rows(data, how.style)
     except Refused as error:
         raise Refused(error.code, f"{file}: {error.text}", error.hint) from error
     good = [row for row in rows if not row.why]
-    machines = [row.machine | {"parts": _filled(row.machine["parts"], extra)} for row in good]
+    machines = [row.machine | {"parts": _filled(row.machine["parts"], how.extra)} for row in good]
     if len(machines) > AT_ONCE or len(json.dumps(machines)) > BYTES:
         raise Refused(Code.BAD_REQUEST, f"{file}: {len(machines)} machines are too many for one import", "split it")
     bad = {row.number: row.why for row in rows if row.why}
     ok: dict[str, Any] = {}
     if machines:
-        looks = bool(bad) and not partial  # what else is wrong: all is told, nothing is added
-        body = {"machines": machines, "partial": partial} | ({"dry_run": True} if call.dry_run or looks else {})
-        ok = _ask(call, body)
+        looks = bool(bad) and not how.partial  # what else is wrong: all is told, nothing is changed
+        body = {"machines": machines, "partial": how.partial, "update": how.update}
+        ok = _ask(call, body | ({"dry_run": True} if call.dry_run or looks else {}))
         bad |= {good[int(number)].number: why for number, why in ok.get("missing", {}).items()}
-    nothing = bool(bad) and not partial
+    nothing = bool(bad) and not how.partial
     names = {row.number: row.name for row in rows}
-    hint = f"--partial adds the other {len(rows) - len(bad)}" if nothing and len(bad) < len(rows) else ""
+    hint = f"--partial takes the other {len(rows) - len(bad)}" if nothing and len(bad) < len(rows) else ""
     for number, why in sorted(bad.items()):
         named = why if why.startswith(f"{names[number]}: ") or not names[number] else f"{names[number]}: {why}"
         call.fail(f"{file}: row {number}", Failure(Code.BAD_REQUEST, f"{file}: row {number}: {named}", hint))

@@ -14,6 +14,9 @@ def password_file(path: str) -> str:
 
     Raises click.BadParameter, which shows nothing of it.
     """
+    context = click.get_current_context(silent=True)
+    if context is not None and context.resilient_parsing:
+        return ""  # a shell that completes the line: nothing is read yet
     try:
         if path == "-":
             data = sys.stdin.buffer.read(4096) if sys.stdin is not None else b""

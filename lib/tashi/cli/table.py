@@ -55,6 +55,7 @@ _OWN: dict[str, tuple[Field, ...]] = {
         Field("hosts", "HOSTS", "hosts by health", "map"),
         Field("hosts_unknown", "UNKNOWN", "hosts that can't be heard", "list"),
         Field("vms", "VMS", "VMs that you may see, by state", "map"),
+        Field("machines", "MACHINES", "physical machines by state", "map"),
         Field("jobs_running", "JOBS", "operations that run", "count"),
         Field("waiting", "WAITING", "VMs that wait for room", "count"),
         Field("pool_bytes", "POOL", "the shared pool", "size"),

@@ -75,7 +75,9 @@ def _pdu(turn: Turn, pdu: Pdu, body: PduAdd | PduSet) -> Pdu:
         given["address"] = _address(pdu.name, given["address"])
     if body.outlets is not None:
         given["outlets"] = body.outlets
-    return replace(pdu, **given, snmp=_snmp(turn, pdu, pdu.snmp, body.snmp))
+    changed = replace(pdu, **given, snmp=_snmp(turn, pdu, pdu.snmp, body.snmp))
+    _refuse_double(turn, "pdu", changed)
+    return changed
 
 
 def _switch(turn: Turn, switch: Switch, body: SwitchAdd | SwitchSet) -> Switch:
@@ -84,7 +86,9 @@ def _switch(turn: Turn, switch: Switch, body: SwitchAdd | SwitchSet) -> Switch:
     changed = replace(switch, **given, driver=driver)
     if driver == "snmp":
         snmp = _snmp(turn, switch, switch.snmp or SnmpUse(), body.snmp)
-        return replace(changed, address=_address(switch.name, changed.address), snmp=snmp)
+        changed = replace(changed, address=_address(switch.name, changed.address), snmp=snmp)
+        _refuse_double(turn, "switch", changed)
+        return changed
     if body.snmp != Snmp():
         raise Refused(Code.BAD_REQUEST, f"{switch.name}: the driver {driver} speaks no SNMP")
     if not changed.address.isprintable():
@@ -102,6 +106,14 @@ def _common(record: Pdu | Switch, body: Device) -> dict[str, Any]:
         if said is not None:
             given[column] = parts.read(record.name, column, _TEXTS[column], said) if column in _TEXTS else said
     return given
+
+
+def _refuse_double(turn: Turn, kind: str, record: Pdu | Switch) -> None:
+    """One device is one record: else an outlet or a port would be two."""
+    for other in turn.state.tables[kind].values():
+        if other.id != record.id and (other.address, other.port) == (record.address, record.port):
+            text = f"{record.name}: address: {record.address} port {record.port} is {other.name}'s already"
+            raise Refused(Code.CONFLICT, text, f"zoni-{kind} show {other.name}")
 
 
 def _address(name: str, text: str) -> str:

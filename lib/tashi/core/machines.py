@@ -19,24 +19,29 @@ def add(turn: Turn, body: MachineAdd) -> Accepted:
 
 
 def take_in(turn: Turn, body: MachineImport) -> Accepted:
-    """All machines of a list, or with ``partial`` those that can be; each row is judged with those before it there.
+    """All machines of a list, or with ``partial`` those that can be; each row is judged with the others there.
 
-    When some can't be and ``partial`` is not said, nothing is added, and the answer says why not of each.
+    When some can't be and ``partial`` is not said, nothing is changed, and the answer says why not of each.
     """
     begin = turn.state.mark()
     made: dict[str, str] = {}
-    missing: dict[str, str] = {}
-    for number, row in enumerate(body.machines):
-        mark = turn.state.mark()
-        try:
-            machine = _new(turn, row)
-            made[machine.id] = machine.name
-        except TashiError as error:
-            turn.state.rollback(mark)
-            missing[str(number)] = error.text
+    rows, missing = dict(enumerate(body.machines)), dict[str, str]()
+    while rows:
+        missing, before = {}, len(rows)
+        for number, row in list(rows.items()):
+            mark = turn.state.mark()
+            try:
+                machine = _row(turn, row, body.update)
+                made[machine.id] = machine.name
+                del rows[number]
+            except TashiError as error:
+                turn.state.rollback(mark)
+                missing[str(number)] = error.text
+        if len(rows) == before:
+            break  # else: what a row gave back may be what one before it wants
     if not made or (missing and not body.partial):
         turn.state.rollback(begin)
-        return Accepted(kind="machine", missing=missing, done=True, dry_run=body.dry_run, note="nothing was added")
+        return Accepted(kind="machine", missing=missing, done=True, dry_run=body.dry_run, note="nothing was changed")
     name = next(iter(made.values())) + (f" and {len(made) - 1} more" if len(made) > 1 else "")
     job = turn.begin("machine.import", "machine", "", name)
     turn.end(job.id, JobState.DONE)
@@ -47,8 +52,8 @@ def change(turn: Turn, body: MachineSet) -> Accepted:
     """zoni-set: what is named; the rest stays. Of a machine that is locked only the lock can be changed."""
     machine: Machine = turn.find("machine", body.name)
     says = body.parts
-    if machine.lock is not None and body.lock is None:
-        raise Refused(Code.LOCKED, f"{machine.name}: {why_locked(machine.lock)}", f"zoni-set {machine.name} --unlock")
+    if body.lock is None:
+        _refuse_locked(machine)
     for flag in body.drop_flags:
         if flag not in machine.flags:
             raise Refused(Code.WRONG_STATE, f"{machine.name}: it has no flag {flag[:40]!r}")
@@ -70,8 +75,7 @@ def change(turn: Turn, body: MachineSet) -> Accepted:
 def remove(turn: Turn, body: Named) -> Accepted:
     """Forget a machine, and its passwords. Nothing is done to it."""
     machine: Machine = turn.find("machine", body.name)
-    if machine.lock is not None:
-        raise Refused(Code.LOCKED, f"{machine.name}: {why_locked(machine.lock)}", f"zoni-set {machine.name} --unlock")
+    _refuse_locked(machine)
     if machine.job:
         raise Refused(Code.LOCKED, f"{machine.name}: locked by {machine.job}", f"tjob-wait {machine.job}")
     if machine.host:
@@ -92,6 +96,23 @@ def host_removed(turn: Turn, host: str) -> None:
 
 def why_locked(lock: Lock) -> str:
     return f"locked by {lock.by} since {lock.at}: {lock.reason}"
+
+
+def _row(turn: Turn, row: NewMachine, update: bool) -> Machine:
+    known = turn.state.names["machine"].get(row.name, ())
+    if not update or not known:
+        return _new(turn, row)
+    machine = turn.state.machines[known[0]]
+    _refuse_locked(machine)
+    changed = parts.applied(turn, machine, row.parts)
+    if changed != machine:
+        turn.put(changed)
+    return changed
+
+
+def _refuse_locked(machine: Machine) -> None:
+    if machine.lock is not None:
+        raise Refused(Code.LOCKED, f"{machine.name}: {why_locked(machine.lock)}", f"zoni-set {machine.name} --unlock")
 
 
 def _new(turn: Turn, body: MachineAdd | NewMachine) -> Machine:

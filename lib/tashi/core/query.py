@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -84,6 +85,7 @@ def _status(turn: Turn, cluster: Cluster) -> dict[str, Any]:
         "hosts": hosts,
         "hosts_unknown": sorted(turn.host_name(host) for host in state.unknown_hosts if host in state.hosts),
         "vms": vms,
+        "machines": Counter(value_of(turn, "machine", "state", each) for each in state.machines.values()),
         "jobs_running": sum(1 for job in state.jobs.values() if turn.visible("job", job)),
         "waiting": sum(1 for vm in state.waiting if turn.visible("vm", state.vms[vm])),
         "pool_bytes": state.pool.capacity_bytes,

@@ -55,7 +55,7 @@ def parse_uuid(text: str) -> str:
 
 
 def parse_address(text: str) -> str:
-    """An IPv4 or IPv6 address or the name of a host. Raises ValueError."""
+    """An IPv4 or IPv6 address, or the name of a host in lower case. Raises ValueError."""
     try:
         if ":" in text:
             return str(IPv6Address(text))
@@ -65,7 +65,7 @@ def parse_address(text: str) -> str:
         raise ValueError(f"{text[:60]!r} is not an IP address") from None
     if len(text) > 253 or not _HOST.fullmatch(text):
         raise ValueError(f"{text[:60]!r} is neither an IP address nor the name of a host")
-    return text
+    return text.lower()
 
 
 def parse_number(text: str, most: int, what: str) -> int:
@@ -151,7 +151,7 @@ def _redfish(given: dict[str, Any]) -> PowerPath:
         raise ValueError(f"system={system[:60]}: write a path, like /redfish/v1/Systems/1")
     plain = url.startswith("http:")
     return PowerPath(
-        "redfish", url=url.rstrip("/"), system=system, trust=trust, plain=plain, user=_user("redfish", given)
+        "redfish", url=url.rstrip("/").lower(), system=system, trust=trust, plain=plain, user=_user("redfish", given)
     )
 
 

@@ -76,11 +76,12 @@ class NewMachine(Strict, frozen=True):
 class MachineImport(Strict, frozen=True):
     """All of them, or with ``partial`` those that can be. The answer's ``missing``: number of a row, from 0 -> why not;
 
-    without ``partial`` nothing was added then.
+    without ``partial`` nothing was changed then. With ``update``, a machine that is there is set.
     """
 
     machines: Annotated[list[NewMachine], Meta(min_length=1, max_length=MACHINES_AT_ONCE)]
     partial: bool = False
+    update: bool = False
     dry_run: bool = False
 
 
