@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 from abc import ABC, abstractmethod
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -248,10 +249,11 @@ class SnmpRig(Rig):
 
 
 class Ovs:
-    """Open vSwitch of our own, whose ports and frames are nothing: its daemons, started for a file of tests."""
+    """Open vSwitch of our own: its daemons, started for a file of tests. Its ports are those of a network namespace,
+    or, without one, nothing."""
 
-    def __init__(self, folder: Path) -> None:
-        self.run = str(folder)
+    def __init__(self, folder: Path, netns: str = "") -> None:
+        self.run, self._real = str(folder), bool(netns)
         self._environment = HERE | {"OVS_RUNDIR": self.run, "OVS_LOGDIR": self.run, "OVS_DBDIR": self.run}
         schema, database = "/usr/share/openvswitch/vswitch.ovsschema", f"{self.run}/conf.db"
         subprocess.run(["ovsdb-tool", "create", database, schema], check=True, timeout=30)
@@ -260,17 +262,20 @@ class Ovs:
         server = ["ovsdb-server", database, f"--remote=p{where}", "--pidfile", f"--unixctl={self.run}/ovsdb.ctl"]
         self._programs = [subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *server], **quiet)]  # type: ignore[call-overload]
         self.vsctl("--retry", "--no-wait", "init")
-        switch = ["ovs-vswitchd", where, "--pidfile", "--enable-dummy=override", "--disable-system"]
+        switch = ["ovs-vswitchd", where, "--pidfile", "--disable-system"]
+        switch = ["ip", "netns", "exec", netns, *switch] if netns else [*switch, "--enable-dummy=override"]
         self._programs += [subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *switch], **quiet)]  # type: ignore[call-overload]
 
     def add_bridge(self, name: str, *more: str) -> None:
         """With ports p1 to p4."""
-        words = ["--", "--may-exist", "add-br", name, "--", "set", "bridge", name, "datapath_type=dummy", *more]
+        words = ["--", "--may-exist", "add-br", name, "--", "set", "bridge", name, *more]
+        words += [f"datapath_type={'netdev' if self._real else 'dummy'}"]
         words += [f'other_config:hwaddr="{BASE_MAC}"']
         for number in range(1, 5):
             port = f"p{number}"
             words += ["--", "--may-exist", "add-port", name, port]
-            words += ["--", "set", "interface", port, "type=dummy", f"ofport_request={number}"]
+            words += ["--", "set", "interface", port, f"ofport_request={number}"]
+            words += [] if self._real else ["type=dummy"]
         self.vsctl(*words[1:])
 
     def vsctl(self, *words: str) -> str:
@@ -337,6 +342,82 @@ class OvsRig(Rig):
 
     def close(self) -> None:
         self._ovs.vsctl("--if-exists", "del-br", "sw1")
+
+
+class BridgeRig(Rig):
+    """A bridge of the kernel in a namespace of its own; p1 is a cable with somebody at its other end."""
+
+    can = frozenset({Capability.LABEL, Capability.MACS})
+
+    def __init__(self, number: int) -> None:
+        self._netns = f"zoni-test-{os.getpid()}-{number}"
+        self.path = paths.LinuxBridge(bridge="sw1", netns=self._netns)
+        _do("ip", "netns", "add", self._netns)
+        self._ip("link", "add", "sw1", "address", BASE_MAC, "up", "type", "bridge", *WITH_VLANS)
+        for name, port in PORTS.items():
+            end = ["address", STATION.mac] if name == "p1" else []
+            self._ip("link", "add", name, "up", "master", "sw1", "type", "veth", "peer", f"m-{name}", *end)
+            self._ip("link", "set", "dev", f"m-{name}", "addrgenmode", "none")  # else it speaks by itself
+            self._ip("link", "set", "dev", f"m-{name}", "up")
+            for vlan in (*port.untagged, *port.tagged):
+                flags = ["pvid", "untagged"] if vlan in port.untagged else []
+                self._bridge("vlan", "add", "dev", name, "vid", str(vlan), *flags)
+        self._bridge("fdb", "replace", STATION.mac, "dev", "p1", "master", "dynamic", "vlan", str(STATION.vlan))
+
+    def truth(self) -> dict[str, Port]:
+        """By the text that ``bridge`` prints for people."""
+        found = {}
+        for name in PORTS:
+            said = self._bridge("vlan", "show", "dev", name).split("\n", 1)[1].replace(name, " ", 1)
+            rows = {int(line.split()[0]): line for line in said.splitlines() if line.split()}
+            link = self._ip("link", "show", "dev", name)
+            found[name] = Port(
+                name,
+                label=link.partition("alias ")[2].strip(),
+                on=",UP" in link or "<UP" in link,
+                native=next((vlan for vlan, line in rows.items() if "PVID" in line), 0),
+                untagged=tuple(vlan for vlan, line in rows.items() if "Untagged" in line),
+                tagged=tuple(vlan for vlan, line in rows.items() if "Untagged" not in line),
+            )
+        return found
+
+    def native(self, port: str) -> int:
+        return self.truth()[port].native
+
+    def close(self) -> None:
+        _do("ip", "netns", "del", self._netns)
+
+    def _ip(self, *words: str) -> str:
+        return _do("ip", "-n", self._netns, *words)
+
+    def _bridge(self, *words: str) -> str:
+        return _do("bridge", "-n", self._netns, *words)
+
+
+WITH_VLANS = ("vlan_filtering", "1", "vlan_default_pvid", "0")
+
+
+def _do(*words: str) -> str:
+    done = subprocess.run(words, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, f"{words}: {done.stderr}"
+    return done.stdout
+
+
+@cache
+def lacks_bridges() -> str:
+    """Why there can be no bridge with VLANs on this machine; empty where there can."""
+    if os.geteuid():
+        return "needs root"
+    name = f"zoni-probe-{os.getpid()}"
+    try:
+        _do("ip", "netns", "add", name)
+        try:
+            _do("ip", "-n", name, "link", "add", "sw1", "type", "bridge", *WITH_VLANS)
+        finally:
+            _do("ip", "netns", "del", name)
+    except (AssertionError, OSError):
+        return "this kernel's bridges do not filter VLANs"
+    return ""
 
 
 def has_ovs() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,14 @@ from tests.contract.switch_rigs import (
     NEIGHBOUR,
     PORTS,
     STATION,
+    BridgeRig,
     FakeRig,
     Ovs,
     OvsRig,
     Rig,
     SnmpRig,
     has_ovs,
+    lacks_bridges,
     refused,
     unproven,
 )
@@ -35,7 +38,11 @@ from zoni.switch.interface import Capability
 from zoni.switch.plan import Rules
 from zoni.switch.steps import Open
 
+needs_bridges = pytest.mark.skipif(bool(lacks_bridges()), reason=lacks_bridges())
 needs_ovs = pytest.mark.skipif(not has_ovs(), reason="Open vSwitch is missing (openvswitch-switch)")
+
+
+NUMBERS = count(1)
 
 
 class Programs:
@@ -74,6 +81,7 @@ RIGS: dict[str, tuple[type[Rig], list[pytest.MarkDecorator]]] = {
     "memory": (FakeRig, []),
     "snmp": (SnmpRig, []),
     "ovs": (OvsRig, [needs_ovs]),
+    "linux-bridge": (BridgeRig, [needs_bridges]),
 }
 
 
@@ -95,6 +103,8 @@ def rig(request: pytest.FixtureRequest, programs: Programs, tmp_path: Path) -> I
             rig: Rig = FakeRig(tmp_path)
         case "snmp":
             rig = SnmpRig(programs.switch())
+        case "linux-bridge":
+            rig = BridgeRig(next(NUMBERS))
         case _:
             rig = OvsRig(programs.ovs())
     yield rig

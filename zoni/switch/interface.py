@@ -125,7 +125,7 @@ class Driver(Protocol):
         """All ports and VLANs, as they are now; never what was last asked for, and never a part."""
 
     def do(self, step: DeviceStep) -> None:
-        """Ask for one step, once; to return is no proof. What is so already is success.
+        """Ask for one step, once; to return is no proof. What is so already may be refused.
 
         Raises `Unproven` when it was sent and no answer came.
         """

@@ -23,5 +23,9 @@ def open_driver(path: paths.AnyPath, seconds: float) -> Driver:
             from zoni.switch.ovs import OvsDriver
 
             return OvsDriver(path, seconds)
+        case paths.LinuxBridge():
+            from zoni.switch.linux_bridge import LinuxBridgeDriver
+
+            return LinuxBridgeDriver(path, seconds)
         case _:
             assert_never(path)

@@ -40,6 +40,17 @@ class Ovs(Path, frozen=True, kw_only=True, tag="ovs"):
         return f"ovs {self.bridge}"
 
 
+class LinuxBridge(Path, frozen=True, kw_only=True, tag="linux-bridge"):
+    """A bridge of this machine's kernel; ``netns`` is the network namespace that it is in, where it is in one."""
+
+    bridge: Interface
+    netns: Annotated[str, Meta(max_length=64, pattern=r"^([A-Za-z0-9_][A-Za-z0-9_.-]*)?$")] = ""
+
+    @property
+    def where(self) -> str:
+        return f"bridge {self.bridge}"
+
+
 class Fake(Path, frozen=True, kw_only=True, tag="fake"):
     """A switch of a fake world, which lies in the folder ``world``."""
 
@@ -52,7 +63,7 @@ class Fake(Path, frozen=True, kw_only=True, tag="fake"):
         return f"fake {self.switch}"
 
 
-AnyPath = Snmp | Ovs | Fake
+AnyPath = Snmp | Ovs | LinuxBridge | Fake
 
 
 def read_path(raw: object) -> AnyPath:
