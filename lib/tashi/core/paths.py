@@ -1,4 +1,4 @@
-"""Power paths with their secrets opened, as zoni's drivers take them: for the zoni agent's eyes alone."""
+"""Power paths and switches with their secrets opened, as zoni's drivers take them: for the zoni agent's eyes alone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from tashi.core.secrets import Vault, reveal
 from tashi.core.state import State
-from tashi.model.device import SnmpUse
+from tashi.model.device import SnmpUse, Switch
 from tashi.model.machine import Machine, PowerPath
 
 _PLAIN = ("address", "port", "url", "system", "trust", "plain", "uri", "domain", "world", "machine")
@@ -18,6 +18,22 @@ def opened(state: State, vault: Vault, machine: Machine) -> list[dict[str, Any]]
     Raises Refused for a secret that can't be opened. A path whose PDU is gone can't be: a PDU in use is never removed.
     """
     return [_path(state, vault, path) for path in machine.paths]
+
+
+def switch_path(state: State, vault: Vault, switch: Switch) -> dict[str, Any]:
+    """A switch in the plain form of zoni's switch/paths.py. Raises Refused for a secret that can't be opened.
+
+    The address of one that is a bridge of the zoni agent's own machine is the bridge; of a fake one, FOLDER/NAME.
+    """
+    match switch.driver:
+        case "snmp":
+            where = {"address": switch.address, "port": switch.port, "model": switch.model or "standard"}
+            return {"driver": "snmp", **where, "access": access(state, vault, switch.snmp or SnmpUse())}
+        case "fake":
+            world, _, name = switch.address.rpartition("/")
+            return {"driver": "fake", "world": world, "switch": name}
+        case bridge:
+            return {"driver": bridge, "bridge": switch.address}
 
 
 def access(state: State, vault: Vault, use: SnmpUse) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class Pdu(Struct, frozen=True, omit_defaults=True):
 class Switch(Struct, frozen=True, omit_defaults=True):
     """``driver``: snmp, ovs, linux-bridge or fake. ``address``: a host for snmp; else what the driver calls it.
 
-    ``model`` is what is written on it.
+    ``model``: a table of how it saves, by its name; empty: the standard one.
     """
 
     id: str

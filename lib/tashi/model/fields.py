@@ -211,7 +211,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field("driver", "DRIVER", "snmp, ovs, linux-bridge or fake", shown=True, width=6),
         Field("address", "ADDRESS", "where it is", shown=True, width=15),
         Field("port", "PORT", "its UDP port", "count"),
-        Field("model", "MODEL", "what is written on it", shown=True),
+        Field("model", "MODEL", "table of zoni-driver(7) that says how it saves; none: standard", shown=True),
         Field("used", "USED", "ports with a machine on it", "list", shown=True, width=4),
         Field("rack", "RACK", "where it stands", shown=True),
         Field("unit", "UNIT", "where in the rack", shown=True, width=4),
