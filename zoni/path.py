@@ -19,6 +19,11 @@ class Path(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_fi
         """In a few words, for errors."""
         raise AssertionError(type(self))
 
+    @property
+    def device(self) -> str:
+        """What answers there, and does one thing at a time: all that is at one address is one."""
+        return self.where
+
     def accesses(self) -> list[Access]:
         """All that has secrets."""
         return [each for name in self.__struct_fields__ if isinstance(each := getattr(self, name), Access)]

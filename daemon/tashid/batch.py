@@ -8,7 +8,8 @@ import msgspec
 
 from tashi.core.cluster import Decision, Mark, Park
 from tashi.core.decision import Entry
-from tashi.wire.agents import ControllerMessage, Rows
+from tashi.core.turn import Sent
+from tashi.wire.agents import Rows
 from tashi.wire.messages import Reply
 from tashid.incoming import Incoming
 
@@ -25,7 +26,7 @@ class Batch:
         self.bytes = 0
         self.urgent = True
         self.sending: list[tuple[Any, list[bytes]]] = []
-        self.orders: dict[str, list[ControllerMessage]] = {}  # by host
+        self.orders: dict[str, list[Sent]] = {}  # by host
         self.replies: list[tuple[Any, Reply, bytes | None]] = []
         self.parks: list[tuple[Incoming, Park]] = []
         self.wake: set[str] = set()
@@ -52,7 +53,7 @@ class Batch:
         self.epoch_above = max(self.epoch_above, decision.epoch_above)
 
 
-def _append(orders: list[ControllerMessage], message: ControllerMessage) -> None:
+def _append(orders: list[Sent], message: Sent) -> None:
     """Rows that follow one another leave as one message: one to encode, encrypt and send."""
     if orders and isinstance(message, Rows) and isinstance(orders[-1], Rows):
         orders[-1].rows.extend(message.rows)

@@ -214,6 +214,6 @@ def _known_keys(cluster: Cluster) -> dict[str, Known]:
         return cluster.user_of_key(key) is not None
 
     def host(key: str) -> bool:
-        return cluster.host_of_key(key) is not None
+        return cluster.agent_of_key(key) is not None
 
     return {"user": user, "admin": user, "agent": host, "enroll": lambda key: True}

@@ -60,8 +60,8 @@ class Directory:
         if peer.role == "enroll":
             return Principal(peer.key, "enroll")
         if peer.role == "agent":
-            host = self._cluster.host_of_key(peer.key) if peer.key else None
-            return Principal(host, "agent", host) if host else None
+            agent = self._cluster.agent_of_key(peer.key) if peer.key else None
+            return Principal(agent, "agent", agent) if agent else None
         if peer.uid >= 0:
             return self._local(peer)
         user = self._cluster.user_of_key(peer.key) if peer.key else None

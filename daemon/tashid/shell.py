@@ -30,6 +30,7 @@ from tashi.run.log import Log
 from tashi.wire.agents import AgentMessage
 from tashi.wire.errors import Code, Refused, TashiError, Unavailable
 from tashi.wire.messages import Metrics, Reply, Request, Sample
+from tashi.wire.zoni import MetalMessage
 from tashid.accounts import Accounts
 from tashid.batch import Batch
 from tashid.copies import Copies
@@ -52,6 +53,7 @@ _JOB = re.compile(rb'"(j-[1-9][0-9]{0,17})"')
 
 _request = msgspec.json.Decoder(Request).decode
 _agent_message = msgspec.json.Decoder(AgentMessage).decode
+_metal_message = msgspec.json.Decoder(MetalMessage).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -161,7 +163,8 @@ class Shell:
 
     def _hear(self, batch: Batch, message: Incoming, host: str, now: Now) -> None:
         try:
-            said = _agent_message(payload_of(message))
+            decode = _metal_message if host in self._cluster.state.zoniagents else _agent_message
+            said: AgentMessage | MetalMessage = decode(payload_of(message))
         except (ValueError, RecursionError, TashiError) as error:
             self._log.warning("nonsense from an agent", host=host, error=error)
             return
@@ -213,8 +216,9 @@ class Shell:
     def _measure(self, now: float) -> list[Sample]:
         used, limit = self._store.usage()
         store = [Sample("tashi_store_used_bytes", used), Sample("tashi_store_limit_bytes", limit)]
-        hosts = self._cluster.state.hosts
-        named = {hosts[host].name: key for key in self._floods.dropped if (host := self._cluster.host_of_key(key))}
+        state = self._cluster.state
+        agents = state.hosts | state.zoniagents
+        named = {agents[who].name: key for key in self._floods.dropped if (who := self._cluster.agent_of_key(key))}
         dropped = [
             Sample("tashi_agent_messages_dropped_total", self._floods.dropped[key], [name])
             for name, key in sorted(named.items())

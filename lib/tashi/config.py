@@ -89,6 +89,20 @@ class Agent(NamedTuple):
     log_format: str = "text"
 
 
+class Zoni(NamedTuple):
+    """The daemon of a hardware network. ``in_flight``: calls under way at once; ``rack_changes``: machines of one rack
+
+    that change at once; ``stagger_seconds``: between two machines switched on, ``rack_stagger_seconds`` in one rack.
+    """
+
+    state: str = "/var/lib/zoni-agent"
+    in_flight: int = 8
+    rack_changes: int = 4
+    stagger_seconds: float = 0.1
+    rack_stagger_seconds: float = 0.5
+    log_format: str = "text"
+
+
 class Quota(NamedTuple):
     """What each user may have who has no number of its own. ``memory`` and ``disk`` in bytes; 0: no limit."""
 
@@ -126,6 +140,7 @@ class Config(NamedTuple):
     controller: Controller = Controller()
     placement: Placement = Placement()
     agent: Agent = Agent()
+    zoni: Zoni = Zoni()
     quota: Quota = Quota()
     pool: Pool = Pool()
     networks: Mapping[str, Network] = MappingProxyType({"default": Network()})
@@ -139,6 +154,7 @@ SIZES |= {("quota", "memory"), ("quota", "disk")}
 CHOICES: dict[tuple[str, str], tuple[str, ...]] = {
     ("controller", "log_format"): ("text", "json"),
     ("agent", "log_format"): ("text", "json"),
+    ("zoni", "log_format"): ("text", "json"),
     ("placement", "policy"): ("pack", "spread"),
     ("agent", "driver"): ("libvirt", "fake"),
     ("agent", "accel"): ("auto", "kvm", "tcg"),
@@ -164,13 +180,17 @@ RANGES: dict[tuple[str, str], tuple[float, float]] = {
     **{("placement.weights", name): (0.0, 1000.0) for name in Weights._fields},
     ("agent", "workers"): (1, 64),
     ("agent", "cores"): (0, 4096),
+    ("zoni", "in_flight"): (1, 64),
+    ("zoni", "rack_changes"): (1, 1000),
+    ("zoni", "stagger_seconds"): (0, 60),
+    ("zoni", "rack_stagger_seconds"): (0, 60),
     ("quota", "vms"): (0, 10**9),
     ("quota", "cores"): (0, 10**9),
     ("fake", "seconds_start"): (0, 3600),
     ("fake", "seconds_per_gib"): (0, 3600),
 }
 
-Section = TypeVar("Section", Client, Controller, Weights, Placement, Agent, Quota, Pool, Network, Fake)
+Section = TypeVar("Section", Client, Controller, Weights, Placement, Agent, Zoni, Quota, Pool, Network, Fake)
 
 
 def load(path: str | None = None) -> Config:
@@ -202,6 +222,7 @@ def parse(document: dict[str, Any], file: str = "tashi.toml") -> Config:
         controller=take("controller", Controller()),
         placement=take("placement", Placement())._replace(weights=weights),
         agent=take("agent", Agent()),
+        zoni=take("zoni", Zoni()),
         quota=take("quota", Quota()),
         pool=take("pool", Pool()),
         fake=take("fake", Fake()),

@@ -211,7 +211,14 @@ def test_a_request_told_twice_is_one() -> None:
 def test_a_user_sees_what_a_machine_is_and_not_how_it_is_reached() -> None:
     world = rack()
     mine, theirs = (machine(world, who=who) for who in (CHIEF, EVE))
-    hidden = {"power_paths": [], "ports": [], "password": None, "power_source": None, "power_contradiction": None}
+    hidden = {
+        "power_paths": [],
+        "ports": [],
+        "password": None,
+        "power_source": None,
+        "power_contradiction": None,
+        "reason": None,
+    }
     assert theirs == mine | hidden and mine != theirs
     assert world.rows("machine", EVE, where=["power_paths=~10.0.0"]) == []
     assert world.rows("pdu", EVE) == world.rows("switch", EVE) == [] and len(world.rows("pdu", CHIEF)) == 1

@@ -10,6 +10,7 @@ import pytest
 
 from tashi.core import verbs
 from tashi.wire.messages import Request
+from tests.core.hardware import wire_up
 from tests.core.test_verbs import BODIES
 from tests.core.world import ROOT, World
 
@@ -38,6 +39,8 @@ def ready() -> World:
     world.ok("group.set", name="lab")
     world.hardware()
     world.leases("ann")
+    world.ok("machine.set", name="m1", parts={"power_paths": ["ipmi:10.0.0.1"]})
+    wire_up(world)
     return world
 
 

@@ -78,6 +78,10 @@ WALK: dict[str, Row] = {
     "machine.set": named("m1", "m2", "nix"),
     "machine.import": Row({"machines": [{"name": "m9"}]}),
     "machine.remove": named("m1", "m2", "nix"),
+    "machine.power": Row(*({"name": name, "action": "on"} for name in ("m1", "m2", "nix"))),
+    "zoniagent.add": Row({"name": "net9"}),
+    "zoniagent.remove": named("net1", "net2", "nix"),
+    "zoniagent.enroll": Row({"token": "t" * 32, "agent": "net1", "key": "z" * 40}),
     "pdu.add": Row({"name": "p9", "address": "10.0.0.9", "model": "x", "snmp": V2C}),
     "pdu.set": named("p1", "p2", "nix"),
     "pdu.remove": named("p1", "p2", "nix"),
@@ -101,6 +105,7 @@ def staged(role: str) -> tuple[World, dict[str, str]]:
     world = World(2)
     world.ok("group.set", name="ours")
     world.hardware()
+    world.ok("zoniagent.add", name="net2")
     world.ok("user.add", name="someone", uid=7, role=role if role in RANKS else "user", key="m" * 40, groups=["ours"])
     world.ok("user.add", name="other", uid=8, key="o" * 40)
     world.leases("someone", "other")
@@ -140,7 +145,7 @@ def test_who_may_what_with_whose(verb: str, role: str) -> None:
         elif whose == "absent" or (whose == "foreign" and row.private and role == "user"):
             expected = "not-found"
         else:
-            wrong_token = verb in ("enroll", "key.register")
+            wrong_token = verb in ("enroll", "key.register", "zoniagent.enroll")
             assert (answer == "denied") is wrong_token and answer != "not-found", (whose, answer)
             continue
         assert answer == expected, whose

@@ -57,6 +57,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "machine.set": {"name": "m1", "lock": "because"},
     "machine.import": {"machines": [{"name": "m9"}]},
     "machine.remove": {"name": "m1"},
+    "machine.power": {"name": "m1", "action": "on"},
+    "zoniagent.add": {"name": "net9"},
+    "zoniagent.remove": {"name": "net1"},
+    "zoniagent.enroll": {"token": "t" * 32, "agent": "net1", "key": "z" * 40},
     "pdu.add": {"name": "p9", "address": "10.0.0.9", "model": "x", "snmp": V2C},
     "pdu.set": {"name": "p1", "note": "x"},
     "pdu.remove": {"name": "p1"},
@@ -171,7 +175,7 @@ def test_a_token_is_good_for_one_host_once_and_not_for_ever() -> None:
     world.seconds -= 3601
     assert code(world, "enroll", enroll, {"token": secret, "host": "h2", "key": "a" * 40}) == ""
     assert code(world, "enroll", enroll, {"token": secret, "host": "h2", "key": "b" * 40}) == "denied"
-    assert world.cluster.host_of_key("a" * 40) == "h-2"
+    assert world.cluster.agent_of_key("a" * 40) == "h-2"
 
 
 def test_a_kept_answer_holds_no_token() -> None:

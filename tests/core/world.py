@@ -272,7 +272,8 @@ class World:
         return self.rows(who=who, names=[name])[0]
 
     def hardware(self) -> None:
-        """Two machines, two PDUs and two switches, with nothing between them."""
+        """Two machines, two PDUs, two switches and a zoni agent, with nothing between them."""
+        self.ok("zoniagent.add", name="net1")
         v2c = {"version": "v2c", "community": "one of ours"}
         for number in (1, 2):
             self.ok("machine.add", name=f"m{number}")

@@ -275,6 +275,71 @@ class Host:
             self.kill()
 
 
+class Zoni:
+    """One zoni agent's folder and process, with a fake world of machines."""
+
+    def __init__(self, controller: Controller, name: str = "net1", settings: str = "") -> None:
+        self.controller, self.name = controller, name
+        self.folder = controller.folder / name
+        self.folder.mkdir()
+        self.world = str(self.folder / "world")
+        self.config = self.folder / "tashi.toml"
+        self.config.write_text(f'[zoni]\nstate = "{self.folder}/state"\n{settings}\n')
+        (self.folder / "machine-id").write_text(uuid.uuid4().hex + "\n")
+        (self.folder / "boot-id").write_text(f"{uuid.uuid4()}\n")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> str:
+        path = self.folder / "log"
+        return path.read_text() if path.exists() else ""
+
+    def run(self, *options: str, **how: Any) -> subprocess.Popen[bytes]:
+        """Start the agent's program."""
+        ids = {name: str(self.folder / file) for name, file in ID_FILES.items()}
+        argv: list[str | Path] = [*WITH_US, sys.executable, ROOT / "cmd/zoni-agent", "--config", self.config, *options]
+        return subprocess.Popen(argv, env=environment() | ids, **how)
+
+    def enroll(self, document: str = "") -> tuple[int, str]:
+        """Enrol with a document, a fresh one if none is given: exit status, and all that was printed."""
+        agent = self.run("--enroll", "-", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        out, _ = agent.communicate((document or self.document()).encode(), PATIENCE)
+        return agent.returncode, out.decode()
+
+    def document(self) -> str:
+        """A new enrolment document, as zoni-agents add prints it."""
+        extra = self.controller.local().ok("zoniagent.add", name=self.name)["extra"]
+        return tomli_w.dumps({**extra, **{key: extra[key].split(",") for key in ("controller", "enroll")}})
+
+    def start(self) -> Zoni:
+        """Start the agent and wait until it is welcome."""
+        before = self.log.count(" welcome ")
+        with open(self.folder / "log", "ab") as log:
+            self.process = process = self.run(stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+        def welcome() -> bool:
+            assert process.poll() is None, f"it ended:\n{self.log}"
+            return self.log.count(" welcome ") > before
+
+        until(welcome, f"the zoni agent is welcome:\n{self.log}")
+        return self
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> int:
+        """In good order; its exit status."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE)
+
+    def close(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+
+
 ID_FILES = {"TASHI_MACHINE_ID_FILE": "machine-id", "TASHI_BOOT_ID_FILE": "boot-id"}
 
 

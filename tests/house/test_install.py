@@ -115,6 +115,7 @@ def test_the_sample_never_replaces_settings(dest: Path) -> None:
 UNITS = {
     "tashi-controller": {"Type=notify", "User=tashi", "NoNewPrivileges=yes", "ProtectSystem=strict"},
     "tashi-agent": {"Type=notify", "KillMode=process"},
+    "zoni-agent": {"Type=notify", "DynamicUser=yes", "NoNewPrivileges=yes", "ProtectSystem=strict"},
 }
 
 

@@ -23,6 +23,7 @@ from tashi.model.fields import FIELDS, Field
 from tashi.model.metrics import METRICS
 from tashi.sim import deeds, scene, sentence
 from tashi.wire import agents, bounds, domains, errors, messages, metal, placing
+from tashi.wire import zoni as metal_agents
 from tashid.driver import interface as hypervisor
 from tests.house.tree import HERE, ROOT, commands
 from zoni.power import calls, pdu
@@ -187,6 +188,7 @@ def test_a_list_shows_what_its_page_says(noun: str) -> None:
     nouns = {"vm": "tvm", "host": "thost", "image": "timg", "user": "tuser", "job": "tjob", "machine": "zoni"}
     people = {"group": "tuser-groups", "key": "tuser-keys", "pdu": "zoni-pdu", "switch": "zoni-switch"}
     people |= {"domain": "zoni-domain", "reservation": "zoni-reservations"}
+    people["zoniagent"] = "zoni-agents"
     name = people.get(noun) or (f"{nouns[noun]}-list" if noun in nouns else f"tashi-{LISTS[noun]}")
     heads = [head for head, _ in items(section(page(name), ".Sh OUTPUT FIELDS"))]
     written = [key for head in heads for key in head.removeprefix("Va ").split(" , ")]
@@ -254,7 +256,7 @@ INTERFACES: dict[tuple[str, str], tuple[type, type[StrEnum]]] = {
 def test_every_message_is_written_about() -> None:
     own = [
         each
-        for module in (messages, placing, metal, domains, agents)
+        for module in (messages, placing, metal, domains, agents, metal_agents)
         for each in vars(module).values()
         if getattr(each, "__module__", "") == module.__name__
     ]

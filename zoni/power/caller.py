@@ -61,6 +61,11 @@ class Caller:
         self._refuse([refusal] if refusal is not None else [])
         self._begin()
 
+    @property
+    def stuck(self) -> int:
+        """Workers that were killed and are still there."""
+        return self._pool.stuck
+
     def remove(self, device: str) -> None:
         """Ask it nothing more; what waits is refused."""
         self._refuse(self.queue.remove(device))

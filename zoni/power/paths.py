@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -27,6 +28,10 @@ class Ipmi(Path, frozen=True, kw_only=True, tag="ipmi"):
     def where(self) -> str:
         return f"ipmi {self.address}" + (f" port {self.port}" if self.port != 623 else "")
 
+    @property
+    def device(self) -> str:
+        return _bmc(self.address, self.port, 623)
+
 
 class Redfish(Path, frozen=True, kw_only=True, tag="redfish"):
     """A BMC by Redfish. ``system`` is a path like /redfish/v1/Systems/1; empty: the only one there is.
@@ -49,6 +54,11 @@ class Redfish(Path, frozen=True, kw_only=True, tag="redfish"):
     def where(self) -> str:
         return f"redfish {self.url.partition('://')[2].rstrip('/')}"
 
+    @property
+    def device(self) -> str:
+        url = urlsplit(self.url)
+        return _bmc(url.hostname or self.url, url.port or 443, 443)
+
 
 class Pdu(Path, frozen=True, kw_only=True, tag="pdu"):
     """An outlet of a PDU by SNMP. ``model`` is a table of pdu_models.toml, or of ``models``, a file of the same
@@ -65,6 +75,10 @@ class Pdu(Path, frozen=True, kw_only=True, tag="pdu"):
     def where(self) -> str:
         return f"pdu {self.address} outlet {self.outlet}"
 
+    @property
+    def device(self) -> str:
+        return f"pdu {self.address} port {self.port}"
+
 
 class Libvirt(Path, frozen=True, kw_only=True, tag="libvirt"):
     """A machine that is a domain of a libvirt: ``domain`` is its name or UUID."""
@@ -75,6 +89,10 @@ class Libvirt(Path, frozen=True, kw_only=True, tag="libvirt"):
     @property
     def where(self) -> str:
         return f"libvirt domain {self.domain}"
+
+    @property
+    def device(self) -> str:
+        return f"libvirt {self.uri}"
 
 
 class Fake(Path, frozen=True, kw_only=True, tag="fake"):
@@ -87,6 +105,11 @@ class Fake(Path, frozen=True, kw_only=True, tag="fake"):
     @property
     def where(self) -> str:
         return f"fake {self.machine}"
+
+
+def _bmc(address: str, port: int, usual: int) -> str:
+    """A BMC is one device whatever is spoken with it; behind other ports than usual there may be several."""
+    return f"bmc {address}" + (f" port {port}" if port != usual else "")
 
 
 AnyPath = Ipmi | Redfish | Pdu | Libvirt | Fake

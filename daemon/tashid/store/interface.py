@@ -21,6 +21,7 @@ from tashi.wire.errors import Fault, Unavailable
 WORKING_TABLES = (
     "meta", "vm", "host", "image", "user", "group", "key", "job", "usage", "machine", "pdu", "switch", "secret",
     "domain", "reservation",
+    "zoniagent",
 )  # fmt: skip
 COLD_TABLES = ("done", "request")  # finished operations; answered request ids
 TABLES = WORKING_TABLES + COLD_TABLES

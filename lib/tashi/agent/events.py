@@ -33,12 +33,16 @@ class Heard(NamedTuple):
 
 
 class Called(NamedTuple):
-    """A call is over: ``ok`` with a value, ``failed`` (definite, nothing changed) or ``unknown`` with a text."""
+    """A call is over: ``ok`` with a value, ``failed`` (definite, nothing changed) or ``unknown`` with a text.
+
+    ``code`` is that of tashi.wire.errors where the worker knows one.
+    """
 
     id: int
     outcome: str
     value: Any = None
     text: str = ""
+    code: str = ""
 
 
 class DriverEvent(NamedTuple):

@@ -24,7 +24,8 @@ class Wish(NamedTuple):
 def change(call: Call, verb: str, wishes: Sequence[Wish], fields: str = "", show_job: bool = False) -> None:
     """Ask ``verb`` for each wish, wait as the options say, print what became of it; failures are told as they happen.
 
-    ``show_job``: print the operation's record, with ``fields`` unless -o says others, rather than the objects'.
+    ``fields`` are what is printed of each unless -o says others. ``show_job``: of the operation's record, not the
+    objects'.
     """
     accepted: dict[str, tuple[str, Answer]] = {}  # operation -> (operand, answer)
     for name, answer in ask_each(call, verb, wishes):
@@ -101,7 +102,7 @@ def show(call: Call, answers: Sequence[Answer], fields: str = "", show_job: bool
     for answer in answers:
         kinds.setdefault(answer.ok.get("kind") or call.noun, {}).update(answer.ok.get("objects", {}))
     for kind, objects in kinds.items():
-        print_objects(call, kind, objects)
+        print_objects(call, kind, objects, "" if call.output.style == "json" else fields)
 
 
 def print_jobs(call: Call, jobs: list[str]) -> None:

@@ -7,7 +7,7 @@ was decided (`puts_since`, the log), and only then sends replies and effects; af
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -20,6 +20,8 @@ from tashi.core import (
     images,
     jobs,
     keys,
+    metal,
+    metal_seen,
     queue,
     request,
     reservations,
@@ -38,22 +40,24 @@ from tashi.core.secrets import Vault
 from tashi.core.settings import Settings
 from tashi.core.silence import Silence
 from tashi.core.state import State
-from tashi.core.turn import CONTROLLER, Principal, Turn, done_key
+from tashi.core.turn import CONTROLLER, Principal, Sent, Turn, done_key
 from tashi.model.clock import Now
 from tashi.model.host import Host
 from tashi.model.user import User
+from tashi.model.zoniagent import ZoniAgent
 from tashi.wire.agents import (
     AgentMessage,
     Beat,
     Certify,
-    ControllerMessage,
     Hello,
     Inventory,
     Rejected,
     Tell,
 )
+from tashi.wire.bounds import Alive
 from tashi.wire.errors import Code, TashiError
 from tashi.wire.messages import Reply, Request
+from tashi.wire.zoni import MetalBeat, MetalHello, MetalInventory, MetalMessage, MetalTell
 
 __all__ = [
     "Cluster",
@@ -151,9 +155,9 @@ class Cluster:
         self._reported.clear()
 
     # -- who --------------------------------------------------------------------------------------------------------
-    def host_of_key(self, key: str) -> str | None:
-        """The host whose agent has this public key."""
-        return self.state.host_of_key.get(key)
+    def agent_of_key(self, key: str) -> str | None:
+        """The host, or the zoni agent, that comes with this public key."""
+        return self.state.host_of_key.get(key) or self.state.zoniagent_of_key.get(key)
 
     def user_of_key(self, key: str) -> User | None:
         return self.user_named(self.state.user_of_key.get(key, ""))
@@ -174,7 +178,7 @@ class Cluster:
     def request(self, who: Principal, raw: Request, found: Found | None, now: Now) -> Decision:
         """One request of a command. ``found``: what its id was answered before, by batch or store."""
         mark = self.mark()
-        turn = Turn(self.state, self.settings, now, rights.lowered(self.state, who), raw.why)
+        turn = self._turn(now, rights.lowered(self.state, who), raw.why)
         try:
             return request.answer(self, turn, raw, found, mark)
         except TashiError as error:
@@ -193,19 +197,22 @@ class Cluster:
         self.revision += 1
         return [entry]
 
-    def agent_said(self, host: str, conn: Any, message: AgentMessage, now: Now, server: str = "") -> Decision:
-        """One message of the agent on ``host``; ``back`` in the decision is for the connection that it came on.
+    def agent_said(
+        self, host: str, conn: Any, message: AgentMessage | MetalMessage, now: Now, server: str = ""
+    ) -> Decision:
+        """One message of the agent on ``host``, or of a zoni agent; ``back`` in the decision is for the connection on
+        which it came.
 
         ``server``: the key of ours that this connection has.
         """
         mark = self.mark()
-        record = self.state.hosts.get(host)
-        name = f"agent@{record.name}" if record is not None else "agent"
-        turn = Turn(self.state, self.settings, now, Principal(name, "agent", host))
+        record, zoni = self.state.hosts.get(host), self.state.zoniagents.get(host)
+        name = f"agent@{record.name}" if record is not None else f"zoni@{zoni.name}" if zoni is not None else "agent"
+        turn = self._turn(now, Principal(name, "agent", host))
         turn.server = server
         try:
             back = self._hear(turn, host, conn, message)
-            if isinstance(message, Beat) and self.state.mark() == mark.undo and not turn.effects:
+            if isinstance(message, Alive) and self.state.mark() == mark.undo and not turn.effects:
                 return Decision(back=back)  # nothing follows from most of them, and there are many
             return self.close(turn, mark, back=back)
         except Exception:
@@ -215,7 +222,7 @@ class Cluster:
     def tick(self, now: Now) -> Decision:
         """Time has passed: silence is judged, budgets end, orders are repeated, the waiting are tried."""
         mark = self.mark()
-        turn = Turn(self.state, self.settings, now, CONTROLLER)
+        turn = self._turn(now)
         try:
             if now.monotonic >= self._next_judgement:
                 keys.move(turn)
@@ -232,7 +239,7 @@ class Cluster:
     def happened(self, what: Callable[[Turn], None], now: Now) -> Decision:
         """Something that the shell had done for an operation is over: ``what`` says so."""
         mark = self.mark()
-        turn = Turn(self.state, self.settings, now, CONTROLLER)
+        turn = self._turn(now)
         try:
             what(turn)
             return self.close(turn, mark)
@@ -245,12 +252,42 @@ class Cluster:
         others = (self._budgets.next_end(), self.resend.next_due())
         return min([self._next_judgement, *(time for time in others if time is not None)])
 
+    def _turn(self, now: Now, who: Principal = CONTROLLER, why: str = "") -> Turn:
+        turn = Turn(self.state, self.settings, now, who, why)
+        turn.contacts, turn.vault = self.contacts, self.vault
+        return turn
+
     # -- inside: agents ---------------------------------------------------------------------------------------------
-    def _hear(self, turn: Turn, host_id: str, conn: Any, message: AgentMessage) -> list[ControllerMessage]:
-        host: Host | None = self.state.hosts.get(host_id)
-        if host is None:
-            return [Rejected("no such host")]
-        known = self.contacts.get(host_id)
+    def _hear(self, turn: Turn, agent: str, conn: Any, message: AgentMessage | MetalMessage) -> Sequence[Sent]:
+        known, zoni = self.contacts.get(agent), self.state.zoniagents.get(agent)
+        if zoni is not None:
+            return self._hear_zoni(turn, zoni, conn, message, known)
+        host: Host | None = self.state.hosts.get(agent)
+        return self._hear_host(turn, host, conn, message, known) if host is not None else [Rejected("no such host")]
+
+    def _hear_zoni(
+        self, turn: Turn, agent: ZoniAgent, conn: Any, message: AgentMessage | MetalMessage, known: Contact | None
+    ) -> Sequence[Sent]:
+        if isinstance(message, MetalHello):
+            heard = self._silence.heard(agent.id)
+            if why_not := agents.why_rejected(turn, agent, message, self.epoch, known, heard):
+                return [Rejected(why_not)]
+            self.contacts[agent.id] = Contact(conn, message, turn.now.monotonic)
+            return metal.hello(turn, agent, message, self.epoch)
+        if known is None or known.conn != conn:
+            return [Rejected("say hello first")]
+        if isinstance(message, MetalBeat):
+            return metal.beat(turn, agent, known, message, self.epoch)
+        if isinstance(message, MetalInventory):
+            self._reported.add(agent.id)
+            self.resend.host_is_back(turn, agent.id)
+            return metal.inventory(turn, agent, known, message, self.epoch)
+        return metal.tell(turn, agent, known, message, self.epoch) if isinstance(message, MetalTell) else []
+
+    def _hear_host(
+        self, turn: Turn, host: Host, conn: Any, message: AgentMessage | MetalMessage, known: Contact | None
+    ) -> Sequence[Sent]:
+        host_id = host.id
         if isinstance(message, Hello):
             heard = self._silence.heard(host_id)
             why_not = agents.why_rejected(turn, host, message, self.epoch, known, heard)
@@ -276,7 +313,9 @@ class Cluster:
                 if job.kind == "image":
                     images.assign(turn, job.id)
             return back
-        if isinstance(message, Tell) and message.shot is not None:
+        if not isinstance(message, Tell):
+            return []
+        if message.shot is not None:
             jobs.shot_done(turn, message.shot)
         return agents.tell(turn, host, known, message)
 
@@ -287,6 +326,7 @@ class Cluster:
         if turn.now.monotonic < self.state.grace_until:
             return
         self._silence.judge(turn)
+        metal_seen.settle_all(turn)
         for job in list(self.state.jobs.values()):
             if job.verb == "host.drain":
                 drain.advance(turn, job.id, self.settings.moves_per_host)
@@ -294,9 +334,7 @@ class Cluster:
         reservations.look_at_the_clock(turn)
 
     # -- inside: the end of a turn ----------------------------------------------------------------------------------
-    def close(
-        self, turn: Turn, mark: Mark, reply: Reply | None = None, back: list[ControllerMessage] | None = None
-    ) -> Decision:
+    def close(self, turn: Turn, mark: Mark, reply: Reply | None = None, back: Sequence[Sent] = ()) -> Decision:
         """Let follow what follows, then say what is to be stored and sent."""
         while turn.ended:
             part = turn.ended.pop()
@@ -322,7 +360,7 @@ class Cluster:
             reply=reply,
             log=log,
             effects=effects,
-            back=back or [],
+            back=back,
             wake=frozenset(turn.wake),
             urgent=turn.urgent or turn.who.role == "agent" or turn.who is CONTROLLER,
             epoch_above=turn.epoch_above,

@@ -7,7 +7,7 @@ inventory is in, what runs on the host is not known.
 from __future__ import annotations
 
 from math import inf
-from typing import Any
+from typing import Any, Protocol
 
 from msgspec.structs import replace
 
@@ -35,40 +35,73 @@ FLOOD_SECONDS = 60.0  # and after its agent said more than is heard
 DISK_STEP = 2**30  # a host's used disk is stored anew when it moved by so much
 
 
+class Greeting(Protocol):
+    """What every agent's hello says; ``host`` is the name that it enrolled with."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def uuid(self) -> str: ...
+    @property
+    def boot_id(self) -> str: ...
+    @property
+    def incarnation(self) -> int: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def protocol(self) -> int: ...
+    @property
+    def oldest(self) -> int: ...
+
+
+class Enrolled(Protocol):
+    """What is known of whoever may say hello."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def uuid(self) -> str: ...
+    @property
+    def boot_id(self) -> str: ...
+
+
 class Contact:
     """One agent's newest connection. ``heard`` is monotonic seconds."""
 
     __slots__ = (
-        "boot_id", "clock_ahead", "conn", "flooded", "foreign", "heard", "incarnation", "order", "protocol", "ready",
-        "rival", "silent",
+        "boot_id", "clock_ahead", "conn", "flooded", "foreign", "heard", "incarnation", "marks", "order", "protocol",
+        "ready", "rival", "silent",
     )  # fmt: skip
 
-    def __init__(self, conn: Any, hello: Hello, heard: float) -> None:
+    def __init__(self, conn: Any, hello: Greeting, heard: float) -> None:
         self.conn, self.heard, self.ready = conn, heard, False
         self.incarnation, self.boot_id = hello.incarnation, hello.boot_id
         self.protocol = hello.protocol
         self.silent = False  # it was judged silent: heard again, it is asked what runs there
         self.clock_ahead = 0.0  # seconds that the host's clock is before ours; behind it when negative
         self.foreign: list[Seen] = []  # guests that are not ours, as of the last inventory
-        self.order: dict[str, tuple[int, int]] = {}  # vm -> (incarnation, seq) of the newest word on it
+        self.order: dict[str, tuple[int, int]] = {}  # object -> (incarnation, seq) of the newest word on it
+        self.marks: dict[str, str] = {}  # machine -> mark of the row that its zoni agent has
         self.flooded = -inf  # when it said more than is heard
         self.rival = -inf  # when another machine said hello with the same key
 
 
-def why_rejected(turn: Turn, host: Host, hello: Hello, epoch: int, known: Contact | None, heard: float) -> str:
-    """Why this hello is not accepted; empty when it is. ``heard``: when the host was, or could have been, last."""
+def why_rejected(
+    turn: Turn, host: Enrolled, hello: Greeting, epoch: int, known: Contact | None, heard: float
+) -> str:  # fmt: skip
+    """Why this hello is not accepted; empty when it is. ``heard``: when the agent was, or could have been, last."""
     if hello.protocol < OLDEST:
         return f"it speaks protocol {hello.protocol}, this controller {OLDEST} to {PROTOCOL}: upgrade the agent"
     if hello.oldest > PROTOCOL:
         return f"it speaks protocol {hello.oldest} and newer, this controller {PROTOCOL}: upgrade the controller"
     if hello.host != host.name:
-        return f"this key belongs to host {host.name}, not to {hello.host}"
+        return f"this key belongs to {host.name}, not to {hello.host}"
     if host.uuid and hello.uuid != host.uuid:
-        return f"another machine enrolled as {host.name}; remove the host and enrol this one"
+        return f"another machine enrolled as {host.name}; remove it and enrol this one"
     if hello.epoch > epoch:
         return f"the agent has obeyed epoch {hello.epoch}, this controller is at {epoch}: its store is older"
     if known is not None and known.boot_id == hello.boot_id and hello.incarnation < known.incarnation:
-        return f"a newer agent ({known.incarnation}) of this host is there already"
+        return f"a newer agent ({known.incarnation}) of {host.name} is there already"
     # A new boot proves that the old one's guests are dead, but not while the old one is heard: a cloned disk.
     boot_id = known.boot_id if known is not None else host.boot_id
     if boot_id and boot_id != hello.boot_id and turn.now.monotonic - heard <= turn.settings.silence_seconds:
@@ -90,10 +123,10 @@ def hello(turn: Turn, host: Host, message: Hello, epoch: int) -> list[Controller
         turn.put(replace(host, facts=facts, uuid=message.uuid, server_key=server, seen_at=seen, off=""))
     if not turn.settings.pool_bytes:
         _see_pool(turn, facts)
-    return [_welcome(turn, message.protocol, epoch)]
+    return [welcome(turn, message.protocol, epoch)]
 
 
-def _welcome(turn: Turn, protocol: int, epoch: int) -> Welcome:
+def welcome(turn: Turn, protocol: int, epoch: int) -> Welcome:
     """What makes an agent tell all that it has."""
     settings, cluster = turn.settings, turn.state.meta.get("cluster", "")
     spoken, keys = min(protocol, PROTOCOL), list(settings.server_keys)
@@ -113,7 +146,7 @@ def beat(turn: Turn, host: Host, contact: Contact, message: Beat, epoch: int) ->
     turn.state.progress.update({moving.vm: moving for moving in message.moves})
     if contact.silent:  # the line was cut so shortly that the agent has noticed nothing
         contact.silent = False
-        return [_welcome(turn, contact.protocol, epoch)]
+        return [welcome(turn, contact.protocol, epoch)]
     if contact.ready:
         _set_health(turn, host, message.degraded or _odd(contact, turn.now.monotonic))
     return [certificates.pulse(turn, turn.state.hosts[host.id], message, epoch)]

@@ -7,15 +7,17 @@ from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
+from tashi.core import metal_seen
 from tashi.core.policy import Ruling
 from tashi.core.records import Answered
-from tashi.core.turn import KIND_OF_LETTER, Turn
+from tashi.core.turn import KIND_OF_LETTER, Sent, Turn
 from tashi.model.host import Host
 from tashi.model.job import Job
+from tashi.model.machine import Machine
 from tashi.model.machine import state_of as machine_state
 from tashi.model.vm import Vm
-from tashi.wire.agents import ControllerMessage
 from tashi.wire.errors import TashiError, retry_helps
 from tashi.wire.messages import Change, Problem, Reply
 
@@ -95,8 +97,8 @@ class Decision(Struct, frozen=True, gc=False):
     reply: Reply | None = None
     rows: bytes | None = None
     log: Sequence[Entry] = ()
-    effects: Sequence[tuple[str, ControllerMessage]] = ()
-    back: Sequence[ControllerMessage] = ()
+    effects: Sequence[tuple[str, Sent]] = ()
+    back: Sequence[Sent] = ()
     wake: frozenset[str] = frozenset()
     urgent: bool = False
     park: Park | None = None
@@ -159,7 +161,7 @@ SEEN_BY: dict[str, Callable[[Any], str]] = {  # kinds that only some may see
     "key": lambda key: str(key.owner),
     "user": lambda user: str(user.name),
 }
-FOR_OPERATORS = ("pdu", "switch")
+FOR_OPERATORS = ("pdu", "switch", "zoniagent")
 NOBODY = "-"  # no user has this name
 PRIVATE = frozenset((*SEEN_BY, "denied"))
 
@@ -252,6 +254,12 @@ def _policy(turn: Turn, revision: int, ruling: Ruling, job: str, gone: bool) -> 
     )
 
 
+def _machine(turn: Turn, revision: int, machine: Machine, job: str, gone: bool) -> Change:
+    """Its power is told as the reason: its state is what it is used for."""
+    change = _plain(turn, revision, machine, job, gone)
+    return change if gone or machine.seen is None else replace(change, reason=metal_seen.in_words(turn, machine))
+
+
 def _host_state(host: Host) -> str:
     return host.state.value if host.health == "up" else f"{host.state.value}, {host.health.value}"
 
@@ -267,9 +275,11 @@ _STATES: dict[str, Callable[[Any], str]] = {
     "switch": lambda switch: "set",
     "domain": lambda domain: "set",
     "reservation": lambda reservation: str(reservation.stage),
+    "zoniagent": lambda agent: "degraded" if agent.degraded else "enrolled" if agent.key else "added",
 }
 _CHANGES: dict[str, Callable[[Turn, int, Any, str, bool], Change]] = dict.fromkeys(_STATES, _plain) | {
     "vm": _vm,
     "job": _job,
+    "machine": _machine,
     "policy": _policy,
 }

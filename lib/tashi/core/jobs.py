@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from tashi.core import images, move
+from tashi.core import images, metal_power, move
 from tashi.core.doubts import why_held
 from tashi.core.observe import STARTING, gone
 from tashi.core.turn import Turn
@@ -80,6 +80,13 @@ def _cancel_drain(turn: Turn, job: Job) -> Job:
     return canceller
 
 
+def _cancel_power(turn: Turn, job: Job) -> Job:
+    canceller = _canceller(turn, job)
+    metal_power.cancel(turn, job)
+    turn.end(canceller.id, JobState.DONE)
+    return canceller
+
+
 def _cancel_backup(turn: Turn, job: Job) -> Job:
     canceller = _canceller(turn, job)
     turn.end(job.id, JobState.CANCELLED, "cancelled")
@@ -95,6 +102,7 @@ CANCELS = {
     "vm.migrate": _cancel_move,
     "vm.shutdown": _cancel_shutdown,
     "host.drain": _cancel_drain,
+    **{f"machine.{action}": _cancel_power for action in ("on", "off", "soft", "cycle", "reset", "look")},
 }
 
 
@@ -164,6 +172,8 @@ def budget_spent(turn: Turn, job: Job) -> None:
         if image is not None:
             turn.remove(image)
         turn.end(job.id, JobState.FAILED, "no host could check its header in time")
+    elif job.kind == "machine":
+        metal_power.budget_spent(turn, job)
     elif job.phase in ("abort", "aborting"):
         turn.phase(job.id, "aborting", "the source does not answer; asked again")
     else:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tashi.core import metal_seen
 from tashi.core.machines import why_locked
 from tashi.core.turn import Turn
+from tashi.core.zoniagents import agent_of, machines_of
 from tashi.model import machine_words as words
 from tashi.model.device import Pdu, Switch
 from tashi.model.machine import Machine
+from tashi.model.units import stamp
+from tashi.model.zoniagent import ZoniAgent
 
 Getter = Callable[[Turn, Any], Any]
 
@@ -36,8 +40,19 @@ def _seen(key: str) -> Getter:
     return lambda turn, machine: getattr(machine.seen, key) if machine.seen is not None else ""
 
 
-def _age(turn: Turn, machine: Machine) -> float | None:
-    return None if machine.seen is None else round(max(0.0, turn.now.wall - machine.seen.at_wall), 3)
+def _evidence(machine: Machine) -> str:
+    found = machine.evidence
+    return f"off at {stamp(found.at_wall)}, by {found.source}" if found is not None else ""
+
+
+def _agent(turn: Turn, record: Any) -> str:
+    """The zoni agent that reaches it."""
+    return _name(turn.state.zoniagents, agent_of(turn.state, record))
+
+
+def _zoniagent_reason(turn: Turn, agent: ZoniAgent) -> str:
+    why = metal_seen.why_silent(turn, agent.id).removeprefix(f"the zoni agent {agent.name} ")
+    return why or agent.degraded
 
 
 def _known(key: str) -> Getter:
@@ -68,8 +83,9 @@ def _name(table: dict[str, Any], ident: str) -> str:
 _SNMP: dict[str, Getter] = {"snmp": _snmp("version"), **{key: _v3(key) for key in ("user", "auth", "privacy")}}
 METAL: dict[str, dict[str, Getter]] = {
     "machine": {
-        "power": lambda turn, machine: machine.seen.power if machine.seen is not None else "unknown",
-        "power_age_seconds": _age,
+        "power": lambda turn, machine: metal_seen.shown(turn, machine)[0],
+        "power_age_seconds": metal_seen.age_seconds,
+        "reason": _for_operators(lambda turn, machine: metal_seen.shown(turn, machine)[1]),
         "cores": _known("cores"),
         "memory_bytes": _known("memory_bytes"),
         "disks": lambda turn, machine: [words.disk_text(disk) for disk in machine.disks],
@@ -81,9 +97,18 @@ METAL: dict[str, dict[str, Getter]] = {
         "ports": _for_operators(_ports_of, []),
         "password": _for_operators(_password),
         "power_source": _for_operators(_seen("source")),
-        "power_health": _seen("health"),
+        "power_evidence": lambda turn, machine: _evidence(machine),
         "power_contradiction": _for_operators(_seen("contradiction")),
         "power_desired": lambda turn, machine: machine.desired,
+        "agent": _agent,
+    },
+    "zoniagent": {
+        "health": lambda turn, agent: (
+            "unknown" if metal_seen.why_silent(turn, agent.id) else "degraded" if agent.degraded else "up"
+        ),
+        "reason": _zoniagent_reason,
+        "machines": lambda turn, agent: sum(1 for _ in machines_of(turn.state, agent.id)),
+        "enrolled": lambda turn, agent: "yes" if agent.key else "no",
     },
     "pdu": {"outlets": _known("outlets"), "used": _outlets_used, **_SNMP},
     "switch": {

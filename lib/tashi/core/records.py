@@ -24,13 +24,16 @@ from tashi.model.reservation import Reservation
 from tashi.model.usage import Tally
 from tashi.model.user import Group, Key, User
 from tashi.model.vm import Vm
+from tashi.model.zoniagent import ZoniAgent
 
 TYPES: dict[str, type[Any]] = {
     "vm": Vm, "host": Host, "image": Image, "user": User, "group": Group, "key": Key, "job": Job,
     "machine": Machine, "pdu": Pdu, "switch": Switch, "secret": Secret,
-    "domain": Domain, "reservation": Reservation,
+    "domain": Domain, "reservation": Reservation, "zoniagent": ZoniAgent,
 }  # fmt: skip
-NAMED = ("vm", "host", "image", "user", "group", "key", "machine", "pdu", "switch", "domain", "reservation")
+NAMED = (
+    "vm", "host", "image", "user", "group", "key", "machine", "pdu", "switch", "domain", "reservation", "zoniagent",
+)  # fmt: skip
 # What "meta" holds: counters of ids, and what else is said of the whole.
 META: dict[str, Any] = dict.fromkeys(ID_LETTER, int) | {
     "cluster": str, "restored": Restored, "certificate": int, "revocation": int, "revoked": dict[str, float],
@@ -74,6 +77,7 @@ class Records:
         self.secrets: dict[str, Secret] = {}
         self.domains: dict[str, Domain] = {}
         self.reservations: dict[str, Reservation] = {}
+        self.zoniagents: dict[str, ZoniAgent] = {}
         self.clocks: dict[str, Any] = {}  # how time was kept so far; not stored, but taken back by `rollback`
         self.passed: dict[str, int] = {}  # operation whose VMs wait -> how many have passed it; not stored either
         self.meta: dict[str, Any] = {}  # counters by kind, and what else is said of the whole (META)
@@ -97,6 +101,7 @@ class Records:
             "secret": self.secrets,
             "domain": self.domains,
             "reservation": self.reservations,
+            "zoniagent": self.zoniagents,
         }
         self.names: dict[str, dict[str, tuple[str, ...]]] = {table: {} for table in NAMED}
         self._ordered: dict[str, list[str]] = {}  # ids by table, of tables that did not gain or lose any since

@@ -10,16 +10,22 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from tashi.core import metal_rows
 from tashi.core.contact import Contact
 from tashi.core.jobs import shot_owed
 from tashi.core.rows import unsettled
 from tashi.core.settings import Settings
-from tashi.core.turn import Turn
-from tashi.wire.agents import ControllerMessage, Row, Rows, Shot
+from tashi.core.turn import Sent, Turn
+from tashi.core.zoniagents import agent_of, machines_of
+from tashi.model.job import Job
+from tashi.wire.agents import Row, Rows, Shot
+from tashi.wire.zoni import MetalRow, MetalRows, MetalShot
 
 FIRST_DELAY_SECONDS = 1.0
+ROWS_AT_ONCE = 200  # of machines in one message
 
-Key = tuple[str, str]  # (host id, VM id or operation id)
+Key = tuple[str, str]  # (id of a host or a zoni agent, id of a VM, a machine or an operation)
+Order = Row | Shot | MetalRow | MetalShot
 
 
 class Resend:
@@ -53,16 +59,22 @@ class Resend:
 
     def after(
         self, turn: Turn, touched: dict[tuple[str, str], Any], epoch: int, contacts: dict[str, Contact]
-    ) -> list[tuple[str, ControllerMessage]]:
+    ) -> list[tuple[str, Sent]]:
         """The orders that follow from what this turn changed."""
         vms = [key for table, key in touched if table == "vm"]
         jobs = [key for table, key in touched if table == "job"]
+        machines = [key for table, key in touched if table == "machine"]
+        machines += metal_rows.of_pdus(turn, (key for table, key in touched if table == "pdu"))
+        machines += [turn.state.jobs[key].target for key in jobs if _is_look(turn.state.jobs.get(key))]
         if self._back:
             for host in sorted(self._back):
                 vms += sorted(turn.state.vms_of_host.get(host, ()))
+                if host in turn.state.zoniagents:
+                    machines += [machine.id for machine in machines_of(turn.state, host)]
             jobs += turn.state.jobs
             self._back.clear()
-        orders: dict[str, list[Row | Shot]] = {}
+        orders: dict[str, list[Order]] = {}
+        self._machines(turn, machines, touched, contacts, orders)
         for vm_id in vms:
             vm = turn.state.vms.get(vm_id)
             if vm is not None:
@@ -70,23 +82,45 @@ class Resend:
                     self._open_order(turn, (host, vm_id), row, _mark(row), contacts, orders)
         for job_id in jobs:
             job = turn.state.jobs.get(job_id)
-            owed = shot_owed(turn, job) if job is not None else None
+            owed = _owed(turn, job) if job is not None else None
             if owed is not None:
                 self._open_order(turn, (owed[0], job_id), owed[1], owed[1].action, contacts, orders)
         return _messages(orders, epoch)
 
-    def due(self, turn: Turn, epoch: int, contacts: dict[str, Contact]) -> list[tuple[str, ControllerMessage]]:
+    def _machines(
+        self,
+        turn: Turn,
+        machines: list[str],
+        touched: dict[tuple[str, str], Any],
+        contacts: dict[str, Contact],
+        orders: dict[str, list[Order]],
+    ) -> None:
+        """What zoni agents have to be told of these; and who has one no more, once: it asks when it did not hear it."""
+        for (table, key), before in touched.items():
+            if table == "machine" and before is not None:
+                former, now = agent_of(turn.state, before), turn.state.machines.get(key)
+                if former in contacts and (now is None or agent_of(turn.state, now) != former):
+                    orders.setdefault(former, []).append(metal_rows.gone(before))
+        for machine_id in dict.fromkeys(machines):
+            machine = turn.state.machines.get(machine_id)
+            agent = agent_of(turn.state, machine) if machine is not None else ""
+            contact = contacts.get(agent)
+            if machine is not None and contact is not None and metal_rows.unsettled(turn, machine, contact):
+                order, mark = metal_rows.row_of(turn, machine), metal_rows.order_mark(turn, machine)
+                self._open_order(turn, (agent, machine_id), order, mark, contacts, orders)
+
+    def due(self, turn: Turn, epoch: int, contacts: dict[str, Contact]) -> list[tuple[str, Sent]]:
         """The orders whose time to be repeated has come."""
-        orders: dict[str, list[Row | Shot]] = {}
+        orders: dict[str, list[Order]] = {}
         now = turn.now.monotonic
         while self._heap and self._heap[0][0] <= now:
             when, key = heappop(self._heap)
             known = self._open.get(key)
             if known is None or known[2] != when:
                 continue  # an order that was since replaced has its own entry
-            order = _order_of(turn, key)
             contact = contacts.get(key[0])
-            if order is None or contact is None or not contact.ready:
+            order = _order_of(turn, key, contact) if contact is not None and contact.ready else None
+            if order is None:
                 del self._open[key]
                 continue
             delay = min(known[1] * 2, self._max)
@@ -102,10 +136,10 @@ class Resend:
         self,
         turn: Turn,
         key: Key,
-        order: Row | Shot,
+        order: Order,
         mark: object,
         contacts: dict[str, Contact],
-        orders: dict[str, list[Row | Shot]],
+        orders: dict[str, list[Order]],
     ) -> None:
         contact = contacts.get(key[0])
         known = self._open.get(key)
@@ -123,22 +157,38 @@ def _mark(row: Row) -> object:
     return (row.role, row.generation, row.only_if, row.ask)
 
 
-def _order_of(turn: Turn, key: Key) -> Row | Shot | None:
+def _is_look(job: Job | None) -> bool:
+    return job is not None and job.verb == metal_rows.LOOK
+
+
+def _owed(turn: Turn, job: Job) -> tuple[str, Shot | MetalShot] | None:
+    """The one-shot that an operation waits for, and whose it is to do."""
+    return metal_rows.shot_owed(turn, job) if job.kind == "machine" else shot_owed(turn, job)
+
+
+def _order_of(turn: Turn, key: Key, contact: Contact) -> Order | None:
     host, what = key
+    machine = turn.state.machines.get(what)
+    if machine is not None:
+        due = agent_of(turn.state, machine) == host and metal_rows.unsettled(turn, machine, contact)
+        return metal_rows.row_of(turn, machine) if due else None
     vm = turn.state.vms.get(what)
     if vm is not None:
         return next((row for at, row in unsettled(turn.state, vm) if at == host), None)
     job = turn.state.jobs.get(what)
-    owed = shot_owed(turn, job) if job is not None else None
+    owed = _owed(turn, job) if job is not None else None
     return owed[1] if owed is not None and owed[0] == host else None
 
 
-def _messages(orders: dict[str, list[Row | Shot]], epoch: int) -> list[tuple[str, ControllerMessage]]:
-    messages: list[tuple[str, ControllerMessage]] = []
+def _messages(orders: dict[str, list[Order]], epoch: int) -> list[tuple[str, Sent]]:
+    messages: list[tuple[str, Sent]] = []
     for host, several in orders.items():
         rows = [order for order in several if type(order) is Row]
         if rows:
             messages.append((host, Rows(epoch, rows)))
-        if len(rows) < len(several):
-            messages += [(host, replace(order, epoch=epoch)) for order in several if isinstance(order, Shot)]
+        metal = [order for order in several if type(order) is MetalRow]
+        pieces = [metal[at : at + ROWS_AT_ONCE] for at in range(0, len(metal), ROWS_AT_ONCE)]
+        messages += [(host, MetalRows(epoch, piece)) for piece in pieces]
+        if len(rows) + len(metal) < len(several):
+            messages += [(host, replace(each, epoch=epoch)) for each in several if isinstance(each, Shot | MetalShot)]
     return messages

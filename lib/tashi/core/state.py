@@ -24,6 +24,7 @@ from tashi.model.quota import Amount, amount_of
 from tashi.model.reservation import Reservation
 from tashi.model.user import Key, User
 from tashi.model.vm import Vm, claims, hosts_of
+from tashi.model.zoniagent import ZoniAgent
 from tashi.sched.index import Index
 from tashi.sched.policy import Policy
 from tashi.wire.agents import MoveProgress
@@ -47,6 +48,9 @@ class State(Records):
         self.host_of_key: dict[str, str] = {}
         self.user_of_key: dict[str, str] = {}
         self.user_of_uid: dict[int, str] = {}
+        self.zoniagent_of_key: dict[str, str] = {}
+        self.looked: dict[str, float] = {}  # machine -> wall-clock instant of the newest look at it; not stored
+        self.looking: dict[str, set[str]] = {}  # machine -> operations that wait for a look at it
         self.machine_of: dict[tuple[str, str], str] = {}  # what at most one machine has -> its id
         self.machines_on: dict[str, dict[str, None]] = {}  # PDU or switch -> machines that hang on it
         self.domain_of_vlan: dict[int, str] = {}
@@ -77,6 +81,7 @@ class State(Records):
             "machine": self._apply_machine,
             "domain": self._apply_domain,
             "reservation": self._apply_reservation,
+            "zoniagent": self._apply_zoniagent,
             **{table: partial(self._apply_name, table) for table in ("image", "group", "pdu", "switch")},
         }
 
@@ -243,6 +248,13 @@ class State(Records):
         if new is not None:
             self.user_of_key[new.public] = new.owner
 
+    def _apply_zoniagent(self, key: str, old: ZoniAgent | None, new: ZoniAgent | None) -> None:
+        self._apply_name("zoniagent", key, old, new)
+        if old is not None:
+            self.zoniagent_of_key.pop(old.key, None)
+        if new is not None and new.key:
+            self.zoniagent_of_key[new.key] = key
+
     def _apply_machine(self, key: str, old: Machine | None, new: Machine | None) -> None:
         self._apply_name("machine", key, old, new)
         for mark in marks(old) if old is not None else ():
@@ -280,6 +292,11 @@ class State(Records):
                 self.copying.pop(key, None)
             else:
                 self.copying[key] = new
+        elif record is not None and record.verb == "machine.look":
+            looks = self.looking.setdefault(record.target, set())
+            looks.add(key) if new is not None else looks.discard(key)
+            if not looks:
+                del self.looking[record.target]
         parent = record.parent if record is not None else ""
         if not parent:
             return

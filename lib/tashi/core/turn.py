@@ -24,6 +24,7 @@ from tashi.model.vm import ABSENT, UNKNOWN, Vm, VmState, copies_of, state_of
 from tashi.wire.agents import ControllerMessage
 from tashi.wire.errors import Code, NotFound, Refused
 from tashi.wire.messages import Accepted
+from tashi.wire.zoni import MetalOrder
 
 if TYPE_CHECKING:
     from tashi.core.certificates import Authority
@@ -45,10 +46,12 @@ class Principal(Struct, frozen=True, gc=False):
     doubt: str = ""
 
 
+Sent = ControllerMessage | MetalOrder  # to the agent of a host, or of a hardware network
 CONTROLLER = Principal("controller", "admin")
 RANK = {"": 0, "enroll": 0, "agent": 0, "user": 1, "operator": 2, "admin": 3}
 JOB_KEY_DIGITS = 18
 OWNED = ("vm", "job")
+SAID = {"zoniagent": "zoni agent"}  # kinds that people call otherwise
 PRIVATE: dict[str, Callable[[Any, str], bool]] = {  # kinds of which a user sees some only
     "vm": lambda vm, name: bool(vm.owner == name),
     "job": lambda job, name: bool(job.owner == name),
@@ -56,6 +59,7 @@ PRIVATE: dict[str, Callable[[Any, str], bool]] = {  # kinds of which a user sees
     "user": lambda user, name: bool(user.name == name),
     "pdu": lambda pdu, name: False,
     "switch": lambda switch, name: False,
+    "zoniagent": lambda agent, name: False,
 }
 
 
@@ -70,7 +74,7 @@ class Turn:
         self.request = request  # key of the request, remembered by the operation that it makes
         self.verb = ""
         self.job = ""  # the newest operation begun or ended in this turn
-        self.effects: list[tuple[str, ControllerMessage]] = []
+        self.effects: list[tuple[str, Sent]] = []
         self.wake: set[str] = set()
         self.urgent = False
         self.started: list[Job] = []  # operations whose budget begins now
@@ -103,15 +107,15 @@ class Turn:
 
     def find(self, kind: str, ref: str) -> Any:
         """The record with this name or id. Raises NotFound, also for what the caller may not see."""
-        table = self.state.tables[kind]
+        table, said = self.state.tables[kind], SAID.get(kind, kind)
         if kind_of_id(ref) == kind:
             found = table.get(ref) or (self.state.done.get(done_key(ref)) if kind == "job" else None)
             if found is not None and self.visible(kind, found):
                 return found
-            raise NotFound(f"{ref}: no such {kind}")
+            raise NotFound(f"{ref}: no such {said}")
         ids = [key for key in self.state.names.get(kind, {}).get(ref, ()) if self.visible(kind, table[key])]
         if not ids:
-            raise NotFound(f"{ref}: no such {kind}")
+            raise NotFound(f"{ref}: no such {said}")
         if len(ids) > 1:
             raise Refused(Code.CONFLICT, f"{ref}: ambiguous, it may be {', '.join(ids)}", "give the id")
         return table[ids[0]]
@@ -165,7 +169,7 @@ class Turn:
     def new_id(self, kind: str) -> str:
         return make_id(kind, self.state.next_number(kind))
 
-    def send(self, host: str, message: ControllerMessage) -> None:
+    def send(self, host: str, message: Sent) -> None:
         self.effects.append((host, message))
 
     def at(self) -> str:

@@ -23,11 +23,13 @@ from tashi.core import (
     jobs,
     keys,
     machines,
+    metal_power,
     move,
     off,
     power,
     reservations,
     users,
+    zoniagents,
 )
 from tashi.core.turn import Turn
 from tashi.wire import domains as leases
@@ -82,6 +84,10 @@ VERBS: dict[str, Verb] = {
     "machine.set": Verb(metal.MachineSet, "admin", machines.change),
     "machine.import": Verb(metal.MachineImport, "admin", machines.take_in),
     "machine.remove": Verb(messages.Named, "admin", machines.remove),
+    "machine.power": Verb(metal.MachinePower, "operator", metal_power.power),
+    "zoniagent.add": Verb(messages.ZoniAgentAdd, "admin", zoniagents.add),
+    "zoniagent.remove": Verb(messages.Named, "admin", zoniagents.remove),
+    "zoniagent.enroll": Verb(messages.EnrollZoni, "enroll", zoniagents.enroll),
     "pdu.add": Verb(metal.PduAdd, "admin", devices.add_pdu),
     "pdu.set": Verb(metal.PduSet, "admin", devices.set_pdu),
     "pdu.remove": Verb(messages.Named, "admin", devices.remove_pdu),
@@ -99,7 +105,8 @@ VERBS: dict[str, Verb] = {
     "enroll": Verb(messages.Enroll, "enroll", hosts.enroll),
 }
 
-SECRET = metal.WITH_PASSWORDS | {"host.add", "user.enroll"}  # those that need chance: to seal, or for a token
+# Those that need chance: to seal, or for a token.
+SECRET = metal.WITH_PASSWORDS | {"host.add", "user.enroll", "zoniagent.add"}
 
 DECODERS = {name: msgspec.json.Decoder(verb.body) for name, verb in VERBS.items()}
 

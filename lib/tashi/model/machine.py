@@ -77,18 +77,30 @@ class PowerPath(Struct, frozen=True, omit_defaults=True):
 
 
 class Seen(Struct, frozen=True, omit_defaults=True):
-    """What a power path said of a machine: ``power`` is on, off or unknown, ``source`` the path's own words.
+    """What a machine's agent says of it: ``power`` is on, off or unknown, ``source`` the path that said so.
 
-    ``at_wall``: seconds since 1970. ``generation``: of the order that it is the outcome of. ``contradiction``: what
-    another path says against it.
+    ``at_wall``: seconds since 1970. ``generation``, ``outcome`` and ``reason``: of the order carried out last.
+    ``contradiction``: what paths say against each other. ``trouble``: paths that don't answer or are not to be used.
+    ``whole``: all of them were asked since the last change.
     """
 
     power: str
     source: str
     at_wall: float
     generation: int = 0
-    health: str = ""
+    outcome: str = ""
+    reason: str = ""
     contradiction: str = ""
+    trouble: str = ""
+    whole: bool = False
+
+
+class PowerEvidence(Struct, frozen=True):
+    """The machine of the VM host with id ``host`` was read to be off by ``source``, and nothing spoke against it."""
+
+    host: str
+    source: str
+    at_wall: float
 
 
 class Lock(Struct, frozen=True):
@@ -102,8 +114,9 @@ class Lock(Struct, frozen=True):
 class Machine(Struct, frozen=True, omit_defaults=True):
     """0 and "" are not known. ``host``: id of the VM host that runs on it. ``agent``: the zoni agent that reaches it.
 
-    ``desired``: on, off, or nothing that was asked for, with a ``generation`` that only an order raises. ``seen`` is
-    None when no path was ever asked. ``job``: the operation at work on it.
+    ``desired``: on, off, or nothing that was asked for, with a ``generation`` that only an order raises; its
+    system is asked to end first where it has ``soft_seconds``. ``seen`` is None when no path was ever asked.
+    ``evidence`` that its VM host is off. ``job``: the operation at work on it.
     """
 
     id: str
@@ -129,7 +142,9 @@ class Machine(Struct, frozen=True, omit_defaults=True):
     lock: Lock | None = None
     desired: str = ""
     generation: int = 0
+    soft_seconds: float = 0.0
     seen: Seen | None = None
+    evidence: PowerEvidence | None = None
     job: str = ""
     allocation: Allocation = Allocation()
 

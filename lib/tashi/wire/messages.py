@@ -79,7 +79,7 @@ class ListBody(Strict, frozen=True):
 
     noun: Literal[
         "vm", "host", "image", "user", "group", "key", "job", "machine", "pdu", "switch", "domain",
-        "reservation", "difference", "finding"
+        "reservation", "zoniagent", "difference", "finding",
     ]  # fmt: skip
     where: Annotated[list[Long], Meta(max_length=100)] = []
     names: Annotated[list[Ref], Meta(max_length=10_000)] = []
@@ -324,6 +324,21 @@ class Enroll(Strict, frozen=True):
     key: Key
     request: Long = ""
     addresses: Annotated[list[Text], Meta(max_length=8)] = []
+
+
+class ZoniAgentAdd(Strict, frozen=True):
+    """Answer: the agent's record and the enrolment document's fields (token once, never again)."""
+
+    name: Text
+    dry_run: bool = False
+
+
+class EnrollZoni(Strict, frozen=True):
+    """On the enrolment port: a token of zoniagent.add buys one zoni agent's key its place."""
+
+    token: Annotated[str, Meta(min_length=16, max_length=64)]
+    agent: Text
+    key: Key
 
 
 class ServerKey(Open, frozen=True):

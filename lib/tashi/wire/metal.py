@@ -85,6 +85,19 @@ class MachineImport(Strict, frozen=True):
     dry_run: bool = False
 
 
+class MachinePower(Strict, frozen=True):
+    """``action`` look asks how it is. ``grace_seconds``, with soft: what its system has to end by itself. ``force``:
+
+    although a VM host with VMs runs on it.
+    """
+
+    name: Ref
+    action: Literal["on", "off", "soft", "cycle", "reset", "look"]
+    grace_seconds: Annotated[float, Meta(ge=0, le=3600)] | None = None
+    force: bool = False
+    dry_run: bool = False
+
+
 class Snmp(Strict, frozen=True):
     """How a device is spoken to; absent: as it is, or v3 with SHA-256 and AES-128."""
 

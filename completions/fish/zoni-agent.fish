@@ -1,0 +1,2 @@
+complete --command zoni-agent --long-option config --require-parameter
+complete --command zoni-agent --long-option enroll --require-parameter

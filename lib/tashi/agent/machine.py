@@ -1,0 +1,87 @@
+"""One machine as a zoni agent knows it: its row, what each of its power paths says, and what is under way on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct, field
+
+from tashi.agent.errand import Errand
+from tashi.agent.verdict import Reading, Verdict, judge
+from tashi.wire.zoni import MetalRow
+
+REFUSED_SECONDS = 300.0  # until a path that was refused is judged once more
+REFUSALS = ("conflict", "wrong-state")  # codes of a path of another machine, and of one with an open door
+
+
+class Path(Struct):
+    """``spec`` is its plain form for a driver, ``where`` the same in words without passwords.
+
+    ``trusted``: it was found to be this machine's, and to keep strangers out. ``began``: when it was looked
+    at last; -1 for not since the last change.
+    """
+
+    spec: dict[str, Any]
+    where: str
+    outlet: bool
+    trusted: bool = False
+    fresh: bool = True  # no call was made with these settings yet
+    reading: str = ""
+    at: float = 0.0
+    began: float = -1.0
+    looks: bool = False  # a look is under way
+    asked: bool = False  # since the last change, to the end
+    trouble: str = ""
+    code: str = ""  # of that trouble
+    refused_until: float = 0.0
+
+
+class Known(Struct):
+    """``answer``: the newest question that was answered, ``ask`` the one that is open since ``asked_at``.
+
+    ``whole``: each path was asked since the last change. ``doubted``: when paths first contradicted each other.
+    """
+
+    row: MetalRow
+    paths: list[Path] = field(default_factory=list)
+    errand: Errand | None = None
+    waiting: MetalRow | None = None
+    again: bool = False  # look once more when the looks under way are over
+    other_paths: bool = False  # the row has others, which are taken when the errand is over
+    ask: int = 0
+    answer: int = 0
+    asked_at: float = 0.0
+    doubted: bool = False
+    uuid: str = ""
+    serial: str = ""
+    told: tuple[Any, ...] = ()  # what was told last
+
+    def take_paths(self, where: Callable[[dict[str, Any]], str]) -> None:
+        """The row's paths, none of which is trusted yet."""
+        self.paths = [Path(spec, where(spec), spec.get("driver") == "pdu") for spec in self.row.paths]
+        self.other_paths, self.told = False, ()
+
+    def verdict(self) -> Verdict:
+        """What its paths say together."""
+        return judge([Reading(path.where, path.outlet, path.reading, path.at) for path in self.paths])
+
+    def whole(self) -> bool:
+        """Whether each path was asked since the last change, and has answered or can't."""
+        return all(path.asked for path in self.paths)
+
+    def answered(self) -> bool:
+        """Whether the open question can be answered: by the first path that knows, or when all have had their say."""
+        if self.ask <= self.answer:
+            return False
+        first = next((path for path in self.paths if path.reading in ("on", "off") and not path.outlet), None)
+        if first is not None and first.began >= self.asked_at:
+            return True
+        return all(path.began >= self.asked_at and not path.looks for path in self.paths)
+
+    def trouble(self) -> str:
+        """Paths that don't answer or are not to be used, in words."""
+        return "; ".join(path.trouble for path in self.paths if path.trouble)
+
+    def looks(self) -> bool:
+        return any(path.looks for path in self.paths)

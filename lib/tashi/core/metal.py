@@ -1,0 +1,80 @@
+"""The controller's side of the conversation with zoni agents. It is that with VM hosts' agents, about machines."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from tashi.core import metal_power, metal_seen
+from tashi.core.contact import Contact, welcome
+from tashi.core.metal_rows import ONE_SHOTS, gone
+from tashi.core.turn import Turn
+from tashi.core.zoniagents import agent_of
+from tashi.model.machine import Machine
+from tashi.model.zoniagent import ZoniAgent
+from tashi.wire.agents import Acked, Pulse
+from tashi.wire.zoni import MetalBeat, MetalHello, MetalInventory, MetalOrder, MetalRow, MetalRows, MetalSeen, MetalTell
+
+
+def hello(turn: Turn, agent: ZoniAgent, message: MetalHello, epoch: int) -> list[MetalOrder]:
+    """Greet it. How its machines are is unknown until its inventory is in."""
+    turn_server = turn.server or agent.server_key
+    if (agent.uuid, agent.server_key) != (message.uuid, turn_server):
+        turn.put(replace(agent, uuid=message.uuid, server_key=turn_server))
+    return [welcome(turn, message.protocol, epoch)]
+
+
+def beat(turn: Turn, agent: ZoniAgent, contact: Contact, message: MetalBeat, epoch: int) -> list[MetalOrder]:
+    """It is alive. Touches no record unless it became well or unwell."""
+    contact.heard = turn.now.monotonic
+    for machine in message.looked:
+        turn.state.looked[machine] = turn.now.wall
+    if agent.degraded != message.degraded:
+        turn.put(replace(agent, degraded=message.degraded))
+    return [Pulse(epoch)]
+
+
+def inventory(
+    turn: Turn, agent: ZoniAgent, contact: Contact, message: MetalInventory, epoch: int
+) -> list[MetalOrder]:  # fmt: skip
+    """All that it knows of. Machines that it does not name are told to it."""
+    contact.heard, contact.ready = turn.now.monotonic, True
+    if agent.boot_id != message.boot_id:
+        turn.put(replace(agent, boot_id=message.boot_id))
+    strangers = [
+        stranger
+        for seen in message.machines
+        if (stranger := _observe(turn, agent, contact, seen, (message.incarnation, message.seq))) is not None
+    ]
+    return _answer(epoch, message.incarnation, message.seq, strangers)
+
+
+def tell(turn: Turn, agent: ZoniAgent, contact: Contact, message: MetalTell, epoch: int) -> list[MetalOrder]:
+    """One observation, or the outcome of a one-shot, from the agent's outbox."""
+    contact.heard = turn.now.monotonic
+    strangers: list[MetalRow] = []
+    if message.shot is not None:
+        job = turn.state.jobs.get(message.shot.job)
+        if job is not None and job.verb in ONE_SHOTS:
+            metal_power.shot_done(turn, job, message.shot)
+    if message.seen is not None:
+        stranger = _observe(turn, agent, contact, message.seen, (message.incarnation, message.seq))
+        strangers += [stranger] if stranger is not None else []
+    return _answer(epoch, message.incarnation, message.seq, strangers)
+
+
+def _observe(
+    turn: Turn, agent: ZoniAgent, contact: Contact, seen: MetalSeen, stands: tuple[int, int]
+) -> MetalRow | None:  # fmt: skip
+    """Take it in; the row that tells the agent of a machine that is not its own."""
+    machine: Machine | None = turn.state.machines.get(seen.machine)
+    if machine is None:
+        return MetalRow(seen.machine, seen.row_generation, gone=True)
+    if agent_of(turn.state, machine) != agent.id:
+        return gone(machine)
+    metal_seen.observe(turn, machine, contact, seen, stands)
+    return None
+
+
+def _answer(epoch: int, incarnation: int, seq: int, strangers: list[MetalRow]) -> list[MetalOrder]:
+    acked = Acked(incarnation, [seq])
+    return [acked, MetalRows(epoch, strangers)] if strangers else [acked]

@@ -1,0 +1,117 @@
+"""zoni-power: machines switched on and off, asked to end, cycled, reset, and looked at.
+
+On and off are what is desired from then on, under a new generation; the machine's agent carries a generation out once.
+A cycle and a reset are one-shots: should nobody know whether they were done, they are not done again.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from tashi.core import metal_seen
+from tashi.core.machines import why_locked
+from tashi.core.metal_rows import LOOK, ONE_SHOTS
+from tashi.core.turn import Turn
+from tashi.core.zoniagents import agent_of
+from tashi.model.job import Job, JobState
+from tashi.model.machine import Machine
+from tashi.wire.agents import ShotDone
+from tashi.wire.errors import Code, Refused
+from tashi.wire.messages import Accepted
+from tashi.wire.metal import MachinePower
+
+POWER_SECONDS = 900.0  # with all that waits for its turn before it: racks change a few machines at a time
+LOOK_SECONDS = 90.0
+SOFT_SECONDS = 120.0  # that a system has to end by itself, unless it is said
+
+
+def power(turn: Turn, body: MachinePower) -> Accepted:
+    """Order what is asked for, or ask how the machine is."""
+    machine: Machine = turn.find("machine", body.name)
+    _check_way(turn, machine)
+    verb = f"machine.{body.action}"
+    if verb == LOOK:
+        job = turn.begin(verb, "machine", machine.id, machine.name, budget_seconds=LOOK_SECONDS, phase="asking")
+    else:
+        job = _order(turn, machine, body, verb)
+    return Accepted(job=job.id, kind="machine", objects={machine.id: machine.name}, dry_run=body.dry_run)
+
+
+def _order(turn: Turn, machine: Machine, body: MachinePower, verb: str) -> Job:
+    if machine.lock is not None:
+        raise Refused(Code.LOCKED, f"{machine.name}: {why_locked(machine.lock)}", f"zoni-set {machine.name} --unlock")
+    if body.action != "on" and not body.force:
+        _check_host(turn, machine)
+    if machine.job:
+        _take_over(turn, machine, body.action)
+    soft = body.grace_seconds if body.grace_seconds is not None else SOFT_SECONDS
+    budget = POWER_SECONDS + (soft if body.action == "soft" else 0.0)
+    job = turn.begin(verb, "machine", machine.id, machine.name, budget_seconds=budget, phase="ordered")
+    machine = replace(turn.state.machines[machine.id], job=job.id)
+    if verb not in ONE_SHOTS:
+        machine = replace(
+            machine,
+            desired="on" if body.action == "on" else "off",
+            generation=machine.generation + 1,
+            soft_seconds=soft if body.action == "soft" else 0.0,
+        )
+    turn.put(machine)
+    return job
+
+
+def _take_over(turn: Turn, machine: Machine, action: str) -> None:
+    """Cutting the power goes before all else; the rest waits for what is at work."""
+    job = turn.state.jobs[machine.job]
+    if action != "off" or job.verb not in ("machine.on", "machine.soft"):
+        raise Refused(Code.LOCKED, f"{machine.name}: locked by {job.id} ({job.verb})", f"tjob-wait {job.id}")
+    turn.end(job.id, JobState.CANCELLED, f"taken over by {turn.verb}")
+
+
+def _check_way(turn: Turn, machine: Machine) -> None:
+    if not machine.paths:
+        hint = f"zoni-set {machine.name} --power PATH"
+        raise Refused(Code.WRONG_STATE, f"{machine.name}: there is no way to its power", hint)
+    if not turn.state.zoniagents:
+        raise Refused(Code.WRONG_STATE, f"{machine.name}: there is no zoni agent", "zoni-agents add NAME")
+    agent = turn.state.zoniagents.get(agent_of(turn.state, machine))
+    if agent is None:
+        raise Refused(Code.WRONG_STATE, f"{machine.name}: no zoni agent is named for it, and there are several")
+    if why := metal_seen.why_silent(turn, agent.id):
+        raise Refused(Code.UNAVAILABLE, f"{machine.name}: {why}", f"systemctl status zoni-agent, where {agent.name} is")
+
+
+def _check_host(turn: Turn, machine: Machine) -> None:
+    """A VM host with guests that are not known to be stopped is not switched off by the way."""
+    there = sorted(turn.state.vms[vm].name for vm in turn.state.vms_of_host.get(machine.host, ()))
+    if machine.host and there:
+        host = turn.host_name(machine.host)
+        more = " and more" if len(there) > 5 else ""
+        text = f"{machine.name}: the VM host {host} runs on it, which has {', '.join(there[:5])}{more}"
+        raise Refused(Code.WRONG_STATE, text, f"thost-drain {host} first, or --force")
+
+
+def shot_done(turn: Turn, job: Job, done: ShotDone) -> None:
+    """An agent has done a one-shot, or can't say whether it did."""
+    machine: Machine | None = turn.state.machines.get(job.target)
+    if done.outcome == "done":
+        if machine is not None:
+            turn.put(replace(machine, desired="on", generation=machine.generation + 1, soft_seconds=0.0))
+        turn.end(job.id, JobState.DONE)
+        return
+    doubt = "it may have been done: " if done.outcome == "unknown" else ""
+    turn.end(job.id, JobState.FAILED, f"{doubt}{done.reason}")
+
+
+def cancel(turn: Turn, job: Job) -> None:
+    """Nobody waits for it any more. What its agent has not begun yet is not begun."""
+    machine: Machine | None = turn.state.machines.get(job.target)
+    if machine is not None and machine.job == job.id and job.verb not in ONE_SHOTS:
+        turn.put(replace(machine, desired="", generation=machine.generation + 1, soft_seconds=0.0))
+    turn.end(job.id, JobState.CANCELLED, "no longer waited for; what was begun may still be done")
+
+
+def budget_spent(turn: Turn, job: Job) -> None:
+    """Its time is up: the agent goes on being asked, and the record says what is known."""
+    machine: Machine | None = turn.state.machines.get(job.target)
+    why = metal_seen.why_silent(turn, agent_of(turn.state, machine)) if machine is not None else ""
+    turn.end(job.id, JobState.FAILED, f"{why or 'no outcome in its time'}; it is asked again")

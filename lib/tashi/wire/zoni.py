@@ -1,0 +1,134 @@
+"""What zoni agents and the controller say to each other about physical machines.
+
+The conversation is that of `tashi.wire.agents`, whose welcome, pulse, acked and rejected serve here too; greetings,
+rows and observations are about machines instead of guests. Passwords come with a row and go no further.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from tashi.model.host import Count, Text
+from tashi.wire.agents import Acked, Generation, Pulse, Rejected, ShotDone, Welcome
+from tashi.wire.bounds import Alive, Open
+
+Power = Literal["on", "off", "unknown"]
+Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
+
+
+class MetalRow(Open, frozen=True):
+    """What is wanted of one machine: ``power`` on or off, or nothing but to be looked at.
+
+    ``paths`` lead to its power, in this order, in the plain form of zoni's drivers, passwords included; ``mark`` tells
+    them from others. ``soft_seconds``: off, but its system is asked first and given so long. ``seconds``: what one path
+    may take. ``uuid`` and ``serial``: which machine a path has to lead to. ``ask`` numbers a question, as with guests.
+    ``gone``: it is no machine of this agent's any more.
+    """
+
+    machine: str
+    generation: Generation
+    name: Text = ""
+    paths: Annotated[list[dict[str, Any]], Meta(max_length=16)] = []
+    mark: Text = ""
+    rack: Text = ""
+    uuid: Text = ""
+    serial: Text = ""
+    power: Literal["", "on", "off"] = ""
+    soft_seconds: Seconds = 0.0
+    seconds: Seconds = 60.0
+    ask: Count = 0
+    gone: bool = False
+
+
+class MetalSeen(Open, frozen=True):
+    """What an agent says of one machine. ``source`` is the path that said it, ``age_seconds`` ago.
+
+    ``contradiction``: what paths say against each other, and then nothing is known. ``trouble``: paths that don't
+    answer, or are not to be used. ``whole``: each path was asked since the last change. ``uuid`` and ``serial`` are
+    what a path told. ``row_generation``, ``outcome``, ``reason``, ``newest``, ``answer``: as with guests.
+    """
+
+    machine: str
+    power: Power = "unknown"
+    source: Text = ""
+    age_seconds: float = 0.0
+    contradiction: Text = ""
+    trouble: Text = ""
+    whole: bool = False
+    uuid: Text = ""
+    serial: Text = ""
+    mark: Text = ""
+    row_generation: Generation = 0
+    outcome: Literal["", "done", "failed", "refused", "unknown"] = ""
+    reason: Text = ""
+    newest: Generation = 0
+    answer: Count = 0
+
+
+# -- agents to controller --------------------------------------------------------------------------------------------
+class MetalHello(Open, frozen=True, tag="hello", tag_field="say"):
+    """``agent`` is the name that it enrolled with; the rest as in ``Hello``."""
+
+    agent: Text
+    uuid: Text
+    boot_id: Text
+    incarnation: Count
+    epoch: Count
+    protocol: Count
+    oldest: Count
+
+    @property
+    def host(self) -> str:
+        """The name that it enrolled with, as a host's agent has it."""
+        return self.agent
+
+
+class MetalBeat(Alive, frozen=True, tag="beat", tag_field="say"):
+    """I am alive. ``looked``: machines that were looked at since the last beat, and were as told before."""
+
+    looked: list[str] = []
+
+
+class MetalInventory(Open, frozen=True, tag="inventory", tag_field="say"):
+    """Every machine that the agent knows of."""
+
+    incarnation: Count
+    seq: Count
+    boot_id: Text
+    machines: list[MetalSeen]
+    wall_seconds: float = 0.0
+
+
+class MetalTell(Open, frozen=True, tag="tell", tag_field="say"):
+    """One observation or outcome, kept in the agent's outbox until acked."""
+
+    incarnation: Count
+    seq: Count
+    boot_id: Text
+    seen: MetalSeen | None = None
+    shot: ShotDone | None = None
+
+
+MetalMessage = MetalHello | MetalBeat | MetalInventory | MetalTell
+
+
+# -- controller to agents --------------------------------------------------------------------------------------------
+class MetalRows(Open, frozen=True, tag="rows", tag_field="say"):
+    epoch: Count
+    rows: list[MetalRow]
+
+
+class MetalShot(Open, frozen=True, tag="shot", tag_field="say"):
+    """A one-shot: at most once, journalled before it is done. It goes the way that the machine's row has."""
+
+    epoch: Count
+    job: str
+    action: Literal["cycle", "reset"]
+    machine: str
+    generation: Generation = 0
+    seconds: float = 60.0  # that one path may take
+
+
+MetalOrder = Welcome | Pulse | MetalRows | MetalShot | Acked | Rejected

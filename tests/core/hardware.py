@@ -1,0 +1,74 @@
+"""A hardware network for the core's tests: the real mind of a zoni agent, and power paths that are a dict."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from tashi.agent import events
+from tashi.agent.metal import Metal
+from tests.core.world import SECRET, Hypervisor, Principal, World
+
+
+class Network(Hypervisor):
+    """``power``: what a path says, by what it leads to (10.0.0.1, 3 for an outlet). ``failing``: verb and path ->
+    (outcome, code); ``stuck``: paths on which an order is acknowledged and nothing happens."""
+
+    def start(self) -> None:
+        self.incarnation += 1
+        self.queue.clear()
+        self.held.clear()
+        if self.incarnation == 1:
+            self.power: dict[str, str] = {}
+            self.faults: dict[str, tuple[str, str]] = {}
+            self.did: list[str] = []
+        who = events.Identity(self.name, f"uuid-{self.name}", self.boot, self.incarnation)
+        self.mind: Any = Metal(list(self.journal), who, lambda spec: f"{spec['driver']} {leads_to(spec)}")
+        self.happen(events.Connected())
+
+    def work(self) -> None:
+        while self.queue:
+            item = self.queue.pop(0)
+            if not self.up:
+                continue
+            if not isinstance(item, events.Call):
+                self.happen(item)
+            elif item.verb in self.holding:
+                self.held.append(item)
+            else:
+                self.happen(self.call(item))
+
+    def let_go(self) -> None:
+        """What was held back goes on."""
+        self.holding.clear()
+        self.queue, self.held = self.held + self.queue, []
+        self.world.settle()
+
+    def call(self, call: events.Call) -> events.Called:
+        spec = call.args["path"]
+        path = leads_to(spec)
+        outcome, code = self.faults.get(f"{call.verb} {path}") or self.faults.get(path) or ("ok", "")
+        if outcome != "ok":
+            return events.Called(call.id, outcome, None, f"{spec['driver']} {path}: {code}", code)
+        if call.verb not in ("power", "enroll"):
+            self.did.append(f"{call.verb} {path}")
+            self.power[path] = "off" if call.verb in ("off", "soft") else "on"
+        power = self.power.setdefault(path, "off")
+        value: Any = power if call.verb == "power" else {"power": power, "identity": {}}
+        return events.Called(call.id, "ok", value)
+
+
+def leads_to(spec: dict[str, Any]) -> str:
+    return str(spec.get("outlet") or spec.get("address") or spec.get("domain"))
+
+
+def wire_up(world: World, name: str = "net1") -> Network:
+    """A zoni agent that has enrolled and reported."""
+    added = world.ok("zoniagent.add", name=name)
+    token = hashlib.blake2b(SECRET, digest_size=16).hexdigest()
+    world.ask("zoniagent.enroll", who=Principal("", "enroll"), token=token, agent=name, key=name.ljust(40, "z"))
+    ident = next(iter(added.objects))
+    network = Network(world, ident, name)
+    world.hosts[ident] = network
+    world.settle()
+    return network

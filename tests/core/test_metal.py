@@ -1,0 +1,331 @@
+"""Power orders in the core, with the real mind of a zoni agent: outcomes, doubts, drift, evidence of a host's end."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tashi.agent import events
+from tashi.core.cluster import Cluster, Found, Principal
+from tests.core.hardware import Network, wire_up
+from tests.core.world import World
+
+
+class Rack:
+    """A world with machines m1, m2... behind a zoni agent; their BMCs are 10.0.0.1 and so on."""
+
+    def __init__(self, machines: int = 1, hosts: int = 0, **parts: Any) -> None:
+        self.world = World(hosts=hosts)
+        for number in range(1, machines + 1):
+            given = {"power_paths": [f"ipmi:10.0.0.{number}"], "user": "ADMIN", "password": "hush"} | parts
+            self.world.ok("machine.add", name=f"m{number}", parts=given)
+        self.net: Network = wire_up(self.world)
+
+    def order(self, action: str, name: str = "m1", **more: Any) -> str:
+        return self.world.ok("machine.power", name=name, action=action, **more).job
+
+    def job(self, ident: str) -> dict[str, Any]:
+        return self.world.rows("job", names=[ident])[0]
+
+    def row(self, name: str = "m1", **who: Any) -> dict[str, Any]:
+        return self.world.rows("machine", names=[name], **who)[0]
+
+    def told(self, verb: str) -> list[dict[str, Any]]:
+        return [entry for entry in self.world.log if entry.get("verb") == verb and entry["kind"] == "machine"]
+
+
+def ended(rack: Rack, job: str) -> tuple[str, str]:
+    found = rack.job(job)
+    return found["state"], found["reason"] or ""
+
+
+def test_on_and_off_are_ordered_carried_out_and_seen() -> None:
+    rack = Rack()
+    assert rack.row()["power"] == "off"
+    job = rack.order("on")
+    assert ended(rack, job) == ("done", "")
+    row = rack.row()
+    assert (row["power"], row["power_desired"], row["power_source"], row["generation"]) == (
+        "on",
+        "on",
+        "ipmi 10.0.0.1",
+        1,
+    )
+    assert row["job"] is None and rack.net.did == ["on 10.0.0.1"]
+    assert ended(rack, rack.order("off")) == ("done", "")
+    assert rack.row()["power"] == "off"
+
+
+def test_off_when_off_is_success() -> None:
+    rack = Rack()
+    assert ended(rack, rack.order("off")) == ("done", "")
+
+
+def test_soft_has_its_time_and_a_cycle_leaves_it_on() -> None:
+    rack = Rack()
+    rack.order("on")
+    rack.net.holding.add("soft")
+    job = rack.order("soft", grace_seconds=7)
+    (held,) = rack.net.held
+    assert (held.verb, held.seconds) == ("soft", 7.0)
+    rack.net.let_go()
+    assert ended(rack, job) == ("done", "")
+    assert ended(rack, rack.order("cycle")) == ("done", "")
+    assert rack.row()["power_desired"] == "on" and rack.net.did.count("cycle 10.0.0.1") == 1
+
+
+def test_a_reset_that_can_not_be_switches_nothing_on() -> None:
+    rack = Rack()
+    rack.net.faults["reset 10.0.0.1"] = ("failed", "wrong-state")
+    state, reason = ended(rack, rack.order("reset"))
+    assert state == "failed" and "wrong-state" in reason
+    rack.world.run(60)
+    assert rack.row()["power"] == "off" and rack.net.did == []
+
+
+def test_one_operation_at_a_time_but_cutting_the_power_goes_first() -> None:
+    rack = Rack()
+    rack.net.holding.add("on")
+    first = rack.order("on")
+    refused = rack.world.refused("machine.power", name="m1", action="reset")
+    assert refused.code == "locked" and first in refused.text
+    second = rack.order("off")
+    assert rack.job(first)["state"] == "cancelled"
+    rack.net.let_go()
+    assert ended(rack, second) == ("done", "")
+    assert rack.net.did == ["on 10.0.0.1", "off 10.0.0.1"]
+
+
+def test_what_stands_in_the_way_is_said() -> None:
+    world = World(hosts=0)
+    world.ok("machine.add", name="m1")
+    assert "no way to its power" in world.refused("machine.power", name="m1", action="on").text
+    world.ok("machine.set", name="m1", parts={"power_paths": ["ipmi:10.0.0.1"]})
+    assert "no zoni agent" in world.refused("machine.power", name="m1", action="on").text
+    world.ok("zoniagent.add", name="net1")
+    refused = world.refused("machine.power", name="m1", action="on")
+    assert refused.code == "unavailable" and "not enrolled" in refused.text
+    rack = Rack()
+    rack.world.ok("machine.set", name="m1", lock="fan")
+    assert rack.world.refused("machine.power", name="m1", action="on").code == "locked"
+    assert rack.world.refused("machine.power", who=Principal("eve", "user"), name="m1", action="on").code == "denied"
+
+
+@pytest.mark.fault(38)
+def test_a_silent_bmc_fails_its_own_machine_only_and_nothing_is_known_of_it() -> None:
+    rack = Rack(2)
+    rack.net.faults["10.0.0.1"] = ("failed", "unavailable")
+    first, second = rack.order("look", "m1"), rack.order("look", "m2")
+    assert ended(rack, first) == ("failed", "unknown: ipmi 10.0.0.1: unavailable")
+    assert ended(rack, second) == ("done", "")
+    assert (rack.row()["power"], rack.row("m2")["power"]) == ("unknown", "off")
+    assert rack.row()["reason"] == "ipmi 10.0.0.1: unavailable"
+
+
+@pytest.mark.fault(39)
+def test_an_off_that_is_acknowledged_and_does_not_happen_has_failed() -> None:
+    rack = Rack()
+    rack.order("on")
+    rack.net.faults["off 10.0.0.1"] = ("unknown", "unavailable")
+    state, reason = ended(rack, rack.order("off"))
+    assert state == "failed" and reason.startswith("it may have been done: ")
+    assert rack.row()["power"] == "on"
+
+
+def test_another_path_is_tried_and_told_as_the_source() -> None:
+    rack = Rack(power_paths=["ipmi:10.0.0.1", "libvirt:m1,uri=test:///default"])
+    rack.net.faults["10.0.0.1"] = ("failed", "denied")
+    assert ended(rack, rack.order("on")) == ("done", "")
+    row = rack.row()
+    assert row["power_source"] == "libvirt m1" and row["reason"] == "ipmi 10.0.0.1: denied"
+
+
+def test_drift_is_told_as_an_event_and_not_mended() -> None:
+    rack = Rack()
+    rack.order("on")
+    rack.net.power["10.0.0.1"] = "off"
+    rack.world.run(45)
+    (event,) = rack.told("machine.drift")
+    assert event["name"] == "m1" and "power off" in event["reason"] and "on was asked for" in event["reason"]
+    assert event["by"] == "zoni@net1"
+    assert rack.row()["reason"] == "on was asked for" and rack.net.did == ["on 10.0.0.1"]
+
+
+@pytest.mark.fault(37)
+def test_a_contradiction_is_an_event_of_its_own_and_nothing_is_known() -> None:
+    rack = Rack(power_paths=["ipmi:10.0.0.1", "libvirt:m1,uri=test:///default"])
+    rack.net.power["m1"] = "on"
+    rack.order("on")
+    assert rack.row()["power"] == "on"
+    rack.world.log.clear()
+    rack.net.power["10.0.0.1"] = "off"
+    rack.world.run(45)
+    (event,) = rack.told("machine.contradiction")
+    assert "ipmi 10.0.0.1 says off, libvirt m1 says on" in event["reason"]
+    row = rack.row()
+    assert (row["power"], row["power_contradiction"]) == ("unknown", "ipmi 10.0.0.1 says off, libvirt m1 says on")
+
+
+@pytest.mark.fault(43)
+def test_the_same_request_a_hundred_times_is_one_order() -> None:
+    rack = Rack()
+    body = {"name": "m1", "action": "cycle"}
+    first = rack.world.decide("machine.power", request_id="request-same", **body)
+    assert first.reply is not None
+    requests = rack.world.cluster.state.requests
+    kept = next(each for key, each in requests.items() if key.endswith("request-same"))
+    found = Found(kept.hash, bytes(kept.ok), kept.revision)
+    for _ in range(99):
+        again = rack.world.decide("machine.power", request_id="request-same", found=found, **body)
+        assert again.reply is not None and again.reply.ok == first.reply.ok
+    rack.world.settle()
+    assert rack.net.did.count("cycle 10.0.0.1") == 1
+
+
+@pytest.mark.fault(24)
+def test_an_agent_that_ends_in_mid_operation_goes_on_when_it_is_back() -> None:
+    rack = Rack()
+    rack.net.holding.add("on")
+    job = rack.order("on")
+    rack.net.holding.clear()
+    rack.net.start()
+    rack.world.settle()
+    assert ended(rack, job) == ("done", "")
+
+
+def test_a_one_shot_that_was_interrupted_may_have_been_done_and_is_not_done_again() -> None:
+    rack = Rack()
+    rack.order("on")
+    rack.net.holding.add("reset")
+    job = rack.order("reset")
+    rack.net.holding.clear()
+    rack.net.start()
+    rack.world.run(60)
+    state, reason = ended(rack, job)
+    assert state == "failed" and "may have been done" in reason
+    assert rack.net.did == ["on 10.0.0.1"]
+
+
+@pytest.mark.fault(4)
+def test_a_controller_that_starts_anew_hears_the_outcome() -> None:
+    rack = Rack()
+    rack.net.holding.add("on")
+    job = rack.order("on")
+    former = rack.world.cluster
+    rows = {
+        table: [(key, json.loads(value)) for (each, key), value in rack.world.everything().items() if each == table]
+        for table, _ in rack.world.everything()
+    }
+    fresh = Cluster(former.settings, former.chance)
+    fresh.vault = former.vault
+    for table, records in rows.items():
+        fresh.load(table, [(key, json.dumps(value).encode()) for key, value in records])
+    fresh.loaded(rack.world.now(), 2, 1000)
+    rack.world.cluster = fresh
+    assert rack.row()["power"] == "unknown", "nobody has reported to this controller"
+    rack.net.let_go()
+    rack.world.run(20)
+    rack.net.happen(events.Connected())
+    rack.world.settle()
+    assert ended(rack, job) == ("done", "") and rack.row()["power"] == "on"
+    assert rack.net.did == ["on 10.0.0.1"]
+
+
+def test_a_silent_agent_knows_nothing() -> None:
+    rack = Rack()
+    rack.net.up = False
+    rack.world.run(7)
+    row = rack.row()
+    assert (row["power"], row["reason"]) == ("unknown", "the zoni agent net1 is not heard")
+    (agent,) = rack.world.rows("zoniagent")
+    assert (agent["health"], agent["reason"], agent["machines"]) == ("unknown", "is not heard", 1)
+    assert rack.world.refused("machine.power", name="m1", action="on").code == "unavailable"
+
+
+def test_the_age_is_that_of_the_newest_look_whether_it_was_news_or_not() -> None:
+    rack = Rack()
+    before = rack.world.cluster.revision
+    rack.world.run(300)
+    assert rack.row()["power_age_seconds"] < 30
+    assert rack.world.cluster.revision == before, "a look that is no news is not stored"
+
+
+def test_an_agent_forgets_what_is_not_its_own_any_more() -> None:
+    rack = Rack(2)
+    rack.world.ok("machine.remove", name="m2")
+    rack.net.queue.clear()
+    looked = len(rack.net.mind._machines)
+    rack.world.run(30)
+    assert looked == 2 or looked == 1
+    assert list(rack.net.mind._machines) == ["m-1"]
+
+
+def test_a_password_is_with_the_agent_and_nowhere_else() -> None:
+    rack = Rack()
+    rack.net.faults["10.0.0.1"] = ("failed", "denied")
+    rack.order("on")
+    rack.world.run(30)
+    assert "hush" in str(rack.net.mind._machines["m-1"].paths)
+    everything = str(rack.world.everything()) + str(rack.world.log) + str(rack.world.rows("machine"))
+    assert "hush" not in everything + str(rack.net.journal)
+
+
+def test_an_older_store_orders_nothing_that_was_overtaken() -> None:
+    rack = Rack()
+    rack.order("on")
+    rack.net.mind.memory.told["m-1"].generation = 9
+    rack.order("off")
+    rack.world.run(5)
+    row = rack.row()
+    assert row["generation"] == 10 and row["power_desired"] is None and rack.net.did == ["on 10.0.0.1"]
+
+
+# -- evidence ----------------------------------------------------------------------------------------------------------
+def hosted(**parts: Any) -> Rack:
+    rack = Rack(hosts=2, host="h1", **parts)
+    rack.order("on", force=True)
+    rack.world.create("web", host="h1")
+    return rack
+
+
+def test_a_vm_host_with_vms_is_not_switched_off_by_the_way() -> None:
+    rack = hosted()
+    for action in ("off", "soft", "cycle", "reset"):
+        refused = rack.world.refused("machine.power", name="m1", action=action)
+        assert refused.code == "wrong-state" and "web" in refused.text and "thost-drain h1" in refused.hint
+
+
+@pytest.mark.fault(35)
+def test_a_power_off_that_was_read_back_is_evidence_once_the_host_is_silent_and_restarts_nothing() -> None:
+    rack = hosted()
+    rack.order("off", force=True)
+    assert rack.row()["power_evidence"] is None, "its agent was heard a moment ago"
+    rack.world.host("h1").power_cut()
+    rack.world.run(10)
+    assert rack.row()["power_evidence"].endswith(", by ipmi 10.0.0.1")
+    assert len(rack.told("machine.evidence")) == 1
+    assert rack.world.vm("web")["host"] == "h1" and rack.world.vm("web")["state"] == "unknown"
+    rack.world.host("h1").up = True
+    rack.world.host("h1").start()
+    rack.world.run(3)
+    assert rack.row()["power_evidence"] is None
+
+
+@pytest.mark.fault(36, 37)
+@pytest.mark.parametrize("fault", ["silent", "lies", "contradicts"])
+def test_there_is_no_evidence_without_a_bmc_that_can_be_believed(fault: str) -> None:
+    rack = hosted(power_paths=["ipmi:10.0.0.1", "libvirt:m1,uri=test:///default"])
+    rack.net.power["m1"] = "on"
+    rack.world.run(45)
+    if fault == "silent":
+        rack.net.faults["10.0.0.1"] = rack.net.faults["m1"] = ("failed", "unavailable")
+    else:
+        rack.net.power["10.0.0.1"] = "off"
+        if fault == "lies":
+            rack.net.power["m1"] = "off"  # both: it is the host itself that speaks against them
+    if fault != "lies":
+        rack.world.host("h1").power_cut()
+    rack.world.run(60)
+    assert rack.row()["power_evidence"] is None

@@ -1,0 +1,130 @@
+"""zoni-agent: what the agent of a hardware network has of its own: the queues of its devices, and their workers."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from tashi.agent.events import Call, Called, Identity
+from tashi.agent.metal import Metal
+from tashi.config import Config
+from tashi.run import start
+from tashi.run.agent import Agent, Own
+from tashi.run.document import Document
+from tashi.run.enroll import Enrolled, Place, enroll, enrolled
+from tashi.run.identity import Machine, identity, lock_state
+from tashi.run.log import Log
+from tashi.run.loop import Loop
+from tashi.run.notify import Notifier
+from tashi.run.outbox import Outbox
+from tashi.run.workers import Outcome
+from tashi.wire.bounds import Alive
+from tashi.wire.errors import Code
+from tashi.wire.messages import EnrollZoni
+from tashi.wire.zoni import MetalOrder
+from zoni.power.caller import Caller
+from zoni.power.paths import AnyPath, read_path
+from zoni.queue import Limits
+
+NAME = "zoni-agent"
+PLACE = Place("agent", "zoni-agents add", NAME, "zoniagent.enroll", "agent")
+QUIET = ("power", "enroll")  # looks, whose failures the controller is told and the log is not, again and again
+
+_order = msgspec.json.Decoder(MetalOrder).decode
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse, run, and return the exit status."""
+    parser = start.parser(NAME, "Do what the controller wants of physical machines, and tell it how they are.")
+    wanted = "register this agent with the document that zoni-agents printed (-: standard input), and end"
+    parser.add_argument("--enroll", metavar="FILE", help=wanted)
+    return start.run(NAME, parser.parse_args(argv), serve)
+
+
+def serve(config: Config, options: argparse.Namespace, log: Log) -> None:
+    """Enrol, or run until told to stop. Raises TashiError or OSError for what keeps it from that."""
+    state = config.zoni.state
+    log.format = config.zoni.log_format
+    start.raise_file_limit()
+    start.private_folder(state)
+    lock = lock_state(state)
+    try:
+        if options.enroll is not None:
+            name, _ = enroll(state, options.enroll, PLACE, _request)
+            sys.stdout.write(f"{name}: enrolled\n")
+            return
+        me, who = enrolled(state, PLACE), identity(state)
+        outbox = Outbox(os.path.join(state, "journal"))
+        try:
+            _Zoni(config, me, who, outbox, log).run()
+        finally:
+            outbox.close()
+        log.notice("stopped")
+    finally:
+        os.close(lock)
+
+
+def where(spec: dict[str, Any]) -> str:
+    """A power path in words; one that no driver would take by its kind."""
+    try:
+        return read_path(spec).where
+    except ValueError:
+        return str(spec.get("driver", "a power path"))
+
+
+def _request(document: Document, public: str) -> EnrollZoni:
+    return EnrollZoni(document.token, document.name, public)
+
+
+class _Zoni:
+    """The agent and its devices."""
+
+    def __init__(self, config: Config, me: Enrolled, who: Machine, outbox: Outbox, log: Log) -> None:
+        self._log, own = log, config.zoni
+        self._loop = Loop(Notifier())
+        limits = Limits(
+            in_flight=own.in_flight, late=own.in_flight, rack_changes=own.rack_changes,
+            stagger=own.stagger_seconds, rack_stagger=own.rack_stagger_seconds,
+        )  # fmt: skip
+        self._caller = Caller(self._loop, limits)
+        who_ = Identity(me.name, who.uuid, who.boot_id, who.incarnation)
+        self._mind = Metal(outbox.records, who_, where)
+        self._agent = Agent(self._loop, log, outbox, own.state, PLACE, me, Own(_order, self._begin, self._dress))
+        log.notice("started", agent=me.name, incarnation=who.incarnation, journal_lines=outbox.lines)
+
+    def run(self) -> None:
+        try:
+            self._agent.start(self._mind)
+            self._loop.run("zoni agent")
+        finally:
+            self._caller.close()
+            self._agent.close()
+            self._loop.close()
+
+    def _dress(self, beat: Alive) -> Alive:
+        stuck = self._caller.stuck
+        return msgspec.structs.replace(beat, degraded=f"{stuck} workers hang and can't be killed") if stuck else beat
+
+    def _begin(self, call: Call) -> None:
+        args = dict(call.args)
+        rack, fresh = args.pop("rack"), args.pop("fresh")
+        try:
+            path: AnyPath = read_path(args.pop("path"))
+        except ValueError as error:
+            outcome = Outcome("failed", text=str(error), code=Code.BAD_REQUEST)
+            self._loop.after(0, partial(self._called, call, outcome))
+            return
+        self._caller.queue.add(path.device, rack)
+        if fresh:
+            self._caller.queue.trust(path.device)
+        self._caller.ask(path.device, call.verb, path, partial(self._called, call), **args)
+
+    def _called(self, call: Call, outcome: Outcome) -> None:
+        if outcome.outcome != "ok" and call.verb not in QUIET:
+            self._log.warning("call", verb=call.verb, outcome=outcome.outcome, why=outcome.text)
+        self._agent.step(Called(call.id, outcome.outcome, outcome.value, outcome.text, outcome.code))
