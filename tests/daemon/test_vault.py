@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tashi.config import load
+from tashi.run.keys import new_pair
 from tashi.run.vault import FileVault, open_vault
 from tashi.wire.errors import Refused
 from tashid.check import here
@@ -153,3 +154,25 @@ def test_a_backup_brings_the_key_back_and_an_export_needs_it(controller: Control
     key(controller).write_bytes(own)
     key(controller).chmod(0o600)
     assert passwords(controller.start()) == "yes"
+
+
+# -- who sees what -----------------------------------------------------------------------------------------------------
+def test_a_user_hears_of_machines_and_not_of_what_they_hang_on(controller: Controller) -> None:
+    admin, pair = with_passwords(controller).local(), new_pair()
+    admin.ok("user.add", name="eve", key=pair.public)
+    admin.ok("machine.set", name="m1", parts={"power_paths": ["pdu:p1:3"]})
+    for _ in range(2):  # as it happens, and as it is read again after a start
+        eve, chief = controller.remote("user", pair), controller.local()
+        seen = eve.ok("changes", after=0, wait_seconds=0)["entries"]
+        assert {entry["kind"] for entry in seen} >= {"machine"}
+        assert not {"pdu", "secret"} & {entry["kind"] for entry in seen}
+        assert "10.0." not in json.dumps(seen)
+        told = {entry["kind"] for entry in chief.ok("changes", after=0, wait_seconds=0)["entries"]}
+        assert "pdu" in told and "secret" not in told
+        assert eve.ask("list", noun="pdu")["rows"] == ""
+        row = json.loads(eve.ask("list", noun="machine", full=True)["rows"])
+        assert (row["name"], row["power_paths"], row["ports"]) == ("m1", [], [])
+        for verb, body in (("machine.add", {"name": "m9"}), ("machine.import", {"machines": [{"name": "m9"}]})):
+            assert eve.code(verb, **body) == "denied"
+        controller.stop()
+        controller.start()

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from tashi.cli.output import CONTROL, Output, json_line
-from tashi.model.fields import FIELDS, Field
+from tashi.model.fields import FIELDS, Field, joined
 from tashi.model.name import kind_of_id
 from tashi.model.units import format_seconds, format_size
 from tashi.wire.errors import Code, Refused
@@ -235,7 +235,7 @@ def exact(value: Any) -> str:
     if isinstance(value, dict):
         return ",".join(f"{key}={exact(item)}" for key, item in value.items())
     if isinstance(value, list):
-        return ",".join(exact(item) for item in value)
+        return joined([exact(item) for item in value])
     return str(value).translate(CONTROL)
 
 

@@ -16,7 +16,7 @@ from tashi.core.metrics import measure
 from tashi.core.turn import Turn
 from tashi.core.usage import usage
 from tashi.core.views import Getter, getter_of, value_of
-from tashi.model.fields import FIELDS, Field, field
+from tashi.model.fields import FIELDS, Field, field, joined
 from tashi.model.name import kind_of_id, number_of
 from tashi.model.units import format_seconds, format_size, parse_size
 from tashi.wire.errors import Code, NotFound, Refused, TashiError, retry_helps
@@ -280,7 +280,7 @@ def _plain(value: Any) -> str:
     if isinstance(value, dict):
         return ",".join(f"{key}={item}" for key, item in value.items())
     if isinstance(value, (list, tuple)):
-        return ",".join(str(item) for item in value)
+        return joined([str(item) for item in value])
     return str(value)
 
 

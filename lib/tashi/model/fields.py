@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -332,3 +333,8 @@ FIELDS: dict[str, tuple[Field, ...]] = {
 def field(noun: str, key: str) -> Field | None:
     """The field of a noun with this key, or None."""
     return next((item for item in FIELDS[noun] if item.key == key), None)
+
+
+def joined(words: Sequence[str]) -> str:
+    """A list on one line: commas between, or blanks where a word has a comma in it."""
+    return (" " if any("," in word for word in words) else ",").join(words)
