@@ -9,7 +9,9 @@ import pytest
 from tashi.core import queue
 from tashi.core.cluster import Principal
 from tashi.core.placement import PASSES
+from tashi.core.settings import Settings
 from tests.core.world import GIB, World
+from tests.sched.test_scale import steps
 
 ANN, BOB = Principal("ann", "user"), Principal("bob", "user")
 
@@ -170,6 +172,41 @@ def test_many_that_wait_for_the_same_are_asked_for_once(world: World, monkeypatc
     world.ok("vm.destroy", name="full-h1")
     assert tried[:3] == ["w0", "w1", "w2"]
     assert len(tried) == 3
+
+
+def test_who_finds_room_costs_the_same_however_many_wait() -> None:
+    def steps_with(requests: int) -> int:
+        world = World(3, Settings(pool_bytes=1000 * GIB))
+        for host, cores in (("h1", 8), ("h2", 8), ("h3", 7)):
+            world.create(f"full-{host}", cores=cores, host=host)
+        for number in range(requests):
+            held(world, Principal(f"user-{number}", "user"), "w", 1, count=20)
+        want = {"name": "one", "image": "tiny", "cores": 1, "memory_bytes": GIB // 4, "dry_run": True}
+        world.decide("vm.create", **want)
+        return steps(lambda: world.decide("vm.create", **want))
+
+    assert 0 < steps_with(10) < 1.1 * steps_with(1)
+
+
+def test_as_many_as_there_is_room_for_pass_those_that_wait_too(world: World) -> None:
+    world.create("half", cores=4, host="h1")
+    for host in ("h2", "h3"):
+        world.create(f"full-{host}", cores=8, host=host)
+    held(world, ANN, "large", 8)
+    world.ok("vm.create", BOB, name="b", image="tiny", cores=1, memory_bytes=GIB // 4, count=8, partial=True)
+    assert world.vm("large")["passed"] == 1
+
+
+def test_who_waits_is_passed_by_those_that_come_later_alone(world: World) -> None:
+    """However many were placed while others waited."""
+    world.create("half", cores=4, host="h1")
+    for host in ("h2", "h3"):
+        world.create(f"full-{host}", cores=8, host=host)
+    held(world, ANN, "first", 8)
+    pass_by(world, 3)
+    held(world, BOB, "second", 8)
+    pass_by(world, 2)
+    assert (world.vm("first")["passed"], world.vm("second")["passed"]) == (5, 2)
 
 
 def test_for_parts_of_one_request_a_host_each_is_kept(world: World) -> None:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from tashi.core import quota
 from tashi.core.asks import wish_of
-from tashi.core.placement import check_disk, place, place_or_wait
+from tashi.core.placement import check_disk, pass_all, place, place_or_wait
 from tashi.core.turn import Turn
 from tashi.model.image import Image
 from tashi.model.job import JobState
@@ -55,6 +55,7 @@ def create(turn: Turn, body: VmCreate) -> Accepted:
     missing: dict[str, str] = {}
     if body.partial:
         vms, missing = _as_many_as_fit(turn, names, order)
+        pass_all(turn)
         held = False
     else:
         vms = [_record(turn, name, order) for name in names]

@@ -24,6 +24,7 @@ from tashi.sched.explain import explain, most_ever, size_of, why_never
 from tashi.wire.errors import Code, Refused
 
 PASSES = 10  # so many later ones may get a place before one that waits; then a host is kept for it
+ALL = ""  # in `State.passed`: how many found a place at once while others waited; who begins to wait takes that off
 NONE: frozenset[str] = frozenset()
 PLACED = Waiting.NO
 FEW_HOSTS = 8  # so many are told of one by one; of more it is counted what keeps them out
@@ -162,16 +163,25 @@ def place(turn: Turn, vm: Vm) -> Vm:
     return placed
 
 
-def passed_by(turn: Turn, vm: Vm) -> None:
-    """This one has a place now: it has passed those requests that wait for room and were there before it."""
+def pass_all(turn: Turn) -> None:
+    """One that has just come has a place: it has passed all that wait. They are not looked at one by one."""
+    if turn.state.waiting:
+        turn.state.put("passed", ALL, turn.state.passed.get(ALL, 0) + 1)
+
+
+def pass_earlier(turn: Turn, vm: Vm) -> None:
+    """One that has waited has a place: it has passed those that were there before it."""
     state = turn.state
-    if not state.waiting:
-        return
     own = number_of(request_of(turn, vm))
     for request in {request_of(turn, state.vms[each]) for each in state.waiting if state.vms[each].job}:
-        count = state.passed.get(request, 0)
-        if count < PASSES and number_of(request) < own:
-            state.put("passed", request, count + 1)
+        if number_of(request) < own:
+            state.put("passed", request, state.passed.get(request, 0) + 1)
+
+
+def times_passed(turn: Turn, vm: Vm) -> int:
+    """How many that asked later have a place while this one waits, up to PASSES."""
+    request, passed = request_of(turn, vm), turn.state.passed
+    return min(PASSES, passed.get(ALL, 0) + passed.get(request, 0)) if request else 0
 
 
 def request_of(turn: Turn, vm: Vm) -> str:
@@ -189,7 +199,7 @@ def place_or_wait(turn: Turn, vms: list[Vm], hold: bool, hold_seconds: float | N
         for vm in vms:
             place(turn, vm)
             fit += 1
-        passed_by(turn, vms[0])
+        pass_all(turn)
         return False
     except Refused as refused:
         turn.state.rollback(mark)
@@ -203,6 +213,7 @@ def place_or_wait(turn: Turn, vms: list[Vm], hold: bool, hold_seconds: float | N
         reason = refusal.text.partition(": ")[2] if hold else "hosts are still reporting in"
         for vm in vms:
             turn.put(replace(vm, waiting=waiting, reason=shorten(reason, 400), hold_until_wall=until))
+        turn.state.put("passed", request_of(turn, vms[0]), -turn.state.passed.get(ALL, 0))
         return True
 
 

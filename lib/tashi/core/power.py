@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from tashi.core import life
 from tashi.core.observe import gone
-from tashi.core.placement import passed_by, place, place_or_wait
+from tashi.core.placement import pass_all, place, place_or_wait
 from tashi.core.removal import to_be_removed
 from tashi.core.turn import Turn
 from tashi.model.vm import Desired, Leftover, Vm, VmState, Waiting
@@ -65,7 +65,8 @@ def place_by_hand(turn: Turn, body: VmPlace) -> Accepted:
     job = turn.begin(
         "vm.place", "vm", vm.id, vm.name, owner=vm.owner, budget_seconds=turn.settings.start_seconds, phase="starting"
     )
-    passed_by(turn, place(turn, replace(vm, pin=host.id, job=job.id, doing="vm.place")))
+    place(turn, replace(vm, pin=host.id, job=job.id, doing="vm.place"))
+    pass_all(turn)
     objects, placement = {vm.id: vm.name}, {vm.name: host.name}
     return Accepted(job=job.id, kind="vm", objects=objects, placement=placement, dry_run=body.dry_run)
 

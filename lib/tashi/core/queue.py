@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from tashi.core.demands import demand_of
 from tashi.core.doubts import why_held
-from tashi.core.placement import NONE, PASSES, of_many, passed_by, place, request_of
+from tashi.core.placement import NONE, PASSES, of_many, pass_earlier, place, times_passed
 from tashi.core.quota import groups_of
 from tashi.core.turn import Turn
 from tashi.model.host import Host
@@ -68,7 +68,7 @@ def retry(turn: Turn) -> None:
                 turn.phase(placed.job, "starting")
                 turn.begin_budget(placed.job)
                 fit += 1
-            passed_by(turn, first)
+            pass_earlier(turn, first)
         except Refused as refused:
             state.rollback(mark)
             refusal = of_many(turn, group.vms, fit, refused)
@@ -162,8 +162,7 @@ def _keep_hosts(turn: Turn) -> None:
     """A host for each that was passed often enough; another one when the former can't take anything any more."""
     state = turn.state
     for vm in [state.vms[each] for each in state.waiting]:
-        passed = state.passed.get(request_of(turn, vm), 0)
-        if vm.waiting is not Waiting.HELD or not (vm.kept or passed >= PASSES):
+        if vm.waiting is not Waiting.HELD or not (vm.kept or times_passed(turn, vm) >= PASSES):
             continue
         if vm.kept and _may_get(turn, vm, vm.kept):
             continue

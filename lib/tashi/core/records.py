@@ -79,7 +79,7 @@ class Records:
         self.reservations: dict[str, Reservation] = {}
         self.zoniagents: dict[str, ZoniAgent] = {}
         self.clocks: dict[str, Any] = {}  # how time was kept so far; not stored, but taken back by `rollback`
-        self.passed: dict[str, int] = {}  # operation whose VMs wait -> how many have passed it; not stored either
+        self.passed: dict[str, int] = {}  # operation whose VMs wait -> who passed it, see placement; not stored
         self.meta: dict[str, Any] = {}  # counters by kind, and what else is said of the whole (META)
         self.tables: dict[str, dict[str, Any]] = {
             "vm": self.vms,

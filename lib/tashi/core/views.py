@@ -10,7 +10,7 @@ from tashi.core.certificates import near_end
 from tashi.core.keys import of_user
 from tashi.core.lease_views import LEASES
 from tashi.core.metal_views import METAL
-from tashi.core.placement import request_of
+from tashi.core.placement import times_passed
 from tashi.core.state import NOTHING
 from tashi.core.turn import Turn
 from tashi.core.uses import Use
@@ -152,7 +152,7 @@ _DERIVED: dict[str, dict[str, Getter]] = {
         "image": _image_name,
         "destination": lambda turn, vm: turn.host_name(vm.move.destination) if vm.move is not None else "",
         "desired": lambda turn, vm: vm.desired.value,
-        "passed": lambda turn, vm: turn.state.passed.get(request_of(turn, vm), 0) if vm.waiting else None,
+        "passed": lambda turn, vm: times_passed(turn, vm) if vm.waiting else None,
         "kept": lambda turn, vm: turn.host_name(vm.kept),
         "hold_until": lambda turn, vm: stamp(vm.hold_until_wall) if vm.hold_until_wall else "",
         "group": lambda turn, vm: vm.wish.group if vm.wish is not None else "",
