@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from tashi.model.units import unstamp
+from tests.contract.power_peers import UUID, Peer, ipmitool
 from tests.daemon.processes import Asker, Controller, Zoni, until
-from zoni.power.fake import FakeMachine, World
+from zoni.power.fake import FakeMachine, Fault, World
 from zoni.power.interface import Identity
 
 USER, PASSWORD = "admin", "hush-hush"
@@ -47,8 +51,7 @@ class Rack:
 
     def ended(self, job: str) -> dict[str, Any]:
         def look() -> dict[str, Any] | None:
-            rows = self.admin.ask("list", noun="job", names=[job], format="json")["rows"]
-            found: dict[str, Any] = json.loads(rows)
+            found = self.jobs([job])[0]
             return found if found["outcome"] else None
 
         return until(look, f"{job} ended:\n{self.zoni.log}")
@@ -58,8 +61,18 @@ class Rack:
             found = self.ended(job)
             assert found["outcome"] == "done", found
 
+    def jobs(self, names: list[str]) -> list[dict[str, Any]]:
+        return self._list("job", names)
+
+    def rows(self) -> list[dict[str, Any]]:
+        return self._list("machine", [])
+
+    def _list(self, noun: str, names: list[str]) -> list[dict[str, Any]]:
+        lines = self.admin.ask("list", noun=noun, names=names, format="json")["rows"].splitlines()
+        return [json.loads(line) for line in lines]
+
     def row(self, name: str) -> dict[str, Any]:
-        return json.loads(self.admin.ask("list", noun="machine", names=[name], format="json")["rows"])
+        return self._list("machine", [name])[0]
 
 
 @pytest.fixture
@@ -77,3 +90,120 @@ def test_a_machine_is_switched_on_and_off_and_both_are_seen(rack: Rack) -> None:
     assert row["power_age_seconds"] < 5
     rack.done("off", "m1")
     assert rack.row("m1")["power"] == "off"
+
+
+def test_what_is_wrong_with_one_machine_is_told_of_it_alone(rack: Rack) -> None:
+    """A wrong password, a silent device, the identity of another machine, and a door that stands open."""
+    rack.add("m1", "m2", "m3", "m4", "m5")
+    machines = {name: rack.world.machine(name) for name in ("m1", "m3", "m4")}
+    rack.world.put("m1", replace(machines["m1"], password="another"))
+    rack.world.set_faults([Fault(machine="m2", drop=True)])
+    rack.world.put("m3", replace(machines["m3"], identity=Identity("uuid-m9", "m9")))
+    rack.world.put("m4", replace(machines["m4"], weaknesses=["takes cipher suite 0"]))
+    for name in ("m1", "m3", "m4"):
+        rack.admin.ok("machine.set", name=name, parts={"unit": "1", "serial": f"{name}-again"})
+    jobs = dict(zip(("m1", "m2", "m3", "m4", "m5"), rack.order("on", "m1", "m2", "m3", "m4", "m5"), strict=True))
+    ends = {name: rack.ended(job) for name, job in jobs.items()}
+    assert ends["m5"]["outcome"] == "done"
+    told = {"m1": "password is wrong", "m2": "no answer", "m3": "of another machine", "m4": "takes cipher suite 0"}
+    for name, words in told.items():
+        assert ends[name]["outcome"] == "failed" and words in ends[name]["reason"], ends[name]
+        assert rack.row(name)["power"] == "unknown" and words in rack.row(name)["reason"]
+    assert all(rack.world.machine(name).asked == [] for name in ("m1", "m2", "m3", "m4"))  # type: ignore[union-attr]
+    everything = rack.zoni.log + rack.zoni.controller.log + (rack.zoni.folder / "state/journal").read_text()
+    assert PASSWORD not in everything
+
+
+@pytest.mark.fault(39)
+def test_an_off_that_is_acknowledged_and_does_not_happen_fails(rack: Rack) -> None:
+    rack.add("m1", power="on")
+    rack.world.set_faults([Fault(machine="m1", call="press", ignore=True)])
+    (job,) = rack.order("soft", "m1", grace_seconds=0.2)
+    rack.zoni.controller.local().ok("job.cancel", name=job)
+    assert rack.ended(job)["outcome"] == "cancelled"
+    assert rack.row("m1")["power_desired"] is None
+
+
+@pytest.mark.fault(24)
+def test_an_agent_that_is_killed_in_mid_operation_goes_on_with_it(rack: Rack) -> None:
+    rack.add("m1")
+    until(lambda: rack.row("m1")["power"] == "off", "it was looked at")
+    rack.world.set_faults([Fault(machine="m1", call="press", delay=30.0, times=1)])
+    (job,) = rack.order("on", "m1")
+    until(lambda: rack.world.machine("m1").asked or _pressing(rack), "it is being done")  # type: ignore[union-attr]
+    rack.zoni.kill()
+    rack.zoni.start()
+    assert rack.ended(job)["outcome"] == "done"
+    assert rack.world.machine("m1").power == "on"  # type: ignore[union-attr]
+
+
+def _pressing(rack: Rack) -> bool:
+    """Whether the fault of the press was used up: its worker sleeps in it."""
+    faults = json.loads((Path(rack.zoni.world) / "faults/all.json").read_text())["faults"]
+    return not faults or faults[0].get("times", 2**31) == 0
+
+
+@pytest.mark.fault(4)
+def test_a_controller_that_is_killed_in_mid_operation_hears_how_it_ended(rack: Rack) -> None:
+    rack.add("m1")
+    until(lambda: rack.row("m1")["power"] == "off", "it was looked at")
+    rack.world.set_faults([Fault(machine="m1", call="press", delay=1.0, times=1)])
+    (job,) = rack.order("on", "m1")
+    until(lambda: _pressing(rack), "it is being done")
+    controller = rack.zoni.controller
+    controller.kill()
+    until(lambda: rack.world.machine("m1").power == "on", "it goes on without a controller")  # type: ignore[union-attr]
+    controller.start()
+    rack.admin = controller.local()
+    assert rack.ended(job)["outcome"] == "done"
+    assert rack.world.machine("m1").asked == ["on"]  # type: ignore[union-attr]
+    until(lambda: rack.row("m1")["power"] == "on", "it is known to be on")
+
+
+@pytest.mark.fault(38)
+def test_of_fifty_machines_the_dead_the_lying_and_the_slow_keep_nobody_waiting(rack: Rack) -> None:
+    names = [f"n{number}" for number in range(50)]
+    dead, lying, slow = names[:3]
+    rack.add(*names, power="on")
+    until(lambda: all(each["power"] == "on" for each in rack.rows()), "all were looked at", 60)
+    rack.world.set_faults([
+        Fault(machine=dead, delay=20.0, drop=True), Fault(machine=lying, call="power", lie="off"),
+        Fault(machine=slow, delay=3.0),
+    ])  # fmt: skip
+    jobs = dict(zip(names, rack.order("look", *names), strict=True))
+    assert rack.ended(jobs[slow])["outcome"] == "done"
+    ended = {each["name"]: each for each in rack.jobs(list(jobs.values())) if each["outcome"] == "done"}
+    assert dead not in ended and len(ended) == 49
+    took = {name: unstamp(each["ended_at"]) - unstamp(each["created_at"]) for name, each in ended.items()}
+    assert took[slow] >= 3
+    assert max(took[name] for name in names[1:] if name != slow) < 2, "well under a second where nothing else runs"
+    rows = {each["name"]: each for each in rack.rows()}
+    assert {rows[name]["power"] for name in names[2:]} == {"on"}
+    assert rows[lying]["power"] == "off", "it has one path, and nobody to contradict it"
+
+
+def test_a_bmc_of_another_protocol_agrees_with_ipmitool(rack: Rack, tmp_path: Path) -> None:
+    """The real thing: IPMI over the network, with a witness that somebody else wrote."""
+    plan = {"port": 0, "user": "admin", "password": "secret", "uuid": UUID, "serial": "S1"}
+    peer = Peer("bmc", tmp_path, {"bmcs": {"m1": plan, "m2": plan | {"password": "other"}}})
+    try:
+        for name in ("m1", "m2"):
+            port = peer.ask(bmc=name)["port"]
+            parts = {"power_paths": [f"ipmi:127.0.0.1,port={port}"], "user": "admin", "password": "secret"}
+            rack.admin.ok("machine.add", name=name, parts=parts | ({"uuid": UUID} if name == "m1" else {}))
+            if name == "m1":
+                first = port
+        rack.done("on", "m1")
+        assert ipmitool(first, "admin", "secret", "power", "status") == "Chassis Power is on"
+        ipmitool(first, "admin", "secret", "power", "off")
+        (job,) = rack.order("look", "m1")
+        assert rack.ended(job)["outcome"] == "done"
+        row = rack.row("m1")
+        assert (row["power"], row["reason"]) == ("off", "on was asked for")
+        (job,) = rack.order("on", "m2")
+        assert "rights are wrong" in rack.ended(job)["reason"]
+        peer.ask(bmc="m1", machine={"ignore": True})
+        (job,) = rack.order("reset", "m1")
+        assert rack.ended(job)["outcome"] == "failed"
+    finally:
+        peer.close()
