@@ -44,4 +44,5 @@ teardown() {
   fail_with 1 'no such switch' zoni-switch set s1 --note x
   fail_with 2 "no such command 'nix'" zoni-pdu nix
   fail_with 2 'missing command' zoni-pdu
+  fail_with 2 'hint: zoni-pdu add -h' zoni-pdu add
 }

@@ -80,6 +80,9 @@ class Tool(click.Command):
             status = call.status()
         except Unwritable:
             raise
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx  # it says whose -h helps
+            raise
         except TashiError as error:  # of the call as a whole, not of one name
             call.output.failure("", Failure(str(error.code), error.text, error.hint))
             status = exit_status(error.code)

@@ -27,7 +27,7 @@ _UNITS: dict[str, tuple[dict[str, str], Callable[[float], str], str]] = {
 def plainly(text: str) -> str:
     """``Expected `int` >= 1 - at `$.cores` `` as ``cores: at least 1``; a text it does not know stays as it is."""
     found = _AT.fullmatch(text)
-    what, where = (found[1], found[2]) if found is not None else (text, "")
+    what, where = (found[1], (found[2] or "").removeprefix("parts.")) if found is not None else (text, "")
     if bound := _EXPECTED.fullmatch(what):
         where, what = _bound(where, *bound.groups())
     elif missing := _MISSING.fullmatch(what):
