@@ -1,4 +1,4 @@
-# One laboratory of three fake hosts and four machines for all tests of commands; each test leaves it as it found it (lab.bash).
+# One laboratory of three fake hosts for all tests of commands; each test leaves it as it found it (lab.bash).
 
 setup_suite() {
   local top
@@ -6,7 +6,7 @@ setup_suite() {
   export PATH=$top/.venv/bin:$top/cmd:$PATH
   export TASHI_LAB=bats-$$
   unset TASHI_CONTROLLER TASHI_CONFIG
-  tashi-lab up --driver fake --hosts 3 --machines 4 --set controller.steady_seconds=0 # tests cut the power of the same host
+  tashi-lab up --driver fake --hosts 3 --set controller.steady_seconds=0 # tests cut the power of the same host
   eval "$(tashi-lab env)"
 }
 

@@ -19,12 +19,12 @@ from tashi.config import parse
 from tashi.lab import faults, network
 from tashi.lab.beats_command import beats
 from tashi.lab.lab import Lab, down
-from tashi.lab.machines import Machines
+from tashi.lab.machines import MACHINES_HINT
 from tashi.lab.programs import pages_path, search_path
 from tashi.lab.record import Kind, Settings, names
 from tashi.wire.errors import Code, Refused, TashiError, exit_status
 
-SECTIONS = ("agent", "controller", "fake", "pool")  # that --set may change
+SECTIONS = ("agent", "controller", "fake", "pool", "zoni")  # that --set may change
 COLUMNS = {key: key.upper() for key in ("name", "state", "pid", "agent", "libvirtd", "network")}
 COLUMNS |= {"rate_bits_per_second": "RATE", "address": "ADDRESS"}
 MACHINE_COLUMNS = {key: key.upper() for key in ("ipmi", "redfish", "outlet", "faults")}
@@ -149,7 +149,7 @@ def status(name: str, as_json: bool) -> None:
     columns = COLUMNS.copy()
     if lab.record.machines:
         columns |= MACHINE_COLUMNS
-        rows = _with_machines(rows, lab.machines)
+        rows = _rows_of_machines(rows, lab)
     if as_json:
         click.echo("\n".join(msgspec.json.encode(row).decode() for row in rows))
     else:
@@ -164,8 +164,8 @@ def status(name: str, as_json: bool) -> None:
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.pass_obj
 def exec_command(name: str, host: str, command: tuple[str, ...]) -> None:
-    """Run a command in a host."""
-    argv = Lab.seen(name).host(host).command(command)
+    """Run a command in a host, or in the network of a machine that is on."""
+    argv = Lab.seen(name).command(host, command)
     sys.stdout.flush()
     os.execvp(argv[0], argv)
 
@@ -282,6 +282,33 @@ def kill_controller(name: str) -> None:
         lab.controller.stop(signal.SIGKILL)
 
 
+@contextmanager
+def _with_machines(name: str, *, controller: bool = False) -> Iterator[Lab]:
+    with _with_controller(name) if controller else Lab.opened(name) as lab:
+        if not lab.record.machines:
+            raise Refused(Code.WRONG_STATE, f"lab {name}: has no machines, nor what is around them", MACHINES_HINT)
+        yield lab
+
+
+def _zoni_agent(verb: str, text: str, number: signal.Signals | None) -> None:
+    """As `_daemon` has it."""
+
+    @main.command(verb, help=text)
+    @lab_option
+    @click.pass_obj
+    def change(name: str) -> None:
+        with _with_machines(name, controller=True) as lab:
+            if number is None:
+                lab.zoni.start()
+            else:
+                lab.zoni.stop(number)
+
+
+_zoni_agent("start-zoni-agent", "Start the zoni agent and wait until the controller hears it.", None)
+_zoni_agent("stop-zoni-agent", "Stop the zoni agent in peace.", signal.SIGTERM)
+_zoni_agent("kill-zoni-agent", "Kill the zoni agent (kill -9).", signal.SIGKILL)
+
+
 # -- what stands around the machines -----------------------------------------------------------------------------------
 @main.command()
 @lab_option
@@ -301,8 +328,27 @@ def bmc(name: str, fault: str, machines: tuple[str, ...]) -> None:
 @click.pass_obj
 def pdu(name: str, fault: str) -> None:
     """Make the PDU fail in some way, or end all that is wrong with it: ok."""
-    with Lab.opened(name) as lab:
+    with _with_machines(name) as lab:
         lab.machines.break_pdu(fault)
+
+
+@main.command()
+@lab_option
+@click.argument("fault", type=click.Choice([faults.OK, *faults.SWITCH]))
+@click.pass_obj
+def switch(name: str, fault: str) -> None:
+    """Make the switch fail in some way, or end all that is wrong with it: ok."""
+    with _with_machines(name) as lab:
+        lab.switch.break_(fault)
+
+
+@main.command("restart-switch")
+@lab_option
+@click.pass_obj
+def restart_switch(name: str) -> None:
+    """Let the switch be dark for two seconds and come back with what was saved."""
+    with _with_machines(name) as lab:
+        lab.switch.restart()
 
 
 # -- what the verbs share ----------------------------------------------------------------------------------------------
@@ -327,11 +373,13 @@ def _settings(texts: tuple[str, ...]) -> Settings:
     return found
 
 
-def _with_machines(rows: list[dict[str, Any]], machines: Machines) -> list[dict[str, Any]]:
-    """The rows of status with the PDU and the machines; a host that has a BMC is told of in one row."""
-    known = {each.name: msgspec.to_builtins(each) for each in machines.status()}
+def _rows_of_machines(rows: list[dict[str, Any]], lab: Lab) -> list[dict[str, Any]]:
+    """The rows of status with those of the machines and what is around them; a host that has a BMC is one row."""
+    known = {each.name: msgspec.to_builtins(each) for each in lab.machines.status()}
     found = [known.pop(row["name"], {}) | row for row in rows]
-    return [*found, machines.pdu_status(), *known.values()]
+    pid = lab.zoni.pid()
+    agent = [] if lab.record.bare else [{"name": "zoni-agent", "state": "up" if pid else "off", "pid": pid}]
+    return [*found, *agent, lab.machines.pdu_status(), lab.switch.status(), *known.values()]
 
 
 def _table(rows: list[list[str]]) -> None:

@@ -30,6 +30,11 @@ PDU: Table = {
     "read-only": {"pdu": {"read_only": True}},
 }
 
+SWITCH: Table = {
+    "silent": {"weather": {"silent": True}},
+    "slow": {"weather": {"delay": SLOW_SECONDS}},
+}
+
 
 def request(table: Table, word: str, healthy: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """What the peer is asked for ``word``; ``healthy``: the fields that are not empty when all is well."""
@@ -50,3 +55,8 @@ def present(table: Table, told: Mapping[str, Any]) -> list[str]:
         for word, parts in table.items()
         if all(told.get(part, told)[name] == value for part, fields in parts.items() for name, value in fields.items())
     ]
+
+
+def health(table: Table, told: Mapping[str, Any]) -> str:
+    """The same in one word for status; ``told`` is empty when nobody answered."""
+    return (",".join(present(table, told)) or OK) if told else "gone"

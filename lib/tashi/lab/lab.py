@@ -2,7 +2,7 @@
 
 It is made in this order: the record, so that `down` knows what to look for whatever happens next; the guests' files,
 the networks, the devices around the machines, the controller; then all hosts at once, each booted, enrolled and its
-agent started; then the images.
+agent started; then the machines' records and the zoni agent; then the images.
 `down` needs none of it to be whole.
 """
 
@@ -13,7 +13,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Any
 from tashi.lab import address, fake_host, namespace_host, network
 from tashi.lab.call import wait_until
 from tashi.lab.controller import Controller, pool_images
+from tashi.lab.devices import Devices
 from tashi.lab.guests import build
 from tashi.lab.host import Host
 from tashi.lab.machines import MACHINES_MAX, Machines
@@ -30,6 +31,8 @@ from tashi.lab.process import marked, spawn
 from tashi.lab.programs import lay_out_pages, surroundings
 from tashi.lab.proxy import Plan as ProxyPlan
 from tashi.lab.record import Folders, HostRecord, Kind, MachineRecord, Record, Settings, homes, locked, names, new_mark
+from tashi.lab.switch import Switch
+from tashi.lab.zoni import Zoni
 from tashi.wire.errors import Code, NotFound, Refused, TashiError
 
 CONTROLLER_PORTS = tuple(
@@ -51,7 +54,10 @@ class Lab:
         self.hosts = {name: make(folders, record, name) for name in record.hosts}
         here = fake_host.ADDRESS if fake else self.plan.lab
         self.controller = Controller(folders, record, here)
-        self.machines = Machines(folders, record, here)
+        self.devices = Devices(folders, record, here)
+        self.machines = Machines(self.devices, record)
+        self.switch = Switch(self.devices, record)
+        self.zoni = Zoni(self.devices, record, self.controller)
 
     @classmethod
     @contextmanager
@@ -104,6 +110,10 @@ class Lab:
             raise NotFound(f"{name}: no such host in lab {self.record.name}", f"there are {', '.join(self.hosts)}")
         return self.hosts[name]
 
+    def command(self, name: str, argv: Sequence[str]) -> list[str]:
+        """The command line that runs ``argv`` in a host, or in the network of a machine. Raises NotFound, Refused."""
+        return self.switch.command(name, argv) if name in self.switch.ports else self.host(name).command(argv)
+
     def environment(self) -> dict[str, str]:
         """What a shell needs so that every command speaks to this lab."""
         found = {"TASHI_LAB": self.record.name, "TASHI_CONFIG": str(self.controller.config)}
@@ -128,7 +138,9 @@ class Lab:
                 shutil.copy(build.built() / file, images)
             network.make(self.plan)
         if self.record.machines:
-            self.machines.start()
+            self.devices.prepare()
+            self.machines.begin()
+            self.switch.begin()
         if not self.record.bare:
             self.controller.configure()
             self.controller.start()
@@ -137,9 +149,16 @@ class Lab:
             made = [pool.submit(_make_host, host, documents.get(name)) for name, host in self.hosts.items()]
             for done in made:
                 done.result()
-        self.machines.wait()
+        if self.record.machines:
+            self.devices.wait("rack", "bmc", "redfish", "pdu")
+            self.switch.plug()
+            self.devices.wait("switch")
         if not self.record.bare:
             self.controller.wait_hosts()
+            if self.record.machines:
+                self.zoni.enlist(self.machines, self.switch)
+                self.zoni.enroll()
+                self.zoni.start()
             self.controller.add_images(f"{KERNEL_ARGS} lab.net={self.plan.guest_prefix}")
 
     def _start_proxy(self) -> None:
@@ -217,7 +236,7 @@ def _claim(folders: Folders, hosts: int, machines: int, kind: Kind, bare: bool, 
         index = _free_index({other.index for other in others}) if kind == "libvirt" else 0
         taken = {port for other in others for port in _ports(other)}
         records = {f"h{number}": HostRecord(number) for number in range(1, hosts + 1)}
-        wanted = len(CONTROLLER_PORTS) + 4 * hosts + 2 * machines + 1
+        wanted = len(CONTROLLER_PORTS) + 4 * hosts + 2 * machines + 2
         numbered = [*(f"m{number}" for number in range(1, machines + 1)), *records] if machines else []
         ports = iter(free_ports(wanted, "0.0.0.0", taken))
         record = Record(
@@ -231,6 +250,7 @@ def _claim(folders: Folders, hosts: int, machines: int, kind: Kind, bare: bool, 
             settings=settings,
             machines={name: MachineRecord(outlet, next(ports), next(ports)) for outlet, name in enumerate(numbered, 1)},
             pdu_port=next(ports) if machines else 0,
+            switch_port=next(ports) if machines else 0,
         )
         if kind == "fake":
             for host in records.values():

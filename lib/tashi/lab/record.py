@@ -73,6 +73,7 @@ class Record(msgspec.Struct):
     settings: Settings = {}
     machines: dict[str, MachineRecord] = {}
     pdu_port: int = 0
+    switch_port: int = 0
     devices: dict[str, Process] = {}
 
 

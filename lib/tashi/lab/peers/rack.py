@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
@@ -30,6 +31,9 @@ from typing import Any
 from tashi.lab.control import answer_on
 from tashi.lab.programs import program
 from tashi.lab.record import Folders
+
+WITH_US = ("setpriv", "--pdeathsig", "KILL")
+NIC = "eth0"
 
 
 class Machine:
@@ -100,12 +104,14 @@ class Machine:
 
 
 class Qemu(Machine):
-    """A QEMU process. It ends with the rack, whatever ends that."""
+    """A QEMU process, and a network namespace whose one link is up while that lives. Both end with the rack, whatever
+    ends that."""
 
     def __init__(self, name: str, outlets: Sequence[str], argv: Sequence[str]) -> None:
         super().__init__(name, outlets)
-        self._argv = ["setpriv", "--pdeathsig", "KILL", *argv]
+        self._argv = [*WITH_US, *argv]
         self._process: subprocess.Popen[bytes] | None = None
+        self._namespace = subprocess.Popen([*WITH_US, "unshare", "--net", "sleep", "infinity"])
 
     @property
     def on(self) -> bool:
@@ -118,17 +124,35 @@ class Qemu(Machine):
     def start(self) -> None:
         self._process = subprocess.Popen(self._argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
         self._tell("qmp_capabilities")
+        self._set_link("up")
+        handle = os.pidfd_open(self._process.pid)
+        asyncio.get_running_loop().add_reader(handle, self._ended, handle)
 
     def end(self) -> None:
         assert self._process is not None
         self._process.kill()
         self._process.wait()
+        self._set_link("down")
 
     def soft(self) -> None:
         self._tell("system_powerdown")
 
     def reset(self) -> None:
         self._tell("system_reset")
+
+    def told(self) -> dict[str, Any]:
+        return super().told() | {"namespace": self._namespace.pid}
+
+    def _ended(self, handle: int) -> None:
+        """Of whatever cause; it may have been started again meanwhile."""
+        asyncio.get_running_loop().remove_reader(handle)
+        os.close(handle)
+        if not self.on:
+            self._set_link("down")
+
+    def _set_link(self, state: str) -> None:
+        inside = ["nsenter", "--target", str(self._namespace.pid), "--net", "--"]
+        subprocess.run([*inside, "ip", "link", "set", NIC, state], check=True, timeout=10)
 
     def _tell(self, command: str) -> None:
         assert self._process is not None and self._process.stdin is not None
