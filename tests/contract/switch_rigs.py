@@ -182,7 +182,7 @@ class SnmpRig(Rig):
     seconds = 0.4
 
     def __init__(self, peer: peers.Peer, v2c: bool = False) -> None:
-        self._peer = peer
+        self._peer, self.patience = peer, 6.0
         self.path = paths.Snmp(address=ADDRESS, port=peer.port, access=V2C if v2c else V3, model="lab")
         self._words = ["-v2c", "-c", V2C.community] if v2c else V3_WORDS
         settings = {
@@ -201,7 +201,7 @@ class SnmpRig(Rig):
         self.state(settings=settings, faults=[], tables={}, weather=FAIR, heard=heard, neighbours=neighbours)
 
     def open(self, path: paths.AnyPath, seconds: float) -> Driver:
-        return open_driver(path, 1.2)
+        return open_driver(path, self.patience)
 
     def state(self, **changes: Any) -> dict[str, Any]:
         return self._peer.ask(**changes)
@@ -243,9 +243,11 @@ class SnmpRig(Rig):
         what = {"ignores": "ignore", "refuses": "wrongValue", "loses": "lose", "half": "half", "restarts": "restart"}
         after += call == "join"  # a port leaves before
         self.state(faults=[{"what": what[fault], "call": SETS[call], "after": after, "times": times}])
+        self.patience = 2.4 if fault == "loses" else self.patience
 
     def mute(self) -> None:
         self.state(weather={"silent": True})
+        self.patience = 1.0
 
 
 class Ovs:

@@ -79,7 +79,7 @@ class Peer:
 
 def open_plane(plan: dict[str, Any]) -> Plane:
     if "ovs" not in plan:
-        return NoPlane()
+        return NoPlane(plan["ports"])
     from tashi.lab.peers.switch_flows import Flows
 
     return Flows(plan["ovs"]["run"], plan["ovs"]["bridge"])

@@ -21,6 +21,8 @@ LEARN = (
 RESERVED = "table=0,priority=100,dl_dst=01:80:c2:00:00:00/ff:ff:ff:ff:ff:f0,actions=drop"
 STATION = re.compile(r"reg1=(\w+)(?:/0xfff)?,dl_dst=(\S+) actions=\w+:(\w+)->")
 
+PORT = re.compile(r"^ (\d+)\(.*\n((?:     .*\n)*)", re.MULTILINE)
+
 
 class Flows:
     """Implements `switch_records.Plane`; ``run`` is where Open vSwitch has its sockets."""
@@ -41,9 +43,9 @@ class Flows:
                 self._ofctl("mod-port", self._socket, str(number), "up" if on else "down")
                 self._on[number] = on
 
-    def has_link(self, port: int) -> bool:
-        told = self._ofctl("dump-ports-desc", self._socket, str(port))
-        return "LINK_DOWN" not in told and "PORT_DOWN" not in told
+    def links(self) -> set[int]:
+        told = PORT.findall(self._ofctl("dump-ports-desc", self._socket))
+        return {int(number) for number, about in told if "LINK_DOWN" not in about and "PORT_DOWN" not in about}
 
     def stations(self) -> list[tuple[int, str, int]]:
         found = STATION.finditer(self._ofctl("dump-flows", self._socket, "table=2"))

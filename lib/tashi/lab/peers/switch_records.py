@@ -99,7 +99,8 @@ class Plane(Protocol):
 
     def apply(self, settings: Settings) -> None: ...
 
-    def has_link(self, port: int) -> bool: ...
+    def links(self) -> set[int]:
+        """The ports that have one."""
 
     def stations(self) -> list[tuple[int, str, int]]:
         """VLAN, MAC and port of what was heard."""
@@ -108,14 +109,15 @@ class Plane(Protocol):
 class NoPlane:
     """Nothing does; ``heard`` is what it would have heard."""
 
-    def __init__(self) -> None:
+    def __init__(self, ports: int) -> None:
+        self._ports = set(range(1, ports + 1))
         self.heard: list[tuple[int, str, int]] = []
 
     def apply(self, settings: Settings) -> None:
         pass
 
-    def has_link(self, port: int) -> bool:
-        return True
+    def links(self) -> set[int]:
+        return self._ports
 
     def stations(self) -> list[tuple[int, str, int]]:
         return self.heard
@@ -192,8 +194,9 @@ class Switch:
             SAVE: rfc1902.Integer32(0),
             SAVED: rfc1902.Integer32(1 if self.running == self.startup else 2),
         }
+        links = self.plane.links()
         for number, port in self.running.ports.items():
-            view |= self._port(number, port)
+            view |= self._port(number, port, number in links)
         for number, vlan in self.running.vlans.items():
             view |= self._vlan(number, vlan)
         for number, mac, at in self.plane.stations():
@@ -206,8 +209,8 @@ class Switch:
             view[(*LLDP, 7, *row)], view[(*LLDP, 9, *row)] = _text(port_id), _text(name)
         return self._mangled(view)
 
-    def _port(self, number: int, port: Port) -> dict[Oid, Any]:
-        up = port.on and self.plane.has_link(number)
+    def _port(self, number: int, port: Port, link: bool) -> dict[Oid, Any]:
+        up = port.on and link
         return {
             (*IF, 7, number): rfc1902.Integer32(1 if port.on else 2),
             (*IF, 8, number): rfc1902.Integer32(1 if up else 2),
