@@ -190,6 +190,7 @@ def _driver_settings(config: Config, host: str) -> DriverSettings:
         driver="fake" if own.driver == "fake" else "libvirt",
         uri=own.uri,
         accel="kvm" if own.accel == "kvm" else "tcg" if own.accel == "tcg" else "auto",
+        max_downtime_seconds=own.max_downtime_seconds,
         lab=own.lab,
         pool=config.pool.path,
         state=own.state,

@@ -81,6 +81,7 @@ class Agent(NamedTuple):
     migrate_uri: str = ""
     address: str = ""
     accel: str = "auto"
+    max_downtime_seconds: float = 0.05
     workers: int = 4
     lab: bool = False
     cores: int = 0
@@ -178,6 +179,7 @@ RANGES: dict[tuple[str, str], tuple[float, float]] = {
     ("placement", "cores_ratio"): (0.1, 64),
     ("placement", "memory_ratio"): (0.1, 64),
     **{("placement.weights", name): (0.0, 1000.0) for name in Weights._fields},
+    ("agent", "max_downtime_seconds"): (0.001, 60),
     ("agent", "workers"): (1, 64),
     ("agent", "cores"): (0, 4096),
     ("zoni", "in_flight"): (1, 64),

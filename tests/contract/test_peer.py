@@ -8,10 +8,10 @@ from tashid.driver.interface import DriverError
 from tashid.driver.peer import Peer, check_peer, explain
 
 GOOD = {
-    "qemu+tls://h2/system": Peer("h2", True),
-    "qemu+tls://10.0.0.2:16514/system": Peer("10.0.0.2", True),
-    "qemu+tls://[fd00::2]/system": Peer("[fd00::2]", True),
-    "qemu+tls://[fd00::2]:16514/system": Peer("[fd00::2]", True),
+    "qemu+tls://h2/system": "h2",
+    "qemu+tls://10.0.0.2:16514/system": "10.0.0.2",
+    "qemu+tls://[fd00::2]/system": "[fd00::2]",
+    "qemu+tls://[fd00::2]:16514/system": "[fd00::2]",
 }
 BAD = [
     "",
@@ -35,7 +35,7 @@ BAD = [
 
 @pytest.mark.parametrize("uri", GOOD)
 def test_tls_is_taken(uri: str) -> None:
-    assert check_peer(uri, lab=False) == check_peer(uri, lab=True) == GOOD[uri]
+    assert check_peer(uri, lab=False) == check_peer(uri, lab=True) == Peer(uri, GOOD[uri], encrypted=True)
 
 
 @pytest.mark.parametrize("uri", BAD)
@@ -46,7 +46,9 @@ def test_anything_else_is_refused(uri: str) -> None:
 
 
 def test_plain_tcp_is_for_a_laboratory() -> None:
-    assert check_peer("qemu+tcp://10.0.0.2/system", lab=True) == Peer("10.0.0.2", False)
+    assert check_peer("qemu+tcp://10.0.0.2/system", lab=True) == Peer(
+        "qemu+tcp://10.0.0.2/system", "10.0.0.2", encrypted=False
+    )
     with pytest.raises(DriverError, match="laboratory"):
         check_peer("qemu+tcp://10.0.0.2/system", lab=False)
 

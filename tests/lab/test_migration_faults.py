@@ -15,7 +15,7 @@ import pytest
 from tashi.lab.beats import Listener, listening
 from tashi.lab.call import wait_until
 from tashi.lab.lab import Lab
-from tests.lab.commands import WITHOUT, Shell, quick_lab
+from tests.lab.commands import DOWNTIME_SECONDS, WITHOUT, Shell, quick_lab
 
 NAME = "test-faults"
 pytestmark = [pytest.mark.lab, pytest.mark.skipif(bool(WITHOUT), reason=f"needs {WITHOUT}")]
@@ -63,6 +63,9 @@ def link_cut(way: Way) -> None:
 
 
 def aborted(way: Way) -> None:
+    """And beforehand: how long it may stand still is what was set."""
+    said = way.shell.run("tashi-lab", "exec", way.source, "virsh", "migrate-getmaxdowntime", way.vm).stdout
+    assert float(said) == DOWNTIME_SECONDS * 1000
     way.shell.run("tvm-migrate", "-q", "--abort", way.vm)
 
 

@@ -16,11 +16,12 @@ import libvirt
 
 from tashi.wire.agents import GuestState
 from tashid.driver.interface import DriverError
+from tashid.driver.peer import Peer
+from tashid.driver.settings import DriverSettings
 from tashid.driver.words import plain_words
 
 KEEPALIVE_SECONDS, KEEPALIVE_COUNT = 2, 3
 OPEN_SECONDS = 3.0  # a libvirtd that is restarted is back by then
-MAX_DOWNTIME_MILLISECONDS = 50  # the guest may stand still so long; libvirt would allow 300
 FIGURES_SECONDS = 2.0  # a migration's figures are told a little after its end
 HANGS_SECONDS = 5.0  # a call to QEMU that takes longer won't come back
 WATCH_SECONDS = 0.2, 5.0  # between two attempts to connect: first, longest
@@ -237,8 +238,8 @@ class Domain:
         with _sorted(self.name):
             self._raw.abortJob()
 
-    def migrate(self, peer: str, address: str, live: str, kept: str, *, unsafe: bool, tls: bool) -> dict[str, Any]:
-        """Live-migrate to ``peer``, memory by ``address``; ``live`` and ``kept`` are the definitions over there.
+    def migrate(self, there: Peer, live: str, kept: str, settings: DriverSettings) -> dict[str, Any]:
+        """Live-migrate; ``live`` and ``kept`` are the definitions over there.
 
         Returns libvirt's figures, none when it tells them too late. Errors prove nothing: `Unclear`.
         """
@@ -249,11 +250,10 @@ class Domain:
             told.update(figures)
             over.set()
 
-        flags = _MIGRATE
-        flags |= libvirt.VIR_MIGRATE_UNSAFE if unsafe else 0
-        flags |= libvirt.VIR_MIGRATE_TLS if tls else 0
+        flags = _MIGRATE | (libvirt.VIR_MIGRATE_UNSAFE if settings.lab else 0)
+        flags |= libvirt.VIR_MIGRATE_TLS if there.encrypted else 0
         parameters = {
-            libvirt.VIR_MIGRATE_PARAM_URI: f"tcp://{address}",
+            libvirt.VIR_MIGRATE_PARAM_URI: f"tcp://{there.address}",
             libvirt.VIR_MIGRATE_PARAM_DEST_XML: live,
             libvirt.VIR_MIGRATE_PARAM_PERSIST_XML: kept,
         }
@@ -261,8 +261,8 @@ class Domain:
         try:
             ticket = connection.domainEventRegisterAny(self._raw, libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, take, None)
             try:
-                self._raw.migrateSetMaxDowntime(MAX_DOWNTIME_MILLISECONDS)
-                self._raw.migrateToURI3(peer, parameters, flags)
+                self._raw.migrateSetMaxDowntime(round(settings.max_downtime_seconds * 1000))
+                self._raw.migrateToURI3(there.uri, parameters, flags)
                 over.wait(FIGURES_SECONDS)
             finally:
                 connection.domainEventDeregisterAny(ticket)

@@ -154,7 +154,7 @@ class LibvirtDriver:
         kept = with_generation(domain.xml(kept=True), generation)
         began = time.monotonic()
         try:
-            figures = domain.migrate(peer, there.address, live, kept, unsafe=self._settings.lab, tls=there.encrypted)
+            figures = domain.migrate(there, live, kept, self._settings)
         except Unclear as error:
             with _begun():
                 seen = self.look(guest.id)

@@ -23,8 +23,9 @@ _MEANINGS = {
 
 
 class Peer(NamedTuple):
-    """``address`` is the host as it stands in a URI (IPv6 in brackets), where the memory goes too."""
+    """``address`` is the host as it stands in the URI (IPv6 in brackets), where the memory goes too."""
 
+    uri: str
     address: str
     encrypted: bool
 
@@ -42,7 +43,7 @@ def check_peer(uri: str, lab: bool) -> Peer:
     if parts.scheme not in ("qemu+tcp", "qemu+tls") or not host or "@" in parts.netloc or uri != wanted:
         raise DriverError(f"migration address {uri[:200]!r} is not like qemu+tls://HOST/system")
     bare = parts.netloc.removesuffix(f":{port}") if port is not None else parts.netloc
-    return Peer(bare, encrypted=parts.scheme == "qemu+tls")
+    return Peer(uri, bare, encrypted=parts.scheme == "qemu+tls")
 
 
 def explain(words: str) -> str:

@@ -22,6 +22,7 @@ class DriverSettings:
     driver: Literal["libvirt", "fake"] = "libvirt"
     uri: str = "qemu:///system"
     accel: Literal["auto", "kvm", "tcg"] = "auto"
+    max_downtime_seconds: float = 0.05  # a guest may stand still so long for its last pages
     lab: bool = False
     pool: str = "/var/lib/tashi/pool"
     state: str = "/var/lib/tashi-agent"
