@@ -353,6 +353,17 @@ def test_hosts_that_are_drained_together_get_nothing_from_one_another() -> None:
     assert world.rows("host", names=["h3"])[0]["state"] == "drained"
 
 
+def test_a_dry_drain_counts_what_the_others_before_it_would_move() -> None:
+    world = World(3)
+    for host in ("h1", "h2"):
+        world.create(f"on-{host}", cores=5, host=host)
+    wave = ["h9", "h1", "h2"]
+    told = [world.ok("host.drain", name=name, together=wave, dry_run=True) for name in wave[1:]]
+    assert (told[0].placement, told[0].extra) == ({"on-h1": "h3"}, {})
+    assert told[1].placement == {} and "h3: needs 5 cores, 3 free" in told[1].extra["on-h2"]
+    assert {row["state"] for row in world.rows("host")} == {"normal"}
+
+
 def test_a_drain_leaves_those_alone_that_can_not_be_drained_with_it() -> None:
     world = World(3)
     world.create("web", host="h1")

@@ -5,6 +5,9 @@ One operation with a part for each migration. Stopped VMs only lose their defini
 
 from __future__ import annotations
 
+from contextlib import suppress
+from itertools import takewhile
+
 from msgspec.structs import replace
 
 from tashi.core import life, move
@@ -21,16 +24,17 @@ ALL_AT_ONCE = 10**6  # in a dry run nobody waits for the first migrations
 
 
 def drain(turn: Turn, body: HostDrain) -> Accepted:
-    """Begin; with others they are all closed before the first VM looks for a place."""
-    host: Host = turn.find("host", body.name)
-    if host.job:
-        raise Refused(Code.LOCKED, f"{host.name}: locked by {host.job}", f"tjob-wait {host.job}")
-    state = life.step("host", host.state, "drain", host.name)
-    job = turn.begin("host.drain", "host", host.id, host.name, phase="moving")
-    turn.put(replace(host, state=HostState(state), job=job.id))
+    """Begin; with others they are all closed before the first VM looks for a place.
+
+    A dry run of several counts what those before it would move: each of these requests is undone by itself.
+    """
     _close(turn, body.together)
-    advance(turn, job.id, ALL_AT_ONCE if body.dry_run else turn.settings.moves_per_host)
-    host = turn.state.hosts[host.id]
+    if body.dry_run:
+        for name in takewhile(lambda other: other != body.name, body.together):
+            with suppress(TashiError):  # its own request is told
+                _begin(turn, name, ALL_AT_ONCE)
+    job = _begin(turn, body.name, ALL_AT_ONCE if body.dry_run else turn.settings.moves_per_host)
+    host = turn.state.hosts[job.target]
     moving = {turn.state.vms[vm].name: _goes_to(turn, vm) for vm in turn.state.vms_of_host.get(host.id, ())}
     ended = turn.state.jobs.get(job.id) or turn.ended[-1]
     return Accepted(
@@ -42,6 +46,18 @@ def drain(turn: Turn, body: HostDrain) -> Accepted:
         dry_run=body.dry_run,
         extra=_stays(turn, ended) if body.dry_run else {},
     )
+
+
+def _begin(turn: Turn, name: str, at_once: int) -> Job:
+    """The drain of one host, with its first moves."""
+    host: Host = turn.find("host", name)
+    if host.job:
+        raise Refused(Code.LOCKED, f"{host.name}: locked by {host.job}", f"tjob-wait {host.job}")
+    state = life.step("host", host.state, "drain", host.name)
+    job = turn.begin("host.drain", "host", host.id, host.name, phase="moving")
+    turn.put(replace(host, state=HostState(state), job=job.id))
+    advance(turn, job.id, at_once)
+    return job
 
 
 def _close(turn: Turn, names: list[str]) -> None:

@@ -192,18 +192,18 @@ def _disk(question: Question, room: Room) -> Refusal | None:
 
 
 def _features(question: Question, room: Room) -> Refusal | None:
-    missing = question.demand.features - room.supply.features
-    if not missing:
+    if question.demand.features <= room.supply.features:
         return None
+    missing = question.demand.features - room.supply.features
     keys = {each.partition("=")[0] for each in missing}
     there = names(each for each in room.supply.features if each.partition("=")[0] in keys)
     return _no(names(missing), f"it has {there}" if there else "it has none of that", "another machine")
 
 
 def _networks(question: Question, room: Room) -> Refusal | None:
-    missing = question.demand.networks - room.supply.networks
-    if not missing:
+    if question.demand.networks <= room.supply.networks:
         return None
+    missing = question.demand.networks - room.supply.networks
     return _no(f"network {names(missing)}", f"it has {names(room.supply.networks) or 'none'}", "connect it")
 
 
