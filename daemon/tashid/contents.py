@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from tashi.core.records import TYPES, Answered
+from tashi.model.choice import Choice
 from tashi.model.job import Job
 from tashi.wire.messages import Change
 from tashid.store.interface import TABLES, Damaged, LogEntry
@@ -23,7 +24,9 @@ FORMAT = 1
 _encode = msgspec.json.Encoder().encode
 _decoders = {
     table: msgspec.json.Decoder(TYPES.get(table, Any)) for table in TABLES
-} | {"done": msgspec.json.Decoder(Job), "request": msgspec.json.Decoder(Answered)}  # fmt: skip
+} | {"done": msgspec.json.Decoder(Job), "request": msgspec.json.Decoder(Answered),
+    "decision": msgspec.json.Decoder(Choice),
+}  # fmt: skip
 _decode_change = msgspec.json.Decoder(Change).decode
 
 

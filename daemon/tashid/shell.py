@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 
 from tashi.core import backups
+from tashi.core.choices import keys_of
 from tashi.core.cluster import Cluster, Decision, Found, Now, Principal, done_key, found_of, problem, request_key
 from tashi.core.plainly import plainly
 from tashi.core.rate import Rate
@@ -29,7 +30,7 @@ from tashi.core.verbs import VERBS
 from tashi.run.log import Log
 from tashi.wire.agents import AgentMessage
 from tashi.wire.errors import Code, Refused, TashiError, Unavailable
-from tashi.wire.messages import Metrics, Reply, Request, Sample
+from tashi.wire.messages import Metrics, Named, Reply, Request, Sample
 from tashi.wire.zoni import MetalMessage
 from tashid.accounts import Accounts
 from tashid.batch import Batch
@@ -47,10 +48,11 @@ ENROLMENTS_PER_SECOND, ENROLMENTS_AT_ONCE = 5.0, 50
 REQUESTS_PER_SECOND, REQUESTS_AT_ONCE = 500.0, 5000  # of each user; where administrators come there is no limit
 USERS_KEPT = 1000
 
-NAMING_JOBS = ("list", "changes", "job.cancel")
+NAMING_JOBS = ("list", "changes", "job.cancel", "decision")
 RECALLED_AT_ONCE = 100
 _JOB = re.compile(rb'"(j-[1-9][0-9]{0,17})"')
 
+_named = msgspec.json.Decoder(Named).decode
 _request = msgspec.json.Decoder(Request).decode
 _agent_message = msgspec.json.Decoder(AgentMessage).decode
 _metal_message = msgspec.json.Decoder(MetalMessage).decode
@@ -234,6 +236,20 @@ class Shell:
                 value = self._store.get("done", key)
                 if value is not None:
                     self._cluster.load("done", [(key, value)])
+        if request.verb == "decision":
+            self._recall_decision(request)
+
+    def _recall_decision(self, request: Request) -> None:
+        """Give the core the decision that is asked for; what the request says wrongly is for the core to refuse."""
+        state = self._cluster.state
+        try:
+            named = _named(bytes(request.body)).name
+        except (ValueError, RecursionError):
+            return
+        for key in keys_of(state, named)[:RECALLED_AT_ONCE]:
+            value = self._store.get("decision", key) if key not in state.decisions else None
+            if value is not None:
+                self._cluster.load("decision", [(key, value)])
 
     def _found(self, who: Principal, request: Request) -> Found | None:
         """What this request id was answered before: in this batch, or ever."""

@@ -57,6 +57,50 @@ teardown() {
   fail_with 1 'no host has hypervisor 8.2' create --at-least hypervisor=8.2 web
 }
 
+@test "what was decided: of a machine, of an operation, and who was the next best" {
+  create web --cores 2 --host h2
+  create db --cores 4
+  id=$(tvm-show -H -o decision db)
+  [[ $id == c-* ]]
+  [ "$(tashi-explain --decision db -H -o id)" = "$id" ]
+  [ "$(tashi-explain --decision "$(tjob-list -H -o id name=db verb=vm.create | tail -n 1)" -H -o id)" = "$id" ]
+  [ "$(tjob-list -H -o decision name=db | tail -n 1)" = "$id" ]
+  [ "$(tashi-explain --decision "$id" -H -o outcome,host,policy_version,seed)" = $'placed\th2\t1\t0' ]
+  [ "$(tashi-explain --decision "$id" -j | value 'sorted(r["fits"]) == ["h1", "h3"] and r["score"] == sum(r["terms"].values())')" = True ]
+  run -0 tashi-explain --decision "$id"
+  [[ $output == *"id "*"$id"* && $output == *demand*'4 cores'* && $output == *HOST*VERDICT*SCORE*TERMS*FILTER*REASON* ]]
+  [[ ${lines[-3]} == h2*chosen* && ${lines[-2]} == h*fits* ]]
+  run -0 tashi-history -H -o verb,decision db
+  [[ $output == *$'vm.create\t'"$id"* ]]
+}
+
+@test "what was refused, and what has to wait" {
+  for host in h1 h2 h3; do create "full-$host" --cores 60 --host "$host"; done
+  run -75 --separate-stderr tvm-create bigger --image tiny --cores 9 --memory 1G
+  [[ $stderr =~ --decision\ (c-[0-9]+) ]]
+  id=${BASH_REMATCH[1]}
+  run -1 tashi-explain --decision "$id" -H -o outcome,name,kept_out
+  [ "$output" = $'refused\tbigger\tcores=3' ]
+  run -1 tashi-explain --decision "$id"
+  [[ $output == *h3*no*cores*'needs 9 cores, 4 free'* ]]
+  [ "$(tashi-history -H -o outcome,decision bigger)" = $'refused\t'"$id" ]
+  create --submit --hold wait --cores 9
+  run -1 tashi-explain --decision wait -H -o outcome,reason
+  [[ $output == held*$'\t'*'h1: needs 9 cores, 4 free'* ]]
+}
+
+@test "a decision that is not there" {
+  fail_with 1 'no such decision' tashi-explain --decision c-99999999
+  fail_with 1 'no such vm' tashi-explain --decision nix
+  fail_with 1 'no such job' tashi-explain --decision j-99999999
+  create --no-place bare
+  fail_with 1 'no host was chosen for it yet' tashi-explain --decision bare
+  fail_with 2 'nothing else can be asked' tashi-explain --decision c-1 --cores 2
+  fail_with 2 'nothing else can be asked' tashi-explain --decision c-1 web
+  fail_with 2 'no such field' tashi-explain --decision c-1 -o filter
+  tashi-explain --decision c-1 -o help | grep -q '^kept_out'
+}
+
 @test "what can't be asked" {
   fail_with 2 'which machine' tashi-explain --cores 1
   fail_with 2 'has its size' tashi-explain web --cores 1

@@ -245,7 +245,7 @@ def test_cold_records_go_with_the_entry_that_refers_to_them(store: Store) -> Non
         epoch=epoch,
     )
     assert store.prune(1, NEVER) == 1
-    assert [list(store.load(table)) for table in COLD_TABLES] == [[("j-2", b"new")], []]
+    assert [list(store.load(table)) for table in COLD_TABLES] == [[("j-2", b"new")], [], []]
     assert store.get("vm", "j-1") == b"stays"
 
 

@@ -47,6 +47,7 @@ WALK: dict[str, Row] = {
     "metrics": Row({}),
     "snapshot": Row({}),
     "explain": Row({"vm": "mine"}, {"vm": "theirs"}, {"vm": "nix"}, private=True),
+    "decision": named("mine", "theirs", "nix", private=True),
     "slots": Row({"vm": "mine"}, {"vm": "theirs"}, {"vm": "nix"}, private=True),
     "vm.create": Row({"name": "n", "image": "tiny", "cores": 1, "memory_bytes": GIB}),
     "vm.place": Row(*({"name": name, "host": "h1"} for name in ("mine", "theirs", "nix")), private=True),

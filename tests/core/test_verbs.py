@@ -28,6 +28,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "metrics": {},
     "snapshot": {},
     "explain": {},
+    "decision": {"name": "web"},
     "slots": {},
     "vm.create": {"name": "n", "image": "tiny", "cores": 1, "memory_bytes": GIB},
     "vm.place": {"name": "web", "host": "h1"},

@@ -319,4 +319,5 @@ class World:
             for table in WORKING
             if table != "usage"
             for key, record in tables[table].items()
+            if (table, key) != ("meta", "decision")  # a refusal leaves no more than a decision about it
         }

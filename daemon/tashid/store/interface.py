@@ -23,7 +23,7 @@ WORKING_TABLES = (
     "domain", "reservation",
     "zoniagent",
 )  # fmt: skip
-COLD_TABLES = ("done", "request")  # finished operations; answered request ids
+COLD_TABLES = ("done", "request", "decision")  # finished operations; answered request ids; placement's decisions
 TABLES = WORKING_TABLES + COLD_TABLES
 KEY_MAX = 500  # bytes: LMDB's limit is 511, a scan needs one more than the key
 

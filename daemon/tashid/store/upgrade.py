@@ -30,6 +30,7 @@ UPGRADES = (
     Upgrade(2, {}),  # the table usage
     Upgrade(3, {}),  # groups; keys, which the controller takes out of the users' records
     Upgrade(4, {}),  # the tables machine, pdu, switch, secret and zoniagent
+    Upgrade(5, {}),  # the table decision
 )
 
 

@@ -17,6 +17,7 @@ from tashi.client import Client
 from tashi.wire.errors import Code
 
 ENDED = ("done", "failed", "cancelled")
+NOTHING_DONE = ("denied", "decision")  # kinds of what left nothing else
 Record = dict[str, Any]
 
 
@@ -69,6 +70,8 @@ def tell(entries: Iterable[Record]) -> list[Record]:
             if job:
                 open_acts[job, target] = act
                 jobs.setdefault(job, []).append(act)
+        if act is not None and entry.get("decision"):
+            act["decision"] = entry["decision"]
         if is_job and entry["state"] in ENDED:
             for each in jobs.get(entry["id"], []):
                 each |= {"outcome": entry["state"], "reason": entry.get("reason"), "ended_at": entry["at"]}
@@ -84,7 +87,9 @@ def _is_news(entry: Record, states: dict[str, str]) -> bool:
 
 def _act(entry: Record, target: str) -> Record:
     running = bool(entry.get("job"))
-    outcome = "running" if running else "done" if entry.get("verb") and entry["kind"] != "denied" else entry["state"]
+    outcome = (
+        "running" if running else "done" if entry.get("verb") and entry["kind"] not in NOTHING_DONE else entry["state"]
+    )
     return {
         "at": entry["at"],
         "by": entry.get("by"),
@@ -97,5 +102,6 @@ def _act(entry: Record, target: str) -> Record:
         "reason": None if running else entry.get("reason"),
         "ended_at": None if running else entry["at"],
         "job": entry.get("job"),
+        "decision": entry.get("decision"),
         "revision": entry["revision"],
     }

@@ -35,6 +35,7 @@ from tashi.core.certificates import Authority
 from tashi.core.contact import Contact
 from tashi.core.decision import Decision, Entry, Found, Park, entries_of, found_of, problem, request_key
 from tashi.core.denied import Denials
+from tashi.core.rate import Allowance
 from tashi.core.resend import Resend
 from tashi.core.secrets import Vault
 from tashi.core.settings import Settings
@@ -98,6 +99,7 @@ class Cluster:
         self.resend = Resend(settings)
         self._budgets = Budgets(self.state)
         self._denials = Denials()
+        self.refusals = Allowance()  # how many are remembered as decisions
         self._silence = Silence(self.state, self.contacts)
         self._reported: set[str] = set()  # hosts whose inventory came in since the last commit
         self._next_judgement = 0.0
@@ -255,6 +257,7 @@ class Cluster:
     def _turn(self, now: Now, who: Principal = CONTROLLER, why: str = "") -> Turn:
         turn = Turn(self.state, self.settings, now, who, why)
         turn.contacts, turn.vault = self.contacts, self.vault
+        turn.revision = self.revision
         return turn
 
     # -- inside: agents ---------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from tashi.core import metal_seen
 from tashi.core.policy import Ruling
 from tashi.core.records import Answered
 from tashi.core.turn import KIND_OF_LETTER, Sent, Turn
+from tashi.model.choice import Choice
 from tashi.model.host import Host
 from tashi.model.job import Job
 from tashi.model.machine import Machine
@@ -22,6 +23,7 @@ from tashi.wire.errors import TashiError, retry_helps
 from tashi.wire.messages import Change, Problem, Reply
 
 _encode = msgspec.json.Encoder().encode
+Refers = tuple[tuple[str, str], ...]
 
 
 class Found(NamedTuple):
@@ -58,7 +60,7 @@ class Entry(Struct, frozen=True, gc=False):
     revision: int
     wall: float
     value: bytes
-    refers: tuple[tuple[str, str], ...]
+    refers: Refers
     ids: frozenset[str]
     kind: str
     owner: str
@@ -115,21 +117,36 @@ def entries_of(turn: Turn, touched: dict[tuple[str, str], Any], revision: int) -
     if turn.mentions:
         keys = touched | {("vm", vm): None for vm in turn.mentions if ("vm", vm) not in touched}
     told = {state.vms[key].job for table, key in keys if table == "vm" and key in state.vms}
+    chosen: dict[str, Refers] = {}  # VM -> where the decisions about it are
+    for table, key in keys:
+        if table == "decision":
+            vm = state.decisions[key].vm
+            chosen[vm] = (*chosen.get(vm, ()), (table, key))
     ended = {state.done[key].target: state.done[key].id for table, key in keys if table == "done" and key in state.done}
     entries: list[Entry] = []
     for (table, key), before in keys.items():
         if table == "job" and (key not in state.jobs or (before is None and key in told)):
             continue
-        entry = entry_of(turn, table, key, before, revision + len(entries) + 1, ended)
+        if table == "decision" and ("vm", state.decisions[key].vm) in keys:
+            continue  # told with the VM
+        entry = entry_of(turn, table, key, before, revision + len(entries) + 1, ended, chosen)
         if entry is not None:
             entries.append(entry)
     return entries
 
 
-def entry_of(turn: Turn, table: str, key: str, before: Any, revision: int, ended: Mapping[str, str]) -> Entry | None:
+def entry_of(
+    turn: Turn,
+    table: str,
+    key: str,
+    before: Any,
+    revision: int,
+    ended: Mapping[str, str],
+    chosen: Mapping[str, Refers],
+) -> Entry | None:
     """The entry that tells how a record is after this turn; None when there is nothing to tell.
 
-    ``ended``: the operation that ended in this turn, by the id of its object.
+    ``ended``: the operation that ended in this turn, by the id of its object. ``chosen``: keys of decisions, by VM.
     """
     record = turn.state.tables[table].get(key)
     gone = record is None
@@ -139,7 +156,7 @@ def entry_of(turn: Turn, table: str, key: str, before: Any, revision: int, ended
     kind = "job" if table == "done" else "policy" if table == "meta" else table
     job = record.id if kind == "job" else _at_work(turn, kind, record, ended)
     change = _CHANGES[kind](turn, revision, record, job, gone)
-    refers: tuple[tuple[str, str], ...] = ()
+    refers: Refers = chosen.get(key, ()) if table == "vm" else ((table, key),) if table == "decision" else ()
     if table == "done":
         refers = (("done", key), ("request", record.request)) if record.request else (("done", key),)
     owner = seen_by(kind, SEEN_BY[kind](record) if kind in SEEN_BY else "")
@@ -160,6 +177,7 @@ SEEN_BY: dict[str, Callable[[Any], str]] = {  # kinds that only some may see
     "job": lambda job: str(job.owner),
     "key": lambda key: str(key.owner),
     "user": lambda user: str(user.name),
+    "decision": lambda choice: str(choice.owner),
 }
 FOR_OPERATORS = ("pdu", "switch", "zoniagent")
 NOBODY = "-"  # no user has this name
@@ -195,6 +213,7 @@ def _vm(turn: Turn, revision: int, vm: Vm, job: str, gone: bool) -> Change:
         why=turn.why,
         job=job,
         host=turn.host_name(vm.host),
+        decision=vm.decision if turn.chosen.get(vm.id) == vm.decision else "",
         generation=vm.generation,
     )
 
@@ -236,6 +255,24 @@ def _plain(turn: Turn, revision: int, record: Any, job: str, gone: bool) -> Chan
         verb=turn.verb,
         why=turn.why,
         job=job,
+    )
+
+
+def _choice(turn: Turn, revision: int, choice: Choice, job: str, gone: bool) -> Change:
+    """Of a decision that left no other trace."""
+    return Change(
+        revision=revision,
+        at=turn.at(),
+        kind="decision",
+        id=choice.id,
+        name=choice.name,
+        state=choice.outcome,
+        owner=choice.owner,
+        reason=choice.reason,
+        by=choice.by,
+        verb=choice.verb,
+        why=turn.why,
+        decision=choice.id,
     )
 
 
@@ -282,4 +319,5 @@ _CHANGES: dict[str, Callable[[Turn, int, Any, str, bool], Change]] = dict.fromke
     "job": _job,
     "machine": _machine,
     "policy": _policy,
+    "decision": _choice,
 }

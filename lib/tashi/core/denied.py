@@ -8,14 +8,10 @@ from __future__ import annotations
 import msgspec
 
 from tashi.core.decision import Entry
-from tashi.core.rate import Rate
+from tashi.core.rate import Allowance
 from tashi.model.clock import Now
 from tashi.model.units import stamp
 from tashi.wire.messages import Change, Request
-
-PER_SECOND, AT_ONCE = 0.1, 10  # for each caller
-ALL_PER_SECOND, ALL_AT_ONCE = 100 / 60, 100  # for all of them
-CALLERS_KEPT = 1000
 
 _encode = msgspec.json.Encoder().encode
 
@@ -24,16 +20,12 @@ class Denials:
     """How much has been told lately. What is not told is counted, and the count told with the next."""
 
     def __init__(self) -> None:
-        self._each: dict[str, Rate] = {}
-        self._all = Rate(ALL_PER_SECOND, ALL_AT_ONCE)
+        self._allowance = Allowance()
         self._untold = 0
 
     def entry(self, who: str, asked: Request, text: str, now: Now, revision: int) -> Entry | None:
         """The entry for one refusal, if there is room for it."""
-        if len(self._each) >= CALLERS_KEPT:
-            self._each.clear()
-        own = self._each.setdefault(who, Rate(PER_SECOND, AT_ONCE))
-        if not own.take(now.monotonic) or not self._all.take(now.monotonic):
+        if not self._allowance.take(who, now.monotonic):
             self._untold += 1
             return None
         more = f"; {self._untold} more were refused and are not told" if self._untold else ""

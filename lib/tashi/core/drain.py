@@ -10,9 +10,10 @@ from itertools import takewhile
 
 from msgspec.structs import replace
 
-from tashi.core import life, move
+from tashi.core import choices, life, move
 from tashi.core.doubts import why_held
 from tashi.core.turn import Principal, Turn
+from tashi.model.choice import Outcome
 from tashi.model.host import Host, HostState
 from tashi.model.job import Job, JobState
 from tashi.model.shorten import shorten
@@ -135,13 +136,17 @@ def _move_away(turn: Turn, job: Job, vm: Vm) -> Job:
         return turn.put(replace(job, result=job.result | {vm.id: f"{state}: {reason}"}))  # type: ignore[no-any-return]
     mark = turn.state.mark()
     by = Turn(turn.state, turn.settings, turn.now, Principal(job.by, "admin"), job.why)
+    by.revision = turn.revision
     try:
         move.begin(by, vm, None, parent=job.id)
     except Refused as refusal:
         turn.state.rollback(mark)
         reason = refusal.text.partition(": ")[2]
+        if by.weighed is not None:
+            choices.note(by, Outcome.REFUSED, vm, reason, job.id)
         return turn.put(replace(job, result=job.result | {vm.id: reason}))  # type: ignore[no-any-return]
     turn.started += by.started
+    turn.chosen |= by.chosen
     return job
 
 

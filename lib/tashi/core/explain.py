@@ -14,7 +14,7 @@ from tashi.model.name import number_of
 from tashi.model.vm import Vm, at_rest
 from tashi.sched import slots as counted
 from tashi.sched.demand import Demand
-from tashi.sched.explain import Verdict, size_of
+from tashi.sched.explain import Verdict, asks_of, size_of
 from tashi.sched.explain import explain as judge
 from tashi.wire.errors import NotFound
 from tashi.wire.placing import Demanded, Explained, Judged, Slots
@@ -106,16 +106,4 @@ def _made(turn: Turn, body: Demanded) -> Demand:
 
 def _words(demand: Demand) -> str:
     """What is asked, in one line."""
-    rules = demand.rules
-    asks = [f"{key}={value}" for key, value in sorted(demand.labels)] + sorted(demand.features)
-    asks += [f"{program} {least}" for program, least in demand.versions]
-    for words, groups in (
-        ("apart from", rules.apart),
-        ("with", rules.together),
-        ("away from", rules.away),
-        ("near", rules.near),
-    ):
-        asks += [f"{words} {group}" for group in groups]
-    if rules.spread:
-        asks.append(f"spread over {rules.spread}")
-    return ", ".join([size_of(demand), *asks])
+    return ", ".join(filter(None, [size_of(demand), asks_of(demand)]))

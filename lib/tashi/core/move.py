@@ -13,9 +13,10 @@ from enum import StrEnum
 
 from msgspec.structs import replace
 
-from tashi.core import copies, life
+from tashi.core import choices, copies, life
 from tashi.core.placement import choose, taken_out
 from tashi.core.turn import Turn
+from tashi.model.choice import Outcome
 from tashi.model.host import Host
 from tashi.model.job import Job, JobState
 from tashi.model.vm import Desired, Evidence, Leftover, Move, Moved, Observed, Vm, VmState, copies_of
@@ -119,17 +120,19 @@ def begin(turn: Turn, vm: Vm, to: str | None, parent: str = "") -> Job:
         budget_seconds=turn.settings.move_seconds,
         phase="copy",
     )
+    decision = choices.note(turn, Outcome.PLACED, vm, job=job.id)
     turn.put(
         replace(
             vm,
             generation=vm.generation + 1,
+            decision=decision,
             move=Move(source=vm.host, destination=destination),
             job=job.id,
             doing="vm.migrate",
         )
     )
     route: dict[str, str | float | int] = {"from": source.name, "to": turn.host_name(destination)}
-    return turn.put(replace(job, result=route))  # type: ignore[no-any-return]
+    return turn.put(replace(job, result=route, decision=decision))  # type: ignore[no-any-return]
 
 
 def evidence(turn: Turn, vm: Vm, host: str, seen: Seen, rebooted: bool, observed: Observed) -> None:

@@ -10,10 +10,11 @@ from contextlib import contextmanager
 
 from msgspec.structs import replace
 
-from tashi.core import copies, quota
+from tashi.core import choices, copies, quota
 from tashi.core.demands import claim_of, demand_of
 from tashi.core.state import State
 from tashi.core.turn import Turn
+from tashi.model.choice import Outcome
 from tashi.model.name import number_of
 from tashi.model.shorten import shorten
 from tashi.model.units import format_size
@@ -46,6 +47,7 @@ def choose(
     """
     demand = demand_of(vm, quota.groups_of(turn.state, vm.owner), pin, exclude, kept, firm=firm)
     host = turn.state.index.pick(demand, turn.now.wall)
+    choices.weigh(turn, demand, host)
     if host is None:
         raise _no_room(turn, vm.name, demand)
     return host
@@ -143,6 +145,7 @@ def place(turn: Turn, vm: Vm) -> Vm:
     others = frozenset(host for host, whose in kept.items() if whose != vm.id) if kept else NONE
     left_on = frozenset(vm.leftovers)
     host = choose(turn, vm, vm.pin, left_on, others)
+    decision = choices.note(turn, Outcome.PLACED, vm)
     left = vm.leftovers
     if vm.host and vm.host != host:
         left = left | {vm.host: Leftover(vm.generation)}
@@ -158,8 +161,10 @@ def place(turn: Turn, vm: Vm) -> Vm:
         reason="",
         hold_until_wall=0.0,
         kept="",
+        decision=decision,
     )
     turn.put(placed)
+    choices.tell_job(turn, vm.job, decision)
     return placed
 
 
@@ -211,8 +216,11 @@ def place_or_wait(turn: Turn, vms: list[Vm], hold: bool, hold_seconds: float | N
         until = turn.now.wall + hold_seconds if hold and hold_seconds is not None else 0.0
         waiting = Waiting.HELD if hold else Waiting.PENDING
         reason = refusal.text.partition(": ")[2] if hold else "hosts are still reporting in"
+        decision = choices.note(turn, Outcome.HELD, vms[0], reason)
         for vm in vms:
-            turn.put(replace(vm, waiting=waiting, reason=shorten(reason, 400), hold_until_wall=until))
+            told = shorten(reason, 400)
+            turn.put(replace(vm, waiting=waiting, reason=told, hold_until_wall=until, decision=decision))
+            choices.tell_job(turn, vm.job, decision)
         turn.state.put("passed", request_of(turn, vms[0]), -turn.state.passed.get(ALL, 0))
         return True
 

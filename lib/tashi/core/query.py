@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from tashi.core import check, divergence, explain, server_keys, snapshot
+from tashi.core import check, choices, divergence, explain, server_keys, snapshot
 from tashi.core.doubts import Restored
 from tashi.core.metrics import measure
 from tashi.core.turn import Turn
@@ -43,6 +43,8 @@ def answer(turn: Turn, verb: str, body: Any, cluster: Cluster) -> tuple[Any, byt
         return usage(turn, body), None
     if verb == "explain":
         return explain.explain(turn, body), None
+    if verb == "decision":
+        return choices.show(turn, body), None
     if verb == "slots":
         return explain.slots(turn, body), None
     if verb == "snapshot":

@@ -16,11 +16,13 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from tashi.core import choices
 from tashi.core.demands import demand_of
 from tashi.core.doubts import why_held
 from tashi.core.placement import NONE, PASSES, of_many, pass_earlier, place, times_passed
 from tashi.core.quota import groups_of
 from tashi.core.turn import Turn
+from tashi.model.choice import Outcome
 from tashi.model.host import Host
 from tashi.model.job import JobState
 from tashi.model.name import number_of
@@ -55,6 +57,7 @@ def retry(turn: Turn) -> None:
     for group in in_order(turn):
         first = group.vms[0]
         if group.held and first.owner in behind:
+            turn.weighed = None
             _wait_on(turn, group, f"{first.owner} has asked for others before")
             continue
         wanted = (_asked(turn, first), first.kept, len(group.vms))
@@ -122,9 +125,13 @@ def _groups(turn: Turn) -> Iterator[Group]:
 
 def _wait_on(turn: Turn, group: Group, reason: str) -> None:
     """Still no room: the record says why it is so now."""
-    for vm in group.vms:
-        if vm.waiting is Waiting.HELD and vm.reason != shorten(reason, 400):
-            turn.put(replace(turn.state.vms[vm.id], reason=shorten(reason, 400)))
+    told = shorten(reason, 400)
+    others = [vm for vm in group.vms if vm.waiting is Waiting.HELD and vm.reason != told]
+    if others:
+        decision = choices.note(turn, Outcome.HELD, others[0], told)
+        for vm in others:
+            turn.put(replace(turn.state.vms[vm.id], reason=told, decision=decision))
+            choices.tell_job(turn, vm.job, decision)
 
 
 def _ends(turn: Turn, vm: Vm) -> bool:
@@ -137,11 +144,12 @@ def _ends(turn: Turn, vm: Vm) -> bool:
 def _give_up(turn: Turn, group: Group, refusal: Refused) -> bool:
     """Whether these wait no longer: the start's grace is over, their hold ended, or it became impossible."""
     impossible = refusal.code is Code.IMPOSSIBLE
-    ended = False
+    ended, decision = False, ""
     for vm in group.vms:
         if _ends(turn, vm) or impossible:
             reason = shorten(refusal.text.partition(": ")[2], 400)
             why = "the hold is over: " if group.held and not impossible else ""
+            decision = decision or choices.note(turn, Outcome.REFUSED, vm, why + reason)
             turn.put(
                 replace(
                     turn.state.vms[vm.id],
@@ -150,8 +158,10 @@ def _give_up(turn: Turn, group: Group, refusal: Refused) -> bool:
                     failure=why + reason,
                     reason="",
                     kept="",
+                    decision=decision,
                 )
             )
+            choices.tell_job(turn, vm.job, decision)
             turn.end(vm.job, JobState.FAILED, why + reason)
             ended = True
     return ended

@@ -13,6 +13,7 @@ import msgspec
 
 from tashi.core.doubts import Restored
 from tashi.core.policy import Ruling
+from tashi.model.choice import Choice
 from tashi.model.device import Pdu, Secret, Switch
 from tashi.model.domain import Domain
 from tashi.model.host import Host
@@ -44,7 +45,7 @@ NEWS = (("meta", "policy"),)  # but for these
 UNSTORED = ("clock", "passed")
 DONE_KEPT = 1000  # ended operations that stay in memory for tjob-list
 WORKING = ("meta", *TYPES, "usage")  # tables that are loaded at a start
-_STORED = TYPES | {"done": Job, "usage": Tally}
+_STORED = TYPES | {"done": Job, "usage": Tally, "decision": Choice}
 _DECODERS = {table: msgspec.json.Decoder(kind) for table, kind in _STORED.items()}
 _encode = msgspec.json.Encoder().encode
 
@@ -70,6 +71,7 @@ class Records:
         self.jobs: dict[str, Job] = {}  # those that run
         self.done: dict[str, Job] = {}  # those that ended lately; all of them are in the store
         self.requests: dict[str, Answered] = {}  # those of the batch that is not durable yet
+        self.decisions: dict[str, Choice] = {}  # those of the batch, and those looked up for it
         self.usage: dict[str, Tally] = {}
         self.machines: dict[str, Machine] = {}
         self.pdus: dict[str, Pdu] = {}
@@ -92,6 +94,7 @@ class Records:
             "meta": self.meta,
             "done": self.done,
             "request": self.requests,
+            "decision": self.decisions,
             "usage": self.usage,
             "clock": self.clocks,
             "passed": self.passed,
@@ -142,6 +145,7 @@ class Records:
         """What has been done is durable."""
         self._undo.clear()
         self.requests.clear()
+        self.decisions.clear()
         while len(self.done) > DONE_KEPT:
             del self.done[next(iter(self.done))]
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
-from tashi.core import query, rights, verbs
-from tashi.core.decision import Decision, Found, Park, request_key
+from tashi.core import choices, query, rights, verbs
+from tashi.core.decision import Decision, Found, Park, entries_of, problem, request_key
 from tashi.core.plainly import plainly
 from tashi.core.records import Answered
 from tashi.core.secrets import digest_of
@@ -46,8 +46,14 @@ def answer(cluster: Cluster, turn: Turn, raw: Request, found: Found | None, mark
         return Decision(reply=Reply(raw.id, msgspec.Raw(found.ok), revision=found.revision))
     turn.request = request_key(turn.who.name, raw.id)
     turn.secret = cluster.chance() if raw.verb in verbs.SECRET else b""
-    accepted = verb.act(turn, body)
-    if getattr(body, "dry_run", False):
+    dry_run = getattr(body, "dry_run", False)
+    try:
+        accepted = verb.act(turn, body)
+    except Refused as refused:
+        if dry_run:
+            raise
+        return _refuse(cluster, turn, raw, refused, mark)
+    if dry_run:
         cluster.undo(mark)
         accepted = replace(accepted, job="")  # there is no such operation: nothing to wait for
         return Decision(reply=Reply(raw.id, msgspec.Raw(_encode(accepted)), revision=mark.revision))
@@ -59,6 +65,22 @@ def _accept(cluster: Cluster, turn: Turn, raw: Request, digest: str, accepted: A
     kept = ok if not accepted.extra else msgspec.Raw(_encode(_unsecret(accepted)))
     cluster.state.put("request", turn.request, Answered(digest, kept, mark.revision))
     return cluster.close(turn, mark, reply=Reply(raw.id, ok, revision=mark.revision))
+
+
+def _refuse(cluster: Cluster, turn: Turn, raw: Request, refused: Refused, mark: Mark) -> Decision:
+    """Nothing is changed. That there was no room is remembered, so that it can be explained later."""
+    cluster.undo(mark)
+    if turn.weighed is None or not cluster.refusals.take(turn.who.name, turn.now.monotonic):
+        raise refused
+    before = cluster.state.mark()
+    choice = choices.note_refusal(turn, refused)
+    if choice is None:
+        raise refused
+    log = entries_of(turn, cluster.state.touched(before), mark.revision)
+    cluster.revision += len(log)
+    told = f"tashi-explain --decision {choice.id} tells more"
+    known = Refused(refused.code, refused.text, f"{refused.hint}; {told}" if refused.hint else told)
+    return Decision(reply=problem(raw.id, known, mark.revision), log=log)
 
 
 def _read(cluster: Cluster, turn: Turn, raw: Request, body: Any) -> Decision:

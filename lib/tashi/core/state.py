@@ -27,6 +27,7 @@ from tashi.model.vm import Vm, claims, hosts_of
 from tashi.model.zoniagent import ZoniAgent
 from tashi.sched.index import Index
 from tashi.sched.policy import Policy
+from tashi.sched.survey import Surveyor
 from tashi.wire.agents import MoveProgress
 
 NOWHERE: list[str] = []
@@ -58,6 +59,7 @@ class State(Records):
         self.members: dict[str, dict[str, None]] = {}  # name of a group -> names of its users
         self.held: dict[str, Amount] = {}  # owner -> what its VMs count for
         self.index = Index()
+        self.surveyor = Surveyor(self.index)
         self.pool = self.index.pool
         self.ratios = Ratios()
         self.reachable: dict[str, str] = {}  # host id -> why it may not be given work now; not stored

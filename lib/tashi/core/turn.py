@@ -28,6 +28,7 @@ from tashi.wire.zoni import MetalOrder
 
 if TYPE_CHECKING:
     from tashi.core.certificates import Authority
+    from tashi.core.choices import Weighed
     from tashi.core.contact import Contact
     from tashi.core.secrets import Vault
 
@@ -79,6 +80,9 @@ class Turn:
         self.urgent = False
         self.started: list[Job] = []  # operations whose budget begins now
         self.ended: list[Job] = []
+        self.weighed: Weighed | None = None  # what placement has found last, until it is noted as a decision
+        self.chosen: dict[str, str] = {}  # VM -> its newest decision of this turn
+        self.revision = 0  # of the change log, before this turn
         self.mentions: list[str] = []  # ids of VMs whose shown state changed with their host's
         self._at = ""
         self.epoch_above = 0  # an epoch higher than this is to be taken

@@ -53,6 +53,7 @@ VERBS: dict[str, Verb] = {
     "changes": Verb(messages.ChangesBody, "user", None),
     "usage": Verb(messages.UsageBody, "user", None),
     "explain": Verb(placing.Demanded, "user", None),
+    "decision": Verb(messages.Named, "user", None),
     "slots": Verb(placing.Demanded, "user", None),
     "snapshot": Verb(messages.SnapshotBody, "operator", None),
     "metrics": Verb(messages.Nothing, "operator", None),

@@ -41,5 +41,6 @@ class Job(Struct, frozen=True, omit_defaults=True, gc=False):
     children: int = 0
     open_children: int = 0
     failed_children: int = 0
+    decision: str = ""  # the newest decision of placement that it led to
     cancelling: str = ""  # the operation that cancels this one
     result: dict[str, str | float | int] = {}

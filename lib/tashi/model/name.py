@@ -11,6 +11,7 @@ NAME_MAX = 63
 ID_LETTER = {
     "vm": "v", "host": "h", "image": "i", "user": "u", "group": "g", "key": "k", "job": "j",
     "machine": "m", "pdu": "p", "switch": "s", "secret": "x", "domain": "d", "reservation": "r", "zoniagent": "z",
+    "decision": "c",
 }  # fmt: skip
 _KIND = {letter: kind for kind, letter in ID_LETTER.items()}
 ID = re.compile(rf"([{''.join(_KIND)}])-([1-9][0-9]{{0,17}})", re.ASCII)

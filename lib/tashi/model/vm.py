@@ -167,6 +167,7 @@ class Vm(Struct, frozen=True, omit_defaults=True, gc=False):
     failure: str = ""
     reason: str = ""
     hold_until_wall: float = 0.0  # 0: no end
+    decision: str = ""  # the newest decision of placement about it
     kept: str = ""  # the host that is kept for it, because it was passed too often while it waited
 
 

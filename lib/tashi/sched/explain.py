@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from tashi.model.units import format_size
-from tashi.sched.demand import Demand
+from tashi.sched.demand import NO_RULES, Demand
 from tashi.sched.filters import Question, Refusal, new_enough
 from tashi.sched.index import Index
 from tashi.sched.view import Room
@@ -104,6 +104,25 @@ def most_ever(index: Index, demand: Demand) -> int:
 def size_of(demand: Demand) -> str:
     """``4 cores and 8G of memory``."""
     return f"{demand.cores} {'core' if demand.cores == 1 else 'cores'} and {format_size(demand.memory_bytes)} of memory"
+
+
+def asks_of(demand: Demand) -> str:
+    """What it asks besides: ``rack=r1, apart from ann/web``; empty for nothing."""
+    if demand.rules is NO_RULES and not (demand.labels or demand.features or demand.versions):
+        return ""
+    rules = demand.rules
+    asks = [f"{key}={value}" for key, value in sorted(demand.labels)] + sorted(demand.features)
+    asks += [f"{program} {least}" for program, least in demand.versions]
+    for words, groups in (
+        ("apart from", rules.apart),
+        ("with", rules.together),
+        ("away from", rules.away),
+        ("near", rules.near),
+    ):
+        asks += [f"{words} {group}" for group in groups]
+    if rules.spread:
+        asks.append(f"spread over {rules.spread}")
+    return ", ".join(asks)
 
 
 def _could(room: Room, demand: Demand) -> bool:

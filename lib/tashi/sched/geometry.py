@@ -22,12 +22,13 @@ class Geometry(NamedTuple):
     memory_grain: int
     memory_full: int
 
-    def core_points(self, free: int, wanted: int) -> int:
-        """How empty of cores a host is that has ``free`` of them and gives ``wanted``: 0 to SCALE."""
-        return (free // self.core_grain - wanted // self.core_grain) * SCALE // self.core_full
-
-    def memory_points(self, free: int, wanted: int) -> int:
-        return (free // self.memory_grain - wanted // self.memory_grain) * SCALE // self.memory_full
+    def after(self, free_cores: int, cores: int, free_memory: int, memory: int) -> tuple[int, int]:
+        """How empty of cores and of memory a host is that has so much free and gives so much: 0 to SCALE each."""
+        core_grain, core_full, memory_grain, memory_full = self
+        return (
+            (free_cores // core_grain - cores // core_grain) * SCALE // core_full,
+            (free_memory // memory_grain - memory // memory_grain) * SCALE // memory_full,
+        )
 
     def could_hold(self, cores: int, memory_bytes: int) -> bool:
         """Whether an empty host of this geometry may be large enough; one of it may be a little smaller."""

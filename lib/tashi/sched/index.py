@@ -47,6 +47,7 @@ class Index(View):
     def __init__(self, policy: Policy | None = None) -> None:
         super().__init__()
         self._by_turn: dict[int, Room] = {}
+        self.over: dict[str, Room] = {}  # hosts that are open and well, and have promised more than they have
         self.set_policy(policy or Policy())
 
     def set_policy(self, policy: Policy) -> None:
@@ -59,6 +60,7 @@ class Index(View):
         self._kinds = Kinds()
         self._last = NOBODY
         self._closed = 0  # hosts that are given nothing
+        self.over.clear()
         for room in self.rooms.values():
             room.place = None
             self._stand(room)
@@ -106,23 +108,45 @@ class Index(View):
             pinned = self._judge([demand.pin], demand, shelves, search).room
             if pinned is not None or not demand.fallback:
                 return pinned.host if pinned is not None else None
-        best = NOTHING
-        if demand.rules is not NO_RULES or demand.local:
-            if search.together:
-                few = min(search.together, key=len)
-                best = self._judge(few, demand, shelves, search)
-                return best.room.host if best.room is not None else None
-            if special := self._special(demand):
-                best = self._judge(special, demand, shelves, search)
-                search.special, search.plain = special, False
-        order = demand.order or self.policy.order
-        best = walk(shelves, self._slopes[order], self._failure, search, self._by_turn, best)
+        best = self._best(demand, shelves, search)
         if best.room is None:
             return None
         alone = demand.rules is NO_RULES and not (demand.disk or demand.local or self._kinds.reserved)
-        if alone and order == "pack":
+        if alone and (demand.order or self.policy.order) == "pack":
             self._last = Last(asked, best.room)
         return best.room.host
+
+    def next_best(self, demand: Demand, host: str, count: int, now_wall: float = 0.0) -> list[Room]:
+        """The hosts that `pick` would choose were this one not there, nor those before them here: ``count`` at most."""
+        demand = self.policy.heed(demand)
+        shelves, search = self._prepare(demand, now_wall)
+        search.plain, search.exclude = False, search.exclude | {host}
+        found: list[Room] = []
+        while len(found) < count and (room := self._best(demand, shelves, search).room) is not None:
+            found.append(room)
+            search.exclude |= {room.host}
+        return found
+
+    def latest(self) -> object:
+        """The same object as long as nothing was claimed but what `pick` has chosen for one demand again and again.
+
+        None when it can't be told.
+        """
+        return self._last if self._last is not NOBODY else None
+
+    def at(self, turn: int) -> Room:
+        """The host with this turn."""
+        return self._by_turn[turn]
+
+    @property
+    def closed(self) -> int:
+        """How many hosts their administrators give nothing."""
+        return self._closed
+
+    @property
+    def kinds(self) -> Kinds:
+        """Hosts by what filters can tell apart."""
+        return self._kinds
 
     def could_hold(self, host: str, demand: Demand, now_wall: float = 0.0) -> bool:
         """Whether this very host could take the VM, were nothing on it; it is open and well."""
@@ -185,6 +209,19 @@ class Index(View):
             search.most = most + demand.rules.skew - 1
         return shelves, search
 
+    def _best(self, demand: Demand, shelves: Standing, search: Search) -> Found:
+        """The best host on these shelves that passes; a pin is not looked at."""
+        best = NOTHING
+        if demand.rules is not NO_RULES or demand.local:
+            if search.together:
+                few = min(search.together, key=len)
+                return self._judge(few, demand, shelves, search)
+            if special := self._special(demand):
+                best = self._judge(special, demand, shelves, search)
+                search.special, search.plain = special, False
+        order = demand.order or self.policy.order
+        return walk(shelves, self._slopes[order], self._failure, search, self._by_turn, best)
+
     def _judge(self, hosts: Iterable[str], demand: Demand, shelves: Standing, search: Search) -> Found:
         """The best of a few hosts, looked at one by one."""
         best, kinds = NOTHING, {kind for kind, _ in shelves}
@@ -223,17 +260,21 @@ class Index(View):
         if room.place is not None:
             self._kinds.leave(room, room.place)
             room.place = None
+            self.over.pop(room.host, None)
 
     def _seat(self, room: Room, place: Place) -> None:
         """Move a host to the row and level where it belongs now."""
         if room.free_cores < 0 or room.free_memory < 0:
             row = level = NOWHERE
+            self.over[room.host] = room
         else:
             row = room.free_cores // room.geometry.core_grain
             level = room.free_memory // room.geometry.memory_grain
         old_row, old_level = place.row, place.level
         if row == old_row and level == old_level:
             return
+        if old_row == NOWHERE:
+            self.over.pop(room.host, None)
         place.row, place.level = row, level
         for shelf in place.shelves:
             if old_row != NOWHERE:

@@ -7,6 +7,7 @@ once and kept until a kind comes or goes.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from typing import NamedTuple
 
 from tashi.sched.demand import Demand
@@ -169,10 +170,18 @@ class Kinds:
             if held is not None and not held.admits(demand.owner, demand.groups, wall):
                 counts["reservation"] += labelled
 
+    def every(self) -> Collection[Kind]:
+        """All kinds that there are now."""
+        return self._kinds.values()
+
     @property
     def standing(self) -> int:
         """How many hosts are open and well."""
         return len(self._standing)
+
+    def labelled(self, labels: Labels) -> int:
+        """How many of them have all these labels."""
+        return len(set[int].intersection(*(self._labelled.get(pair, set()) for pair in labels)))
 
     def domains(self, label: str) -> None:
         """From now on every shelf knows which values of this label its hosts have."""

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 
 
 class Row:
-    __slots__ = ("cells", "filled")
+    __slots__ = ("cells", "filled", "size")
 
     def __init__(self) -> None:
         self.filled = 0  # bit n: the cell of memory level n has hosts
         self.cells: dict[int, list[int]] = {}
+        self.size = 0  # hosts in all cells
 
 
 class Shelf:
@@ -25,11 +26,12 @@ class Shelf:
     A host that has nothing left to give belongs here all the same, it only has no place in the order.
     """
 
-    __slots__ = ("domains", "filled", "rows")
+    __slots__ = ("domains", "filled", "levels", "rows")
 
     def __init__(self) -> None:
         self.filled = 0  # bit n: row n has hosts
         self.rows: list[Row] = []
+        self.levels: list[int] = []  # how many hosts have this level of free memory, in all rows
         self.domains: dict[str, dict[str, int]] = {}
 
     def count(self, label: str, value: str | None, change: int) -> None:
@@ -47,7 +49,11 @@ class Shelf:
         rows = self.rows
         while row >= len(rows):
             rows.append(Row())
+        while level >= len(self.levels):
+            self.levels.append(0)
         there = rows[row]
+        there.size += 1
+        self.levels[level] += 1
         cell = there.cells.get(level)
         if cell is None:
             there.cells[level] = [-turn]
@@ -58,6 +64,8 @@ class Shelf:
 
     def take(self, turn: int, row: int, level: int) -> None:
         there = self.rows[row]
+        there.size -= 1
+        self.levels[level] -= 1
         cell = there.cells[level]
         if len(cell) > 1:
             del cell[bisect_left(cell, -turn)]
@@ -66,6 +74,14 @@ class Shelf:
         there.filled ^= 1 << level
         if not there.filled:
             self.filled ^= 1 << row
+
+    def short_of_cores(self, row: int) -> int:
+        """How many hosts stand in lower rows than this."""
+        return sum(each.size for each in self.rows[:row])
+
+    def short_of_memory(self, level: int) -> int:
+        """How many hosts stand at lower levels than this."""
+        return sum(self.levels[:level])
 
     def turns(self) -> Iterator[int]:
         """Every host that has a place here, in no order."""

@@ -18,32 +18,26 @@ from tashi.sched.view import Room, View
 MOST_FAILURES = 4
 
 
+After = tuple[int, int]  # how empty a host would be of cores and of memory: 0 to SCALE each
+
+
 class Weight(NamedTuple):
     name: str
     reason: str
-    points: Callable[[View, Room, Demand, Order], int]
+    points: Callable[[View, Room, Demand, Order, After], int]
 
 
-def _after(room: Room, demand: Demand) -> tuple[int, int]:
-    """How empty the host would be of cores and of memory: 0 to SCALE each."""
-    shape = room.geometry
-    return (
-        shape.core_points(room.free_cores, demand.cores),
-        shape.memory_points(room.free_memory, demand.memory_bytes),
-    )
-
-
-def _order(view: View, room: Room, demand: Demand, order: Order) -> int:
-    cores, memory = _after(room, demand)
+def _order(view: View, room: Room, demand: Demand, order: Order, after: After) -> int:
+    cores, memory = after
     return cores + memory if order == "spread" else 2 * SCALE - cores - memory
 
 
-def _balance(view: View, room: Room, demand: Demand, order: Order) -> int:
-    cores, memory = _after(room, demand)
+def _balance(view: View, room: Room, demand: Demand, order: Order, after: After) -> int:
+    cores, memory = after
     return 2 * SCALE - 2 * abs(cores - memory)
 
 
-def _company(view: View, room: Room, demand: Demand, order: Order) -> int:
+def _company(view: View, room: Room, demand: Demand, order: Order, after: After) -> int:
     """Points for wished-for company, less those for unwished."""
     rules = demand.rules
     if not rules.near and not rules.away:
@@ -53,7 +47,7 @@ def _company(view: View, room: Room, demand: Demand, order: Order) -> int:
     return (1000 * near // len(rules.near) if near else 0) - (1000 * away // len(rules.away) if away else 0)
 
 
-def _data(view: View, room: Room, demand: Demand, order: Order) -> int:
+def _data(view: View, room: Room, demand: Demand, order: Order, after: After) -> int:
     """Points for a demand's data that lies there, of the most that any host has of it."""
     if not demand.local:
         return 0
@@ -67,7 +61,7 @@ def failures(count: int) -> int:
     return -1000 * min(count, MOST_FAILURES) // MOST_FAILURES
 
 
-def _failures(view: View, room: Room, demand: Demand, order: Order) -> int:
+def _failures(view: View, room: Room, demand: Demand, order: Order, after: After) -> int:
     return failures(room.supply.failures) if room.supply.failures else 0
 
 
@@ -83,7 +77,11 @@ WEIGHTS: dict[str, Weight] = {
 }
 
 
+_POINTS = {name: weight.points for name, weight in WEIGHTS.items()}
+
+
 def terms(view: View, room: Room, demand: Demand, policy: Policy) -> list[tuple[str, int]]:
     """(weight, its weighted points in thousandths of a point) of a host that fits."""
     order = demand.order or policy.order
-    return [(name, weight * WEIGHTS[name].points(view, room, demand, order)) for name, weight in policy.weights]
+    after = room.geometry.after(room.free_cores, demand.cores, room.free_memory, demand.memory_bytes)
+    return [(name, weight * _POINTS[name](view, room, demand, order, after)) for name, weight in policy.weights]

@@ -67,6 +67,8 @@ class Chronicle:
 
     def _record(self, entry: dict[str, Any]) -> None:
         kind, ident, state, reason = entry["kind"], entry["id"], entry["state"], entry.get("reason")
+        if kind == "decision":
+            return  # who asked is told what came of it
         if kind == "job":
             if state not in ENDED:
                 return

@@ -16,7 +16,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from tashi.agent.events import Steps
+from tashi.model.choice import Choice
 from tashi.model.name import kind_of_id
 from tashi.sim.history import History
 from tashi.sim.hypervisor import Site
@@ -79,7 +82,29 @@ class Invariants:
             elif table == "vm" and value is None and not self.history.destroy_asked(key):
                 raise Violation(f"I1 the record of {key} is gone, nobody asked for it")
             elif table in ("vm", "done", "meta") and value is not None:
+                if table == "vm":
+                    self._decided(key, value)
                 self._follows(table, key, value)
+
+    def _decided(self, key: str, value: bytes) -> None:
+        """Each decision that a VM's record names is stored with it, is about it, and names the host that it got."""
+        vm = json.loads(value)
+        before = json.loads(self._last.get(("vm", key), b"{}"))
+        decision = vm.get("decision", "")
+        if decision == before.get("decision", ""):
+            waited = before.get("waiting", "") in ("held", "pending") and not vm.get("waiting")
+            if waited and vm.get("host") and vm.get("job"):
+                raise Violation(f"I1 {key} waited and has got {vm['host']} by no decision")
+            return
+        stored = self.tables["decision"].get(done_key(decision))
+        if stored is None:
+            raise Violation(f"I1 {key} names {decision}, which is not stored")
+        choice = msgspec.json.decode(stored, type=Choice)
+        where = vm.get("move", {}).get("destination") or vm.get("host", "")
+        if choice.outcome == "placed" and (choice.vm, choice.host) != (key, where):
+            raise Violation(f"I1 {decision} placed {choice.vm} on {choice.host}, the record of {key} says {where}")
+        if choice.outcome != "placed" and not vm.get("waiting") and vm.get("desired") != "stopped":
+            raise Violation(f"I1 {decision} is that {key} is {choice.outcome}, and it is not")
 
     def _job_left(self, job: str) -> None:
         if done_key(job) not in self.tables["done"]:

@@ -140,7 +140,7 @@ class Change(Open, frozen=True):
     """One entry of the change log: an object as it is after an event, and who caused it. Absent is null.
 
     ``state`` "gone": the object is no more. Operations have ``parent`` ``target`` ``phase`` too, and once they ended
-    ``result``. ``host`` is a name.
+    ``result``. ``host`` is a name. ``decision``: of placement, made with this change.
     """
 
     revision: int
@@ -156,6 +156,7 @@ class Change(Open, frozen=True):
     why: str = ""
     job: str = ""
     host: str = ""
+    decision: str = ""
     generation: int = 0
     parent: str = ""
     target: str = ""

@@ -115,6 +115,38 @@ class Explained(Open, frozen=True):
     after: int = 0
 
 
+class Decided(Open, frozen=True):
+    """A decision of placement that was kept. ``verdicts``: the chosen host and the next best, or those nearest to fit.
+
+    ``kept_out``: by filter, how many of the ``hosts`` it was against (of those ``open``, but for state and health);
+    unless ``exact`` at least so many. ``without``: hosts that could not be asked. ``before``: the VM's former decision.
+    """
+
+    id: str
+    at: str
+    outcome: str
+    name: str
+    vm: str
+    owner: str
+    by: str
+    verb: str
+    job: str
+    host: str
+    pin: str
+    demand: str
+    without: list[str]
+    reason: str
+    hosts: int
+    open: int
+    kept_out: dict[str, int]
+    exact: bool
+    verdicts: list[Judged]
+    revision: int
+    policy_version: int
+    seed: int
+    before: str
+
+
 class Slots(Open, frozen=True):
     """How many more of a demand there is room for: in all, and on each host by itself when that was asked."""
 

@@ -1,0 +1,202 @@
+"""How a choice stands among all hosts: the next best, and how many hosts each filter keeps out, by what is counted.
+
+No host is asked one by one, but for a few that stand at the very level of what is wanted: that costs the same however
+many hosts there are. A host that is open and well is counted under every filter that is against it, another one once,
+under `state` or `health`.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import NamedTuple
+
+from tashi.model.choice import Scored
+from tashi.sched.demand import NO_RULES, SHARED, Demand
+from tashi.sched.explain import Verdict, explain
+from tashi.sched.filters import FILTERS, Question
+from tashi.sched.index import Index
+from tashi.sched.kinds import Kind
+from tashi.sched.view import Room
+from tashi.sched.weights import terms
+
+NEXT_BEST = 2
+LOOKED_AT = 64  # hosts that are looked at one by one, for each filter
+NEAREST = 20
+_LIKENESS = ("version", "features", "networks")
+
+
+class Survey(NamedTuple):
+    """``hosts`` in all, ``open`` of them open and well; ``kept_out``: by filter, how many.
+
+    ``exact``: else more hosts stood at the level of what is wanted than were looked at, so that there may be more.
+    """
+
+    hosts: int
+    open: int
+    kept_out: dict[str, int]
+    exact: bool = True
+
+
+NO_SURVEY = Survey(0, 0, {})
+
+
+class Standing(NamedTuple):
+    """``best``: the chosen one, then the next best."""
+
+    best: tuple[Scored, ...]
+    survey: Survey
+
+
+class Surveyor:
+    """Tells of an index' choices. What was found for one is good for the next alike, while it goes to the same host."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._seen: object = None
+        self._kept: Standing | None = None
+
+    def tell(self, demand: Demand, host: str, wall: float = 0.0) -> Standing:
+        """The choice that `Index.pick` has just made; nothing was claimed since."""
+        index, latest = self._index, self._index.latest()
+        chosen = score(index, demand, host)
+        if self._kept is not None and latest is not None and latest is self._seen:
+            return self._kept._replace(best=(chosen, *self._kept.best[1:]))
+        rooms = [] if demand.pin else index.next_best(demand, host, NEXT_BEST, wall)
+        others = [score(index, demand, room.host) for room in rooms]
+        self._seen, self._kept = latest, Standing((chosen, *others), survey(index, demand, wall))
+        return self._kept
+
+
+def score(index: Index, demand: Demand, host: str) -> Scored:
+    """A host's points for a demand that fits there."""
+    parts = {name: points for name, points in terms(index, index.rooms[host], demand, index.policy) if points}
+    return Scored(host, sum(parts.values()), parts)
+
+
+def nearest(index: Index, demand: Demand, wall: float = 0.0) -> list[Verdict]:
+    """What is against the hosts that come nearest to a demand which fits nowhere: those with the least against them.
+
+    Where there are many hosts, the emptiest of each kind are looked at.
+    """
+    hosts = list(index.rooms) if len(index.rooms) <= LOOKED_AT else _emptiest(index)
+    verdicts = explain(index, demand, wall, hosts)
+    return sorted(verdicts, key=lambda each: len(each.refusals))[:NEAREST]
+
+
+def survey(index: Index, demand: Demand, wall: float = 0.0) -> Survey:
+    """How many hosts each filter keeps out."""
+    total, opened = len(index.rooms), index.kinds.standing
+    if demand.pin and not demand.fallback:
+        return Survey(total, opened, {"pin": total - (demand.pin in index.rooms)})
+    heeded = index.policy.heed(demand)
+    count = _Count(index, heeded, wall)
+    kept_out = {name: number for name, number in count.all() if number}
+    return Survey(total, opened, kept_out, count.exact)
+
+
+class _Count:
+    """One demand's counts."""
+
+    def __init__(self, index: Index, demand: Demand, wall: float) -> None:
+        self.index, self.demand, self.wall = index, demand, wall
+        self.exact = True
+        self.kinds = index.kinds.every()
+
+    def all(self) -> list[tuple[str, int]]:
+        index, demand = self.index, self.demand
+        counts = [("state", index.closed), ("health", len(index.rooms) - index.closed - index.kinds.standing)]
+        if demand.exclude:
+            counts.append(("leftover", self._of_these(demand.exclude)))
+        if demand.kept:
+            counts.append(("queue", self._of_these(demand.kept)))
+        if demand.versions or demand.features or demand.networks:
+            question = Question(index, demand, index.policy, self.wall)
+            for name in _LIKENESS:
+                why_not = FILTERS[name].why_not
+                counts.append((name, sum(kind.size for kind in self.kinds if why_not(question, kind.sample))))
+        if demand.labels:
+            counts.append(("labels", index.kinds.standing - index.kinds.labelled(demand.labels)))
+        if index.kinds.reserved and "reservation" in index.policy.filters:
+            counts.append(("reservation", sum(kind.size for kind in self.kinds if not self._admits(kind))))
+        counts += [("cores", self._short_of_cores()), ("memory", self._short_of_memory())]
+        if any(pool == SHARED and index.pool.why_not(size) for pool, size in demand.disk):
+            counts.append(("disk", index.kinds.standing))
+        return counts + self._company() if demand.rules is not NO_RULES else counts
+
+    def _of_these(self, hosts: frozenset[str]) -> int:
+        rooms = self.index.rooms
+        return sum(1 for host in hosts if host in rooms and rooms[host].place is not None)
+
+    def _admits(self, kind: Kind) -> bool:
+        held = kind.trait.reservation
+        return held is None or held.admits(self.demand.owner, self.demand.groups, self.wall)
+
+    def _short_of_cores(self) -> int:
+        wanted = self.demand.cores
+        total = sum(1 for room in self.index.over.values() if room.free_cores < wanted)
+        for kind in self.kinds:
+            grain, shelf = kind.geometry.core_grain, kind.shelf
+            row = wanted // grain
+            total += shelf.short_of_cores(row)
+            if wanted % grain and row < len(shelf.rows):
+                there = shelf.rows[row]
+                turns = (-turn for cell in there.cells.values() for turn in cell)
+                rooms = [self.index.at(turn) for turn in islice(turns, LOOKED_AT)]
+                self.exact = self.exact and there.size <= LOOKED_AT
+                total += sum(1 for room in rooms if room.free_cores < wanted)
+        return total
+
+    def _short_of_memory(self) -> int:
+        wanted = self.demand.memory_bytes
+        total = sum(1 for room in self.index.over.values() if room.free_memory < wanted)
+        for kind in self.kinds:
+            grain, shelf = kind.geometry.memory_grain, kind.shelf
+            level = wanted // grain
+            total += shelf.short_of_memory(level)
+            if wanted % grain and level < len(shelf.levels) and shelf.levels[level]:
+                turns = (-turn for row in shelf.rows for turn in row.cells.get(level, ()))
+                rooms = [self.index.at(turn) for turn in islice(turns, LOOKED_AT)]
+                self.exact = self.exact and shelf.levels[level] <= LOOKED_AT
+                total += sum(1 for room in rooms if room.free_memory < wanted)
+        return total
+
+    def _company(self) -> list[tuple[str, int]]:
+        """Hosts that groups are on are few, and known by group."""
+        index, rules, opened = self.index, self.demand.rules, self.index.kinds.standing
+        counts: list[tuple[str, int]] = []
+        together = [hosts for group in rules.together if (hosts := index.where(group))]
+        if together:
+            both = frozenset(set(together[0]).intersection(*together[1:]))
+            counts.append(("affinity", opened - self._of_these(both)))
+        if "anti-affinity" in index.policy.filters:
+            shunned = {host for group in rules.apart for host in index.where(group)}
+            shunned.update(index.shunning(rules.group) if rules.group else ())
+            counts.append(("anti-affinity", self._of_these(frozenset(shunned))))
+        if rules.spread:
+            counts.append(("spread", opened - self._evenly()))
+        return counts
+
+    def _evenly(self) -> int:
+        """How many hosts have a value of the spread label that may have one more of the group."""
+        index, rules = self.index, self.demand.rules
+        index.kinds.domains(rules.spread)
+        tally = index.tally(rules.group, rules.spread)
+        question = index.question(self.demand, self.wall)
+        most = min((tally.get(value, 0) for value in question.values), default=0) + rules.skew - 1
+        return sum(
+            number
+            for kind in self.kinds
+            for value, number in kind.shelf.domains.get(rules.spread, {}).items()
+            if tally.get(value, 0) <= most
+        )
+
+
+def _emptiest(index: Index) -> list[str]:
+    """A few hosts of each kind, with the most cores free."""
+    kinds = sorted(index.kinds.every(), key=lambda kind: -kind.size)[:LOOKED_AT]
+    each = max(1, LOOKED_AT // max(1, len(kinds)))
+    found: list[Room] = []
+    for kind in kinds:
+        turns = (-turn for row in reversed(kind.shelf.rows) for cell in row.cells.values() for turn in reversed(cell))
+        found += [index.at(turn) for turn in islice(turns, each)]
+    return [room.host for room in found]

@@ -1,0 +1,122 @@
+"""What is told of a choice: the next best, and how many hosts each filter keeps out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tashi.sched.demand import Demand
+from tashi.sched.filters import FILTERS, Question
+from tashi.sched.index import Index
+from tashi.sched.oracle import choose
+from tashi.sched.supply import Supply
+from tashi.sched.survey import LOOKED_AT, NEAREST, NEXT_BEST, Surveyor, nearest, survey
+from tashi.sched.weights import terms
+from tests.sched.made import GIB, cluster
+from tests.sched.test_index import NOW, Played, demands, steps, supplies
+
+OWN_POOL = (("fast", GIB),)
+
+
+def counted(index: Index, demand: Demand) -> dict[str, int]:
+    """Every filter put to every host."""
+    if demand.pin and not demand.fallback:
+        return {"pin": len(index.rooms) - (demand.pin in index.rooms)}
+    question = Question(index, demand, index.policy, NOW)
+    counts: dict[str, int] = {}
+    for room in index.rooms.values():
+        for each in question.asked:
+            looks = room.place is not None or each.name == ("state" if room.supply.closed else "health")
+            if looks and each.why_not(question, room):
+                counts[each.name] = counts.get(each.name, 0) + 1
+    return counts
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(supplies, min_size=2, max_size=6), steps, st.lists(demands, min_size=1, max_size=4))
+def test_counts_are_those_of_every_filter_put_to_every_host(there: Any, kept: Any, asked: list[Demand]) -> None:
+    played = Played()
+    for supply in there:
+        played.index.set_host(supply)
+    for step in kept:
+        played.play(*step)
+    for demand in asked:
+        found = survey(played.index, demand, NOW)
+        wanted = counted(played.index, demand)
+        if demand.disk == OWN_POOL:
+            wanted.pop("disk", None)  # a host's own pool is not counted
+        assert found.kept_out == wanted and found.exact
+        assert list(found.kept_out) == [name for name in FILTERS if name in found.kept_out], "in the filters' order"
+        assert found.hosts == len(played.index.rooms)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(supplies, min_size=2, max_size=6), steps, st.lists(demands, min_size=1, max_size=4))
+def test_the_next_best_is_who_would_be_chosen_next(there: Any, kept: Any, asked: list[Demand]) -> None:
+    played = Played()
+    index, surveyor = played.index, Surveyor(played.index)
+    for supply in there:
+        index.set_host(supply)
+    for step in kept:
+        played.play(*step)
+    for demand in asked * 2:
+        for _ in range(3):
+            host = index.pick(demand, NOW)
+            if host is None:
+                break
+            told = surveyor.tell(demand, host, NOW)
+            assert told.survey == survey(index, demand, NOW), "kept for too long"
+            wanted, but = [], demand
+            while not demand.pin and len(wanted) < NEXT_BEST:
+                but = but._replace(exclude=but.exclude | {host, *wanted})
+                other = choose(index, but, index.policy, NOW)
+                if other is None:
+                    break
+                wanted.append(other)
+            assert [each.host for each in told.best] == [host, *wanted]
+            for each in told.best:
+                assert each.points == sum(
+                    part for _, part in terms(index, index.rooms[each.host], demand, index.policy)
+                )
+            assert index.pick(demand, NOW) == host, "telling of it changes nothing"
+            played.claim((host, demand))
+
+
+def test_the_same_again_and_again_is_told_from_memory() -> None:
+    index = cluster(3, cores=8)
+    surveyor, demand = Surveyor(index), Demand(2, GIB)
+    for _ in range(4):
+        host = index.pick(demand)
+        assert host == "h-1"
+        told = surveyor.tell(demand, host)
+        assert told.best[0].points > told.best[1].points or index.used("h-1") == (0, 0)
+        assert told.survey == survey(index, demand)
+        index.claim(host, demand)
+    assert index.pick(demand) == "h-2"
+    told = surveyor.tell(demand, "h-2")
+    assert [each.host for each in told.best] == ["h-2", "h-3"] and told.survey.kept_out == {"cores": 1}
+
+
+def test_many_hosts_at_the_very_level_are_not_all_looked_at() -> None:
+    index = cluster(100, cores=128)  # counted two by two
+    for number in range(1, 101):
+        index.claim(f"h-{number}", Demand(128, GIB))
+    found = survey(index, Demand(2, GIB))
+    assert found.kept_out == {"cores": 100} and found.exact, "they stand below it"
+    found = survey(index, Demand(1, GIB))
+    assert found.kept_out == {"cores": LOOKED_AT} and not found.exact
+
+
+def test_the_nearest_have_the_least_against_them() -> None:
+    index = cluster(300, cores=8, memory=8)
+    for number in range(1, 301):
+        index.claim(f"h-{number}", Demand(8 if number != 77 else 7, GIB))
+    index.set_host(Supply("h-77", 8, 8 * GIB))
+    told = nearest(index, Demand(1, 8 * GIB))
+    assert len(told) == NEAREST and all(each.refusals for each in told)
+    assert told[0].host == "h-77" and [each.filter for each in told[0].refusals] == ["memory"]
+    few = cluster(2, cores=8)
+    few.set_host(Supply("h-3", 8, 8 * GIB, closed="draining", unwell="silent"))
+    assert [each.host for each in nearest(few, Demand(9, GIB))] == ["h-1", "h-2", "h-3"]
