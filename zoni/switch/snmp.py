@@ -18,7 +18,7 @@ from zoni.switch.interface import Capability, Identity, Mac, Neighbour, State, S
 from zoni.switch.models import find_model
 from zoni.switch.paths import Snmp
 from zoni.switch.steps import Close, Create, Destroy, DeviceStep, Filter, Join, Label, Leave, Native, Open
-from zoni.switch.tables import Tables, with_member
+from zoni.switch.tables import Tables, readable, with_member
 
 DESCRIPTION, UPTIME, SYSTEM_NAME = ((1, 3, 6, 1, 2, 1, 1, column, 0) for column in (1, 3, 5))
 BASE_MAC: Oid = (*tables.BRIDGE, 1, 1, 0)
@@ -225,7 +225,7 @@ class SnmpDriver:
 
 
 def _text(value: Value | None) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else ""
+    return readable(value) if isinstance(value, bytes) else ""
 
 
 def _identifier(columns: dict[int, dict[Oid, Value]], kind: int, column: int, row: Oid) -> str:

@@ -48,6 +48,7 @@ NAMES: dict[Oid, str] = {
     FILTER: "dot1qPortIngressFiltering",
 }
 LOOKED_AT = tuple(NAMES)
+NUMBER_MAX = 65535  # of a port (RFC 4188): it is a place in a PortList, too
 
 
 class Tables(Struct, frozen=True):
@@ -65,6 +66,8 @@ class Tables(Struct, frozen=True):
 def read_tables(walks: Mapping[Oid, Rows], uptime_seconds: float | None) -> Tables:
     """From a walk of each of `LOOKED_AT`. Raises SwitchError, without where."""
     interfaces = _numbers(walks, PORT_IF)
+    if wrong := [number for number in interfaces if not 1 <= number <= NUMBER_MAX]:
+        raise SwitchError(Code.UNAVAILABLE, f"dot1dBasePortIfIndex of {wrong[0]}: no port has that number")
     if not interfaces:
         raise SwitchError(Code.IMPOSSIBLE, "has no ports: it is no switch, or does not speak BRIDGE-MIB")
     names = _name(interfaces, _texts(walks, IF_NAME))
@@ -82,7 +85,7 @@ def read_tables(walks: Mapping[Oid, Rows], uptime_seconds: float | None) -> Tabl
         name = names[number]
         ports[name] = Port(
             name,
-            label.get(index, b"").decode("utf-8", "replace"),
+            readable(label.get(index, b"")),
             admin[index] == UP,
             oper[index] == UP if index in oper else None,
             speed.get(index),
@@ -95,6 +98,11 @@ def read_tables(walks: Mapping[Oid, Rows], uptime_seconds: float | None) -> Tabl
     by_name = {names[number]: index for number, index in interfaces.items()}
     width = max(len(egress) for egress in _texts(walks, EGRESS).values())
     return Tables(State(vlans, ports, uptime_seconds), numbers, by_name, bool(filters), bool(accept), width)
+
+
+def readable(text: bytes) -> str:
+    """What a device calls something, with nothing in it that a terminal or a log would take for more than text."""
+    return "".join(each if each.isprintable() else "?" for each in text.decode("utf-8", "replace"))
 
 
 def members(ports: bytes) -> set[int]:
@@ -120,13 +128,13 @@ def _vlans(walks: Mapping[Oid, Rows]) -> tuple[dict[int, str], dict[int, set[int
         _whole(column, rows, active)
     inside = {vlan: members(egress[vlan]) for vlan in active}
     without = {vlan: members(untagged[vlan]) & inside[vlan] for vlan in active}
-    called = {vlan: names[vlan].decode("utf-8", "replace") for vlan in sorted(active)}
+    called = {vlan: readable(names[vlan]) for vlan in sorted(active)}
     return called, without, {vlan: inside[vlan] - without[vlan] for vlan in active}
 
 
 def _name(interfaces: Mapping[int, int], names: Mapping[int, bytes]) -> dict[int, str]:
     """By number in the bridge; one without a name of its own is called by that."""
-    told = {number: names.get(index, b"").decode("utf-8", "replace").strip() for number, index in interfaces.items()}
+    told = {number: readable(names.get(index, b"")).strip() for number, index in interfaces.items()}
     taken = list(told.values())
     return {number: name if name and taken.count(name) == 1 else str(number) for number, name in told.items()}
 
