@@ -27,7 +27,7 @@ SIZED = (
 )  # filters that ask about what is free, and after
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(supplies, min_size=2, max_size=6), steps, st.lists(demands, min_size=1, max_size=4))
 def test_what_keeps_a_demand_out_is_counted_as_every_host_says(there: Any, history: Any, asked: list[Demand]) -> None:
     played = Played()

@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 from tashi.sched.demand import Demand, Rules
+from tashi.sched.explain import most_ever
 from tashi.sched.index import Index
 from tests.sched.made import GIB, cluster
 
@@ -63,6 +64,16 @@ def test_the_cost_does_not_grow_with_the_hosts() -> None:
 
     few, many = steps_of_a_hundred(filled(400)), steps_of_a_hundred(filled(20_000))
     assert 0 < many < 1.1 * few
+
+
+def test_whether_many_could_ever_fit_is_known_from_the_first_hosts() -> None:
+    def steps_on(hosts: int) -> int:
+        index, demand = cluster(hosts), Demand(4, GIB)
+        assert most_ever(index, demand, 40) >= 40
+        return steps(lambda: most_ever(index, demand, 40))
+
+    assert most_ever(cluster(2), Demand(4, GIB), 40) == 32
+    assert 0 < steps_on(1000) < 1.1 * steps_on(10)
 
 
 def test_hosts_are_filled_to_within_fifteen_hundredths_of_the_least_that_would_do() -> None:

@@ -230,7 +230,7 @@ def of_many(turn: Turn, vms: list[Vm], fit: int, refusal: Refused) -> Refused:
     if len(vms) == 1 or refusal.code is not Code.NO_ROOM:
         return refusal
     demand = demand_of(vms[0], quota.groups_of(turn.state, vms[0].owner))
-    most = most_ever(turn.state.index, demand)
+    most = most_ever(turn.state.index, demand, len(vms))
     if most < len(vms) and not _unmeasured(turn):
         text = f"{vms[fit].name}: all hosts together could ever hold {most} of {len(vms)}"
         return Refused(Code.IMPOSSIBLE, text, "thost-list shows what hosts have; --partial takes what fits")

@@ -90,14 +90,19 @@ def why_never(index: Index, demand: Demand) -> str:
     return f"no host{such} could ever hold {size_of(demand)}"
 
 
-def most_ever(index: Index, demand: Demand) -> int:
-    """How many such VMs all hosts together could hold, were they empty, well and open to everybody."""
+def most_ever(index: Index, demand: Demand, enough: int) -> int:
+    """How many such VMs all hosts together could hold, were they empty, well and open to everybody.
+
+    Looks at hosts until that is ``enough``.
+    """
     alone = demand.rules.group in demand.rules.apart
     total = 0
     for room in index.rooms.values():
         if _could(room, demand):
             most = min(room.core_limit // demand.cores, room.memory_limit // demand.memory_bytes)
             total += min(most, 1) if alone else most
+            if total >= enough:
+                break
     return total
 
 
