@@ -21,7 +21,7 @@ def filled(hosts: int) -> Index:
     return index
 
 
-def steps(work: Callable[[], None]) -> int:
+def steps(work: Callable[[], object]) -> int:
     """How many instructions of the interpreter this takes: the same number on every machine, however busy."""
     count = 0
 
