@@ -115,7 +115,7 @@ def test_machines_are_found_by_what_they_are(where: list[str], names: list[str] 
         ({"cores": 10**9}, "cores: at most 4096"),
         ({"memory_bytes": -1}, "memory: at least 1M"),
         ({"memory_bytes": 2**51}, "at most 1P"),
-        ({"cores": "8"}, "cores: a whole number is wanted, not a text"),
+        ({"cores": "8"}, "cores: a whole number or null is wanted, not a text"),
         ({"firmware": "coreboot"}, "firmware"),
         ({"flags": ["a b"]}, "is not a flag"),
         ({"note": "x\x1b[31m"}, "note: 'x\\x1b[31m': a control character"),

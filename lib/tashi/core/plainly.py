@@ -33,8 +33,7 @@ def plainly(text: str) -> str:
     elif missing := _MISSING.fullmatch(what):
         where, what = missing[1], "is missing"
     elif kinds := _KINDS.fullmatch(what):
-        may = [each.strip() for each in kinds[1].split("|")]
-        wanted = " or ".join(_WORDS.get(each, each) for each in may if each != "null" or len(may) == 1)
+        wanted = " or ".join(_WORDS.get(each.strip(), each.strip()) for each in kinds[1].split("|"))
         what = f"{wanted} is wanted, not {_WORDS.get(kinds[2], kinds[2])}"
     return shorten(f"{_ENVELOPE.get(where, where)}: {what}" if where else what, 400)
 
