@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tashi.lab.call import wait_until
 from tashi.lab.lab import Lab, down
-from tests.lab.commands import Shell
+from tests.lab.commands import QUICK, Shell
 from tests.lab.rack import Rack
 
 NAME = "test-zoni"
@@ -18,7 +19,7 @@ pytestmark = [pytest.mark.lab]
 def lab() -> Iterator[Lab]:
     down(NAME)
     try:
-        yield Lab.up(NAME, 1, "fake", machines=2)
+        yield Lab.up(NAME, 1, "fake", machines=2, settings={"controller": QUICK})
     finally:
         down(NAME)
 
@@ -49,6 +50,7 @@ def test_power_is_what_a_bmc_says_and_a_witness_too(shell: Shell, rack: Rack) ->
 def test_a_host_is_switched_off_and_on_as_a_machine(shell: Shell) -> None:
     shell.run("zoni-power", "off", "-q", "--force", "h1")
     assert shell.status()["h1"]["state"] == "off"
+    wait_until(lambda: "by ipmi" in shell.run("zoni-show", "h1", "-H", "-o", "power_evidence").stdout, "that is proof")
     shell.run("zoni-power", "on", "-q", "h1")
     shell.wait_host("h1", "up")
 
