@@ -50,6 +50,10 @@ class Network(Hypervisor):
         outcome, code = self.faults.get(f"{call.verb} {path}") or self.faults.get(path) or ("ok", "")
         if outcome != "ok":
             return events.Called(call.id, outcome, None, f"{spec['driver']} {path}: {code}", code)
+        if call.verb in ("set_boot", "set_light", "boot", "sensors", "log"):
+            self.did.append(f"{call.verb} {path}")
+            own = {key: each for key, each in call.args.items() if key not in ("path", "rack", "fresh", "seconds")}
+            return events.Called(call.id, "ok", own)
         if call.verb not in ("power", "enroll"):
             self.did.append(f"{call.verb} {path}")
             self.power[path] = "off" if call.verb in ("off", "soft") else "on"

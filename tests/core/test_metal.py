@@ -282,6 +282,48 @@ def test_an_older_store_orders_nothing_that_was_overtaken() -> None:
     assert row["generation"] == 10 and row["power_desired"] is None and rack.net.did == ["on 10.0.0.1"]
 
 
+def test_what_a_bmc_is_asked_is_answered_and_says_nothing_of_the_power() -> None:
+    rack = Rack()
+    told = len(rack.world.log)
+    for verb, body, answer in (
+        ("machine.boot", {"device": "disk", "once": True, "uefi": True}, '{"device":"disk","once":true,"uefi":true}'),
+        ("machine.identify", {}, '{"on":true}'),
+        ("machine.log", {"limit": 7}, '{"limit":7}'),
+        ("machine.sensors", {}, "{}"),
+    ):  # fmt: skip
+        job = rack.world.ok(verb, name="m1", **body).job
+        assert (rack.job(job)["state"], rack.job(job)["answer"]) == ("done", answer)
+    assert rack.row()["power"] == "off" and rack.row()["generation"] == 0
+    assert {entry["kind"] for entry in rack.world.log[told:]} == {"job"}
+    rack.world.ok("machine.set", name="m1", lock="fan")
+    assert rack.world.refused("machine.boot", name="m1", device="disk").code == "locked"
+
+
+def test_a_question_is_asked_again_after_a_crash_and_a_light_is_not_switched_twice() -> None:
+    rack = Rack()
+    rack.net.holding |= {"sensors", "set_light"}
+    question = rack.world.ok("machine.sensors", name="m1").job
+    rack.net.start()
+    rack.world.settle()
+    rack.net.let_go()
+    rack.world.run(5)
+    assert rack.job(question)["state"] == "done"
+    rack.net.holding.add("set_light")
+    light = rack.world.ok("machine.identify", name="m1").job
+    rack.net.start()
+    rack.net.holding.clear()
+    rack.world.run(5)
+    assert (rack.job(light)["state"], rack.net.did) == ("failed", ["sensors 10.0.0.1"])
+
+
+def test_a_path_that_can_not_do_it_is_no_trouble() -> None:
+    rack = Rack()
+    rack.net.faults["sensors 10.0.0.1"] = ("failed", "impossible")
+    job = rack.world.ok("machine.sensors", name="m1").job
+    assert ended(rack, job) == ("failed", "ipmi 10.0.0.1: impossible")
+    assert rack.row()["reason"] is None and rack.row()["power"] == "off"
+
+
 # -- evidence ----------------------------------------------------------------------------------------------------------
 def hosted(**parts: Any) -> Rack:
     rack = Rack(hosts=2, host="h1", **parts)

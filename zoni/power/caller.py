@@ -49,7 +49,7 @@ class Caller:
         self._asked: dict[str, _Asked] = {}
         self._timer: Timer | None = None
 
-    def ask(self, device: str, verb: str, path: AnyPath, done: Done, *, urgent: bool = False, **args: Any) -> None:
+    def ask(self, device: str, verb: str, path: AnyPath, done: Done, /, *, urgent: bool = False, **args: Any) -> None:
         """Have a verb of the table done on a path of ``device``; ``done`` is called once, always from the loop.
 
         Raises KeyError for a device that was not added to the queue, or a verb that is not in the table.

@@ -8,10 +8,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tashi.agent.events import Called
 from tashi.wire.zoni import MetalRow, MetalShot
+
+# one-shot -> driver call; those after it tell nothing of the power
+ACTIONS = {
+    "cycle": "cycle", "reset": "reset", "boot": "set_boot", "identify": "set_light", "booting": "boot",
+    "sensors": "sensors", "log": "log",
+}  # fmt: skip
+OF_POWER = ("cycle", "reset")
+QUESTIONS = ("booting", "sensors", "log")
 
 
 class Go(NamedTuple):
@@ -29,6 +37,7 @@ class Errand:
         self.order = order
         self.outcome = ""  # done, failed or unknown once it is over
         self.proven_by = -1  # the path whose word it is
+        self.value: Any = None  # what it answered
         self._own = [at for at, outlet in enumerate(outlets) if not outlet]
         self._outlets = [at for at, outlet in enumerate(outlets) if outlet]
         self._groups: deque[list[Go]] = deque(self._plan(any(off)))
@@ -36,6 +45,11 @@ class Errand:
         self._group_failed = False
         self._unproven = False
         self._reasons: list[str] = []
+
+    @property
+    def of_power(self) -> bool:
+        """Whether it changes the power, or its calls tell of it."""
+        return not isinstance(self.order, MetalShot) or self.order.action in OF_POWER
 
     @property
     def reason(self) -> str:
@@ -70,7 +84,7 @@ class Errand:
             return
         if not self._group_failed:
             if verb != "feed":
-                self.outcome, self.proven_by = "done", at
+                self.outcome, self.proven_by, self.value = "done", at, called.value
                 self._reasons.clear()
             return
         if self._unproven and isinstance(self.order, MetalShot):
@@ -84,7 +98,7 @@ class Errand:
         order = self.order
         if isinstance(order, MetalShot):
             alone = self._outlets if len(self._outlets) == 1 and order.action == "cycle" else []
-            return [[self._go(at, order.action)] for at in (*self._own, *alone)]
+            return [[self._go(at, ACTIONS[order.action])] for at in (*self._own, *alone)]
         if order.power == "off" and order.soft_seconds:
             return [[self._go(at, "soft")] for at in self._own]
         groups = self._switch(order.power)

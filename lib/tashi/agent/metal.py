@@ -15,8 +15,10 @@ from collections.abc import Callable
 from math import inf
 from typing import Any, NamedTuple
 
+import msgspec
+
 from tashi.agent.desk import Doing, Tongue
-from tashi.agent.errand import Errand, Go
+from tashi.agent.errand import QUESTIONS, Errand, Go
 from tashi.agent.events import Called, Connected, Disconnected, Event, Heard, Identity, Now, Steps
 from tashi.agent.journal import Told, outcome_record, why_stale
 from tashi.agent.machine import REFUSALS, REFUSED_SECONDS, Known, Path
@@ -164,7 +166,8 @@ class Metal:
         known = self._machines.get(shot.machine)
         if shot.job not in self.memory.shots and (known is None or known.errand is not None):
             return  # it comes again: until then its row has come, or what is under way is over
-        if self._shots.begins(shot.job, shot.machine, shot.generation) and known is not None:
+        begins = shot.action in QUESTIONS or self._shots.begins(shot.job, shot.machine, shot.generation)
+        if begins and known is not None:
             self._carry_out(shot.machine, Errand(shot, *self._outlets(known)))
 
     # -- changing ---------------------------------------------------------------------------------------------------
@@ -192,16 +195,17 @@ class Metal:
 
     def _begin_change(self, machine: str, known: Known, errand: Errand, path: Path, go: Go) -> None:
         row = known.row
-        args = {"path": path.spec, "rack": row.rack, "fresh": path.fresh, "seconds": go.seconds}
+        args = {"path": path.spec, "rack": row.rack, "fresh": path.fresh}
         path.fresh = False
+        doing = self._for(machine, path, go, errand)
         if path.trusted:
-            self._desk.call(
-                "on" if go.verb == "feed" else go.verb, args, go.seconds, self._for(machine, path, go, errand)
-            )
+            own = errand.order.args if isinstance(errand.order, MetalShot) else {}
+            verb = "on" if go.verb == "feed" else go.verb
+            self._desk.call(verb, args | own | {"seconds": go.seconds}, go.seconds, doing)
         else:
             # First it is judged; what it is wanted for follows.
-            enroll = args | {"uuid": row.uuid, "serial": row.serial, "seconds": LOOK_SECONDS}
-            self._desk.call("enroll", enroll, LOOK_SECONDS, self._for(machine, path, go, errand))
+            whose = {"uuid": row.uuid, "serial": row.serial, "seconds": LOOK_SECONDS}
+            self._desk.call("enroll", args | whose, LOOK_SECONDS, doing)
 
     def _for(self, machine: str, path: Path, go: Go, errand: Errand | None) -> Doing:
         return Doing(go.verb, machine, _For(path, go.at, errand, not path.trusted))
@@ -209,6 +213,9 @@ class Metal:
     def _over(self, machine: str, known: Known, errand: Errand) -> None:
         """An order is carried out, or can't be."""
         known.errand = None
+        if not errand.of_power:
+            self._answered(machine, known, errand)
+            return
         for at, path in enumerate(known.paths):
             path.began, path.asked = -1.0, False
             if at != errand.proven_by:
@@ -224,6 +231,24 @@ class Metal:
             if told is not None and told.generation == order.generation:
                 self._outcome(order, errand.outcome, errand.reason)
             self._tell(machine, known)
+        self._next(machine, known)
+
+    def _answered(self, machine: str, known: Known, errand: Errand) -> None:
+        """A one-shot is over that was not about the power."""
+        shot = errand.order
+        assert isinstance(shot, MetalShot)
+        result = {"answer": msgspec.json.encode(errand.value).decode()} if errand.outcome == "done" else {}
+        done = ShotDone(shot.job, errand.outcome, shorten(errand.reason, 200), result)  # type: ignore[arg-type]
+        if shot.action in QUESTIONS:
+            self._desk.tell(shot=done)
+        else:
+            self._shots.over(done)
+        if known.other_paths:
+            known.take_paths(self._where)
+        self._next(machine, known)
+
+    def _next(self, machine: str, known: Known) -> None:
+        """What waits for its turn; if nothing does, a look."""
         if known.waiting is not None:
             row, known.waiting = known.waiting, None
             self._carry_out(machine, Errand(row, *self._outlets(known)))
@@ -341,7 +366,8 @@ class Metal:
         path, at, errand, judges = doing.row
         if not any(path is each for each in known.paths) or (errand is not None and errand is not known.errand):
             return  # of a way that it has no more
-        self._read(path, known, called, judges)
+        if judges or errand is None or errand.of_power:
+            self._read(path, known, called, judges)
         if errand is None:
             path.looks, path.asked = False, path.asked or path.began >= 0.0
             self._saw(doing.of, known)

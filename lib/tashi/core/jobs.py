@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from tashi.core import images, metal_power, move
 from tashi.core.doubts import why_held
+from tashi.core.metal_rows import SHOTS
 from tashi.core.observe import STARTING, gone
 from tashi.core.turn import Turn
 from tashi.model.job import Job, JobState
@@ -102,7 +103,7 @@ CANCELS = {
     "vm.migrate": _cancel_move,
     "vm.shutdown": _cancel_shutdown,
     "host.drain": _cancel_drain,
-    **{f"machine.{action}": _cancel_power for action in ("on", "off", "soft", "cycle", "reset", "look")},
+    **dict.fromkeys(("machine.on", "machine.off", "machine.soft", "machine.look", *SHOTS), _cancel_power),
 }
 
 

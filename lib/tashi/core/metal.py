@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from tashi.core import metal_power, metal_seen
 from tashi.core.contact import Contact, welcome
-from tashi.core.metal_rows import ONE_SHOTS, gone
+from tashi.core.metal_rows import SHOTS, gone
 from tashi.core.turn import Turn
 from tashi.core.zoniagents import agent_of
 from tashi.model.machine import Machine
@@ -54,7 +54,7 @@ def tell(turn: Turn, agent: ZoniAgent, contact: Contact, message: MetalTell, epo
     strangers: list[MetalRow] = []
     if message.shot is not None:
         job = turn.state.jobs.get(message.shot.job)
-        if job is not None and job.verb in ONE_SHOTS:
+        if job is not None and job.verb in SHOTS:
             metal_power.shot_done(turn, job, message.shot)
     if message.seen is not None:
         stranger = _observe(turn, agent, contact, message.seen, (message.incarnation, message.seq))

@@ -6,6 +6,8 @@ A cycle and a reset are one-shots: should nobody know whether they were done, th
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec.structs import replace
 
 from tashi.core import metal_seen
@@ -17,11 +19,12 @@ from tashi.model.job import Job, JobState
 from tashi.model.machine import Machine
 from tashi.wire.agents import ShotDone
 from tashi.wire.errors import Code, Refused
-from tashi.wire.messages import Accepted
-from tashi.wire.metal import MachinePower
+from tashi.wire.messages import Accepted, Named
+from tashi.wire.metal import MachineBoot, MachineIdentify, MachineLog, MachinePower
 
 POWER_SECONDS = 900.0  # with all that waits for its turn before it: racks change a few machines at a time
 LOOK_SECONDS = 90.0
+SHOT_SECONDS = 180.0  # of what is no change of the power
 SOFT_SECONDS = 120.0  # that a system has to end by itself, unless it is said
 
 
@@ -37,9 +40,51 @@ def power(turn: Turn, body: MachinePower) -> Accepted:
     return Accepted(job=job.id, kind="machine", objects={machine.id: machine.name}, dry_run=body.dry_run)
 
 
-def _order(turn: Turn, machine: Machine, body: MachinePower, verb: str) -> Job:
+def boot(turn: Turn, body: MachineBoot) -> Accepted:
+    """zoni-boot: from what it boots, from now on or once."""
+    args: dict[str, Any] = {"device": body.device, "once": int(body.once)}
+    args |= {} if body.uefi is None else {"uefi": int(body.uefi)}
+    return _shoot(turn, body.name, "machine.boot", args, body.dry_run)
+
+
+def identify(turn: Turn, body: MachineIdentify) -> Accepted:
+    """zoni-identify: its light."""
+    return _shoot(turn, body.name, "machine.identify", {"on": int(body.on)}, body.dry_run)
+
+
+def booting(turn: Turn, body: Named) -> Accepted:
+    """zoni-boot status: from what it boots."""
+    return _shoot(turn, body.name, "machine.booting", {}, body.dry_run)
+
+
+def sensors(turn: Turn, body: Named) -> Accepted:
+    """zoni-sensors: what its BMC reads."""
+    return _shoot(turn, body.name, "machine.sensors", {}, body.dry_run)
+
+
+def log(turn: Turn, body: MachineLog) -> Accepted:
+    """zoni-log: what its BMC has written down."""
+    return _shoot(turn, body.name, "machine.log", {"limit": body.limit}, body.dry_run)
+
+
+def _shoot(turn: Turn, name: str, verb: str, args: dict[str, Any], dry_run: bool) -> Accepted:
+    machine: Machine = turn.find("machine", name)
+    _check_way(turn, machine)
+    if verb == "machine.boot":
+        _check_lock(machine)
+    job = turn.begin(verb, "machine", machine.id, machine.name, budget_seconds=SHOT_SECONDS, phase="ordered")
+    turn.put(replace(job, result=args))
+    return Accepted(job=job.id, kind="machine", objects={machine.id: machine.name}, dry_run=dry_run)
+
+
+def _check_lock(machine: Machine) -> None:
     if machine.lock is not None:
-        raise Refused(Code.LOCKED, f"{machine.name}: {why_locked(machine.lock)}", f"zoni-set {machine.name} --unlock")
+        text = f"{machine.name}: {why_locked(machine.lock)}"
+        raise Refused(Code.LOCKED, text, f"zoni-set {machine.name} --unlock")
+
+
+def _order(turn: Turn, machine: Machine, body: MachinePower, verb: str) -> Job:
+    _check_lock(machine)
     if body.action != "on" and not body.force:
         _check_host(turn, machine)
     if machine.job:
@@ -94,9 +139,9 @@ def shot_done(turn: Turn, job: Job, done: ShotDone) -> None:
     """An agent has done a one-shot, or can't say whether it did."""
     machine: Machine | None = turn.state.machines.get(job.target)
     if done.outcome == "done":
-        if machine is not None:
+        if machine is not None and job.verb in ONE_SHOTS:
             turn.put(replace(machine, desired="on", generation=machine.generation + 1, soft_seconds=0.0))
-        turn.end(job.id, JobState.DONE)
+        turn.end(job.id, JobState.DONE, result=dict(done.result))
         return
     doubt = "it may have been done: " if done.outcome == "unknown" else ""
     turn.end(job.id, JobState.FAILED, f"{doubt}{done.reason}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
@@ -24,6 +25,10 @@ from tashi.wire.zoni import MetalRow, MetalShot
 MARK_BYTES = 8
 PATH_SECONDS = 60.0  # that one path may take to carry an order out
 ONE_SHOTS = ("machine.cycle", "machine.reset")
+SHOTS = {
+    "machine.cycle": "cycle", "machine.reset": "reset", "machine.boot": "boot", "machine.identify": "identify",
+    "machine.booting": "booting", "machine.sensors": "sensors", "machine.log": "log",
+}  # fmt: skip
 LOOK = "machine.look"
 _encode = msgspec.json.Encoder().encode
 
@@ -75,11 +80,17 @@ def order_mark(turn: Turn, machine: Machine) -> object:
 def shot_owed(turn: Turn, job: Job) -> tuple[str, MetalShot] | None:
     """(agent, one-shot) that this operation waits for, or None."""
     machine = turn.state.machines.get(job.target)
-    if job.verb not in ONE_SHOTS or machine is None or machine.job != job.id:
+    if job.verb not in SHOTS or machine is None or (job.verb in ONE_SHOTS and machine.job != job.id):
         return None
-    action = "cycle" if job.verb == "machine.cycle" else "reset"
-    shot = MetalShot(0, job.id, action, machine.id, machine.generation, PATH_SECONDS)  # type: ignore[arg-type]
+    action: Any = SHOTS[job.verb]
+    shot = MetalShot(0, job.id, action, machine.id, machine.generation, PATH_SECONDS, args_of(job))
     return agent_of(turn.state, machine), shot
+
+
+def args_of(job: Job) -> dict[str, Any]:
+    """What a one-shot is asked with: kept in the operation's result until there is one."""
+    whether = ("once", "uefi", "on")
+    return {key: bool(value) if key in whether else value for key, value in job.result.items()}
 
 
 def gone(machine: Machine) -> MetalRow:

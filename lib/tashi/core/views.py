@@ -219,6 +219,9 @@ _DERIVED: dict[str, dict[str, Getter]] = {
         "outcome": lambda turn, job: "" if job.state is JobState.RUNNING else job.state.value,
         "budget_seconds": lambda turn, job: job.budget_seconds or None,
         **{key: _progress(key) for key in ("done_bytes", "total_bytes", "bytes_per_second")},
-        **{key: _result(key) for key in ("from", "to", "total_seconds", "downtime_seconds", "bytes", "digest")},
+        **{
+            key: _result(key)
+            for key in ("from", "to", "total_seconds", "downtime_seconds", "bytes", "digest", "answer")
+        },
     },
 }

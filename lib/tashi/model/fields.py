@@ -327,6 +327,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field("done_bytes", "DONE", "migration under way: bytes sent so far", "size"),
         Field("total_bytes", "OF", "migration under way: bytes to send, as known now", "size"),
         Field("bytes_per_second", "RATE", "migration under way: bytes a second", "size"),
+        Field("answer", "ANSWER", "what a BMC answered, as JSON"),
         Field("outcome", "OUTCOME", "done, failed or cancelled once it has ended"),
     ),
 }

@@ -98,6 +98,32 @@ class MachinePower(Strict, frozen=True):
     dry_run: bool = False
 
 
+class MachineBoot(Strict, frozen=True):
+    """What it boots from. ``uefi`` None: as it is; the path says BIOS where it has to say one."""
+
+    name: Ref
+    device: Literal["disk", "network", "cdrom"]
+    once: bool = False
+    uefi: bool | None = None
+    dry_run: bool = False
+
+
+class MachineIdentify(Strict, frozen=True):
+    """Its light, by which it is found in the rack."""
+
+    name: Ref
+    on: bool = True
+    dry_run: bool = False
+
+
+class MachineLog(Strict, frozen=True):
+    """The newest entries of its BMC's event log, ``limit`` at most."""
+
+    name: Ref
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    dry_run: bool = False
+
+
 class Snmp(Strict, frozen=True):
     """How a device is spoken to; absent: as it is, or v3 with SHA-256 and AES-128."""
 

@@ -121,14 +121,19 @@ class MetalRows(Open, frozen=True, tag="rows", tag_field="say"):
 
 
 class MetalShot(Open, frozen=True, tag="shot", tag_field="say"):
-    """A one-shot: at most once, journalled before it is done. It goes the way that the machine's row has."""
+    """A one-shot: at most once, journalled before it is done; questions (sensors, log, booting) are not journalled.
+
+    It goes the way that the machine's row has. ``args``: boot's device, once, uefi; identify's on; log's limit.
+    What came of it is the ``answer`` in the result, as JSON.
+    """
 
     epoch: Count
     job: str
-    action: Literal["cycle", "reset"]
+    action: Literal["cycle", "reset", "boot", "identify", "booting", "sensors", "log"]
     machine: str
     generation: Generation = 0
     seconds: float = 60.0  # that one path may take
+    args: dict[str, Any] = {}
 
 
 MetalOrder = Welcome | Pulse | MetalRows | MetalShot | Acked | Rejected

@@ -1,0 +1,8 @@
+load lab
+load bmc
+
+@test "the light is switched on and off" {
+  [ "$(zoni-identify -H -o name m1 m2 | sort)" = $'m1\nm2' ]
+  zoni-identify -q --off m1
+  fail_with 1 'no such machine' zoni-identify m9
+}
