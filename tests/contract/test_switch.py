@@ -475,3 +475,36 @@ class TestSnmp:
             error = refused(rig, "look", path)
             assert error.code is Code.BAD_REQUEST and word in error.text
         assert refused(rig, "look", replace(rig.path, model="none")).code is Code.NOT_FOUND
+
+
+@needs_ovs
+class TestOvs:
+    """What is wrong with an Open vSwitch is told in our words."""
+
+    def test_a_bridge_that_is_not_there(self, programs: Programs) -> None:
+        rig = OvsRig(programs.ovs())
+        error = refused(rig, "look", replace(rig.path, bridge="sw9"))
+        assert (error.code, error.text) == (Code.NOT_FOUND, "ovs sw9: no bridge named sw9")
+
+    def test_daemons_that_do_not_run(self, tmp_path: Path, programs: Programs) -> None:
+        rig = OvsRig(programs.ovs())
+        error = refused(rig, "change", replace(rig.path, run=str(tmp_path)), goal={"ports": {"p1": {"native": 200}}})
+        assert error.code is Code.UNAVAILABLE and error.text.startswith("ovs sw1: ")
+
+    def test_programs_that_are_not_there(self, programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
+        rig = OvsRig(programs.ovs())
+        with monkeypatch.context() as without:
+            without.setenv("PATH", "/nowhere")
+            error = refused(rig, "look")
+        assert (error.code, error.text) == (Code.IMPOSSIBLE, "ovs sw1: ovs-vsctl is not installed")
+
+    def test_a_port_that_nobody_has_set_up_is_shut_off_from_all_when_it_is_put_somewhere(
+        self, programs: Programs
+    ) -> None:
+        ovs = programs.ovs()
+        rig = OvsRig(ovs)
+        ovs.vsctl("clear", "port", "p3", "tag")
+        assert not rig.run("look").ports["p3"].filters and "p1" in ovs.goes_to("sw1", "p3", tag=100)
+        rig.change(p3={"native": 200})
+        assert rig.truth()["p3"] == replace(PORTS["p3"], native=200, untagged=(200,))
+        assert "p4" in ovs.goes_to("sw1", "p3") and ovs.goes_to("sw1", "p3", tag=100) == ["drop"]
