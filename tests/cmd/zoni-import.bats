@@ -58,6 +58,8 @@ rows() {
   fail_with 2 'not text in UTF-8' zoni-import - <<<$'name\n\xff'
   fail_with 2 'not text' zoni-import - < <(printf 'name\nm\0\n')
   fail_with 2 'row 1: not JSON' zoni-import - <<<'{"name":'
+  fail_with 2 'row 2: 1 cells' zoni-import - <<<$'password,name\nnot-for-you'
+  [[ $stderr != *not-for-you* ]]
   fail_with 2 "row 1: m1: no such column: 'colour'" zoni-import - <<<'{"name":"m1","colour":"red"}'
   fail_with 2 'row 1: m1: password: not a text' zoni-import - <<<'{"name":"m1","password":4711}'
   [ "$(zoni-list -H)" = '' ]

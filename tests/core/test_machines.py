@@ -128,6 +128,14 @@ def test_a_mistake_names_what_is_wrong_and_changes_nothing(parts: dict[str, Any]
     assert text in told and "parts." not in told
 
 
+@pytest.mark.parametrize(
+    "path", ["ipmi:10.0.0.9,password=first word", "redfish:https://ADMIN:first word@10.0.0.9", "pdu:p1:3,kg=first word"]
+)
+def test_a_password_in_the_wrong_place_is_refused_and_not_repeated(path: str) -> None:
+    told = rack().refused("machine.add", name="m3", parts={"power_paths": [path]})
+    assert "first word" not in told.text + told.hint and told.text.startswith("m3: power_paths: ")
+
+
 def test_what_is_one_machines_is_free_once_it_is_taken_away() -> None:
     world = rack()
     world.ok("machine.set", name="m1", parts={"power_paths": ["ipmi:10.0.0.1"], "nics": [], "ports": []})

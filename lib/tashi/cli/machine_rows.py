@@ -65,8 +65,8 @@ def _of_csv(text: str) -> Iterator[Row]:
             if not heading:
                 heading = _heading(cells)
             elif len(cells) != len(heading):
-                text = f"{len(cells)} cells, and the heading has {len(heading)}"
-                yield Row(number, cells[0].strip()[:80], {}, text)
+                name = cells[0].strip()[:80] if heading[0] == "name" else ""  # any other may be a password by now
+                yield Row(number, name, {}, f"{len(cells)} cells, and the heading has {len(heading)}")
             else:
                 given = {key: cell.strip() for key, cell in zip(heading, cells, strict=True) if cell.strip()}
                 yield _row(number, {key: cell.split() if key in LISTS else cell for key, cell in given.items()})

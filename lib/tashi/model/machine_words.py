@@ -127,7 +127,7 @@ def parse_path(text: str) -> PowerPath:
         key, equals, value = setting.partition("=")
         if key not in known or (equals == "" and key != "plain") or (equals and not value):
             may = ", ".join("plain" if each == "plain" else f"{each}=" for each in known) or "nothing more"
-            raise ValueError(f"{text[:60]!r}: {setting[:40]!r}: {kind} takes {may}")
+            raise ValueError(f"{kind}:{where}"[:60] + f": {key[:40]!r}: {kind} takes {may}")  # its value may be secret
         given[key] = value or True
     return _CHECKS[kind](given)
 
@@ -139,6 +139,8 @@ def _ipmi(given: dict[str, Any]) -> PowerPath:
 
 def _redfish(given: dict[str, Any]) -> PowerPath:
     url, trust, system = given["url"], given.get("trust", ""), given.get("system", "")
+    if "@" in url:
+        raise ValueError("redfish: no user and no password in an address: write ,user=NAME, and give a password file")
     if not _URL.fullmatch(url):
         raise ValueError(
             f"{url[:60]!r} is not a BMC's address: write redfish:https://ADDRESS, and system= for the path"
