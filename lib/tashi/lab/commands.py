@@ -16,10 +16,9 @@ import msgspec
 from click.exceptions import NoArgsIsHelpError
 
 from tashi.config import parse
-from tashi.lab import faults, network
+from tashi.lab import machine_commands, network
 from tashi.lab.beats_command import beats
 from tashi.lab.lab import Lab, down
-from tashi.lab.machines import MACHINES_HINT
 from tashi.lab.programs import pages_path, search_path
 from tashi.lab.record import Kind, Settings, names
 from tashi.wire.errors import Code, Refused, TashiError, exit_status
@@ -77,7 +76,8 @@ def _tell_of_usage(error: click.UsageError) -> int:
 def main(ctx: click.Context, name: str) -> None:
     """A whole cluster on this machine, to learn, to test and to break: hosts, controller, agents and guests.
 
-    The hosts are h1, h2 and so on. `eval "$(tashi-lab env)"` makes all other commands speak to the lab.
+    The hosts are h1, h2 and so on, physical machines m1, m2 and so on. `eval "$(tashi-lab env)"` makes all other
+    commands speak to the lab.
     """
     ctx.obj = name
 
@@ -149,7 +149,7 @@ def status(name: str, as_json: bool) -> None:
     columns = COLUMNS.copy()
     if lab.record.machines:
         columns |= MACHINE_COLUMNS
-        rows = _rows_of_machines(rows, lab)
+        rows = machine_commands.status(rows, lab)
     if as_json:
         click.echo("\n".join(msgspec.json.encode(row).decode() for row in rows))
     else:
@@ -282,75 +282,6 @@ def kill_controller(name: str) -> None:
         lab.controller.stop(signal.SIGKILL)
 
 
-@contextmanager
-def _with_machines(name: str, *, controller: bool = False) -> Iterator[Lab]:
-    with _with_controller(name) if controller else Lab.opened(name) as lab:
-        if not lab.record.machines:
-            raise Refused(Code.WRONG_STATE, f"lab {name}: has no machines, nor what is around them", MACHINES_HINT)
-        yield lab
-
-
-def _zoni_agent(verb: str, text: str, number: signal.Signals | None) -> None:
-    """As `_daemon` has it."""
-
-    @main.command(verb, help=text)
-    @lab_option
-    @click.pass_obj
-    def change(name: str) -> None:
-        with _with_machines(name, controller=True) as lab:
-            if number is None:
-                lab.zoni.start()
-            else:
-                lab.zoni.stop(number)
-
-
-_zoni_agent("start-zoni-agent", "Start the zoni agent and wait until the controller hears it.", None)
-_zoni_agent("stop-zoni-agent", "Stop the zoni agent in peace.", signal.SIGTERM)
-_zoni_agent("kill-zoni-agent", "Kill the zoni agent (kill -9).", signal.SIGKILL)
-
-
-# -- what stands around the machines -----------------------------------------------------------------------------------
-@main.command()
-@lab_option
-@click.argument("fault", type=click.Choice([faults.OK, *faults.BMC]))
-@click.argument("machines", nargs=-1, required=True, metavar="MACHINE...")
-@click.pass_obj
-def bmc(name: str, fault: str, machines: tuple[str, ...]) -> None:
-    """Make the BMC of machines fail in some way, or end all that is wrong with it: ok."""
-    with Lab.opened(name) as lab:
-        for machine in machines:
-            lab.machines.break_bmc(machine, fault)
-
-
-@main.command()
-@lab_option
-@click.argument("fault", type=click.Choice([faults.OK, *faults.PDU]))
-@click.pass_obj
-def pdu(name: str, fault: str) -> None:
-    """Make the PDU fail in some way, or end all that is wrong with it: ok."""
-    with _with_machines(name) as lab:
-        lab.machines.break_pdu(fault)
-
-
-@main.command()
-@lab_option
-@click.argument("fault", type=click.Choice([faults.OK, *faults.SWITCH]))
-@click.pass_obj
-def switch(name: str, fault: str) -> None:
-    """Make the switch fail in some way, or end all that is wrong with it: ok."""
-    with _with_machines(name) as lab:
-        lab.switch.break_(fault)
-
-
-@main.command("restart-switch")
-@lab_option
-@click.pass_obj
-def restart_switch(name: str) -> None:
-    """Let the switch be dark for two seconds and come back with what was saved."""
-    with _with_machines(name) as lab:
-        lab.switch.restart()
-
-
 # -- what the verbs share ----------------------------------------------------------------------------------------------
 def _settings(texts: tuple[str, ...]) -> Settings:
     """``agent.accel=tcg`` as {"agent": {"accel": "tcg"}}: a value is TOML where it can be, else a text.
@@ -373,19 +304,11 @@ def _settings(texts: tuple[str, ...]) -> Settings:
     return found
 
 
-def _rows_of_machines(rows: list[dict[str, Any]], lab: Lab) -> list[dict[str, Any]]:
-    """The rows of status with those of the machines and what is around them; a host that has a BMC is one row."""
-    known = {each.name: msgspec.to_builtins(each) for each in lab.machines.status()}
-    found = [known.pop(row["name"], {}) | row for row in rows]
-    pid = lab.zoni.pid()
-    agent = [] if lab.record.bare else [{"name": "zoni-agent", "state": "up" if pid else "off", "pid": pid}]
-    return [*found, *agent, lab.machines.pdu_status(), lab.switch.status(), *known.values()]
-
-
 def _table(rows: list[list[str]]) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-main.add_command(lab_option(beats))
+for each in (beats, *machine_commands.VERBS):
+    main.add_command(lab_option(each))

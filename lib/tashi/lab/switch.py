@@ -7,6 +7,7 @@ its processes. In a lab of fake hosts there is the agent alone, and nothing carr
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -94,10 +95,10 @@ class Switch:
         return f"unix:{self.run}/db.sock"
 
     def _plug(self) -> None:
-        bridge = self.record.devices["vswitchd"].pid
+        bridge = _moved(self.record.devices["vswitchd"].pid)
         words = ["add-br", BRIDGE, "--", "set", "bridge", BRIDGE, "datapath_type=netdev", "fail_mode=secure"]
         for name, number in self.ports.items():
-            port, machine = f"p{number}", self.devices.ask("rack", {"machine": name})["namespace"]
+            port, machine = f"p{number}", _moved(self.devices.ask("rack", {"machine": name})["namespace"])
             near, far = f"address {self.plan.mac(NETWORK, number)}", f"address {self.mac(name)}"
             link = f"link add {port} {near} netns {bridge} type veth peer name {NIC} {far} netns {machine}"
             call(["ip", *link.split()])
@@ -114,6 +115,13 @@ class Switch:
         environment = surroundings(self.record.mark) | folders
         self.record.devices[name] = spawn(["/usr/bin/env", *argv], self.devices.log(name), environment)
         self.devices.folders.save(self.record)
+
+
+def _moved(pid: int) -> int:
+    """The same process, once it is in a network namespace that is not ours."""
+    ours = os.readlink("/proc/self/ns/net")
+    wait_until(lambda: os.readlink(f"/proc/{pid}/ns/net") != ours, f"process {pid} has a network namespace")
+    return pid
 
 
 def inside(pid: int, *argv: str) -> list[str]:
