@@ -252,6 +252,23 @@ def test_a_host_that_the_second_ports_are_closed_to_stays_where_it_is(quick: Con
             way.close()
 
 
+def test_an_address_that_takes_calls_and_hangs_up_is_not_stayed_with(quick: Controller) -> None:
+    ways = [Way(quick.ports["second_agent"])]  # leads to where nobody listens
+    one = Host(quick, "h1")
+    assert one.enroll() == (0, "h1: enrolled\n")
+    kept = one.folder / "state/enrolled.toml"
+    right = f'"tcp://127.0.0.1:{quick.ports["agent"]}"'
+    assert right in kept.read_text()
+    kept.write_text(kept.read_text().replace(right, f'"tcp://127.0.0.2:{quick.ports["second_agent"]}", {right}'))
+    one.start()
+    try:
+        until(lambda: up(quick) == ["h1"], "it tries the other address", seconds=15)
+    finally:
+        one.close()
+        for way in ways:
+            way.close()
+
+
 # -- the steps alone --------------------------------------------------------------------------------------------------
 def test_keys_have_ports_in_turn(tmp_path: Path) -> None:
     state = str(tmp_path)

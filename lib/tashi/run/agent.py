@@ -200,7 +200,8 @@ class Agent:
         self._renew_at = self._loop.now() + beats * welcome.heartbeat_seconds
 
     def _linked(self, up: bool) -> None:
-        self._patient_until = self._later()
+        if up or self._welcomed:  # who takes calls and hangs up gets no more patience by that
+            self._patient_until = self._later()
         self._hello_at = self._hello_again() if up else float("inf")
         self.step(Connected() if up else Disconnected())
 
