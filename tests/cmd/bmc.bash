@@ -1,20 +1,32 @@
-# What tests of machines share: the lab's m1 and m2 by their BMCs, and an agent of the lab's own network for them.
+# What tests of machines share: BMCs of two machines that are off, m1 and m2, and an agent that reaches them.
 
-bmc_password() {
-  echo "$(dirname "$TASHI_CONFIG")/machines/passwords/bmc"
+# bmc NAME FIELD [CHANGES]: what is so of a machine, or is from now on (see tashi/lab/peers/bmc.py)
+bmc() {
+  python3 - "$BATS_TEST_TMPDIR/bmc.sock" "$@" <<'PY'
+import json
+import sys
+
+from tashi.lab import control
+
+socket, name, field, *changes = sys.argv[1:]
+request = {"bmc": name, "machine": json.loads(changes[0])} if changes else {"bmc": name}
+print(control.ask(socket, request)[field])
+PY
 }
 
 setup() {
-  local folder=$BATS_TEST_TMPDIR name path
+  local folder=$BATS_TEST_TMPDIR name
   printf '[zoni]\nstate = "%s/agent"\n' "$folder" >"$folder/tashi.toml"
-  tashi-lab status -j | python3 -c 'import json, sys
-for row in map(json.loads, sys.stdin):
-    if row["name"] in ("m1", "m2"):
-        address, port = row["ipmi"].rsplit(":", 1)
-        print(row["name"], f"ipmi:{address},port={port}")' >"$folder/machines"
-  while read -r name path; do
-    zoni-add -q "$name" --power "$path" --user admin --password-file "$(bmc_password)"
-  done <"$folder/machines"
+  echo 'not for you' >"$folder/word"
+  machine='{"user": "admin", "password": "not for you"}'
+  echo "{\"control\": \"$folder/bmc.sock\", \"address\": \"127.0.0.1\", \"bmcs\": {\"m1\": $machine, \"m2\": $machine}}" \
+    >"$folder/bmc.json"
+  python3 -m tashi.lab.peers.bmc "$folder/bmc.json" >"$folder/bmc.log" 2>&1 &
+  peer=$!
+  until grep -q ready "$folder/bmc.log"; do sleep 0.1; done
+  for name in m1 m2; do
+    zoni-add -q "$name" --power "ipmi:127.0.0.1,port=$(bmc "$name" port)" --user admin --password-file "$folder/word"
+  done
   zoni-agents add net1 | zoni-agent --config "$folder/tashi.toml" --enroll -
   zoni-agent --config "$folder/tashi.toml" 2>"$folder/log" &
   agent=$!
@@ -22,10 +34,8 @@ for row in map(json.loads, sys.stdin):
 }
 
 teardown() {
-  tashi-lab bmc ok m1 m2
-  zoni-power off -q m1 m2
-  kill "$agent"
-  wait "$agent" || true
+  kill "$agent" "$peer"
+  wait "$agent" "$peer" || true
   zoni-list -j | zoni-remove -q -
   zoni-agents remove -q net1
 }

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tashi.agent import events
 from tashi.core.cluster import Cluster, Found, Principal
@@ -272,6 +273,18 @@ def test_a_password_is_with_the_agent_and_nowhere_else() -> None:
     assert "hush" not in everything + str(rack.net.journal)
 
 
+def test_passwords_that_can_not_be_opened_are_the_trouble_of_one_machine() -> None:
+    rack = Rack(2)
+    ident = rack.world.cluster.state.machines["m-1"].paths[0].secret
+    secret = rack.world.cluster.state.secrets[ident]
+    rack.world.cluster.state.secrets[ident] = replace(secret, sealed=secret.sealed[:-8] + "AAAAAAAA")
+    rack.net.start()
+    rack.world.settle()
+    refused = rack.world.refused("machine.power", name="m1", action="on")
+    assert refused.code == "wrong-state" and "passwords can't be read" in refused.text
+    assert ended(rack, rack.order("on", "m2")) == ("done", "")
+
+
 def test_an_older_store_orders_nothing_that_was_overtaken() -> None:
     rack = Rack()
     rack.order("on")
@@ -371,3 +384,7 @@ def test_there_is_no_evidence_without_a_bmc_that_can_be_believed(fault: str) -> 
         rack.world.host("h1").power_cut()
     rack.world.run(60)
     assert rack.row()["power_evidence"] is None
+    assert rack.row()["power"] == "unknown"
+    if fault == "lies":
+        heard = "ipmi 10.0.0.1 says off, the agent of h1 is heard"
+        assert [each["reason"].endswith(heard) for each in rack.told("machine.contradiction")].count(True) == 1

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from tashi.core import metal_seen
 from tashi.core.machines import why_locked
-from tashi.core.metal_rows import LOOK, ONE_SHOTS
+from tashi.core.metal_rows import LOOK, ONE_SHOTS, why_closed
 from tashi.core.turn import Turn
 from tashi.core.zoniagents import agent_of
 from tashi.model.job import Job, JobState
@@ -116,6 +116,9 @@ def _check_way(turn: Turn, machine: Machine) -> None:
     if not machine.paths:
         hint = f"zoni-set {machine.name} --power PATH"
         raise Refused(Code.WRONG_STATE, f"{machine.name}: there is no way to its power", hint)
+    if why := why_closed(turn, machine):
+        hint = f"zoni-set {machine.name} --password-file FILE"
+        raise Refused(Code.WRONG_STATE, f"{machine.name}: its passwords can't be read: {why}", hint)
     if not turn.state.zoniagents:
         raise Refused(Code.WRONG_STATE, f"{machine.name}: there is no zoni agent", "zoni-agents add NAME")
     agent = turn.state.zoniagents.get(agent_of(turn.state, machine))

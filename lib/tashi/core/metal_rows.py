@@ -20,6 +20,7 @@ from tashi.core.zoniagents import agent_of
 from tashi.model.job import Job
 from tashi.model.machine import Machine
 from tashi.model.name import number_of
+from tashi.wire.errors import TashiError
 from tashi.wire.zoni import MetalRow, MetalShot
 
 MARK_BYTES = 8
@@ -41,12 +42,16 @@ def mark_of(turn: Turn, machine: Machine) -> str:
 
 
 def row_of(turn: Turn, machine: Machine) -> MetalRow:
-    """What its agent is told. Raises Refused for a password that can't be opened."""
+    """What its agent is told. One whose passwords can't be opened has no way to its power."""
+    try:
+        opened = paths.opened(turn.state, vault_of(turn), machine)
+    except TashiError:  # who orders something is told; see `why_closed`
+        opened = []
     return MetalRow(
         machine.id,
         machine.generation,
         machine.name,
-        paths.opened(turn.state, vault_of(turn), machine),
+        opened,
         mark_of(turn, machine),
         machine.rack,
         machine.uuid,
@@ -56,6 +61,15 @@ def row_of(turn: Turn, machine: Machine) -> MetalRow:
         PATH_SECONDS,
         asked(turn, machine),
     )
+
+
+def why_closed(turn: Turn, machine: Machine) -> str:
+    """Why the passwords of its paths can't be opened; empty when they can."""
+    try:
+        paths.opened(turn.state, vault_of(turn), machine)
+    except TashiError as error:
+        return error.text
+    return ""
 
 
 def asked(turn: Turn, machine: Machine) -> int:

@@ -32,8 +32,14 @@ def observe(turn: Turn, machine: Machine, contact: Contact, seen: MetalSeen, sta
         _refused(turn, machine, seen)
         return
     turn.state.looked[machine.id] = turn.now.wall - seen.age_seconds
+    if seen.power != "off":
+        turn.state.off_since.pop(machine.id, None)
+    else:
+        turn.state.off_since.setdefault(machine.id, turn.now.monotonic)
     before = machine.seen
     after = _seen(turn, seen)
+    if why := _denied(turn, replace(machine, seen=after)):
+        after = replace(after, power="unknown", contradiction=why)
     if before is None or replace(after, at_wall=before.at_wall) != before:
         machine = turn.put(replace(machine, seen=after))
         if not machine.job:
@@ -148,9 +154,25 @@ def settle(turn: Turn, machine: Machine) -> None:
 
 def settle_all(turn: Turn) -> None:
     """What time has changed: hosts fall silent, and are heard again."""
-    for (what, _), machine in list(turn.state.machine_of.items()):
-        if what == "host":
-            settle(turn, turn.state.machines[machine])
+    for host in list(turn.state.hosts):
+        ident = turn.state.machine_of.get(("host", host))
+        if ident is not None:
+            machine = turn.state.machines[ident]
+            if machine.seen is not None and not machine.seen.contradiction and (why := _denied(turn, machine)):
+                turn.verb = "machine.contradiction"
+                machine = turn.put(replace(machine, seen=replace(machine.seen, power="unknown", contradiction=why)))
+            settle(turn, machine)
+
+
+def _denied(turn: Turn, machine: Machine) -> str:
+    """What the VM host itself has against it that its machine is off: its agent was heard well after that was read."""
+    seen, contact = machine.seen, turn.contacts.get(machine.host)
+    since = turn.state.off_since.get(machine.id)
+    if seen is None or seen.power != "off" or since is None or contact is None or machine.job:
+        return ""
+    if contact.heard - since <= turn.settings.silence_seconds:
+        return ""
+    return f"{seen.source} says off, the agent of {turn.host_name(machine.host)} is heard"
 
 
 def _evidence(turn: Turn, machine: Machine) -> PowerEvidence | None:

@@ -51,6 +51,7 @@ class State(Records):
         self.user_of_uid: dict[int, str] = {}
         self.zoniagent_of_key: dict[str, str] = {}
         self.looked: dict[str, float] = {}  # machine -> wall-clock instant of the newest look at it; not stored
+        self.off_since: dict[str, float] = {}  # machine -> monotonic instant since when it is read off; not stored
         self.looking: dict[str, set[str]] = {}  # machine -> operations that wait for a look at it
         self.machine_of: dict[tuple[str, str], str] = {}  # what at most one machine has -> its id
         self.machines_on: dict[str, dict[str, None]] = {}  # PDU or switch -> machines that hang on it
