@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -27,9 +28,13 @@ from tashi.wire.bounds import Alive
 from tashi.wire.errors import Code
 from tashi.wire.messages import EnrollZoni
 from tashi.wire.zoni import MetalOrder
-from zoni.power.caller import Caller
-from zoni.power.paths import AnyPath, read_path
+from zoni.caller import Caller
+from zoni.path import Path
+from zoni.power import calls as power
+from zoni.power.paths import read_path
 from zoni.queue import Limits
+from zoni.switch import calls as switch
+from zoni.switch.paths import read_path as read_switch
 
 NAME = "zoni-agent"
 PLACE = Place("agent", "zoni-agents add", NAME, "zoniagent.enroll", "agent")
@@ -91,7 +96,10 @@ class _Zoni:
             in_flight=own.in_flight, late=own.in_flight, rack_changes=own.rack_changes,
             stagger=own.stagger_seconds, rack_stagger=own.rack_stagger_seconds,
         )  # fmt: skip
-        self._caller = Caller(self._loop, limits)
+        self._caller = Caller(self._loop, power.WORKER, power.CALLS, limits)
+        self._switches = Caller(
+            self._loop, switch.WORKER, switch.CALLS, Limits(in_flight=own.in_flight, late=own.in_flight)
+        )
         who_ = Identity(me.name, who.uuid, who.boot_id, who.incarnation)
         self._mind = Metal(outbox.records, who_, where)
         self._agent = Agent(self._loop, log, outbox, own.state, PLACE, me, Own(_order, self._begin, self._dress))
@@ -103,26 +111,37 @@ class _Zoni:
             self._loop.run("zoni agent")
         finally:
             self._caller.close()
+            self._switches.close()
             self._agent.close()
             self._loop.close()
 
     def _dress(self, beat: Alive) -> Alive:
-        stuck = self._caller.stuck
+        stuck = self._caller.stuck + self._switches.stuck
         return msgspec.structs.replace(beat, degraded=f"{stuck} workers hang and can't be killed") if stuck else beat
 
     def _begin(self, call: Call) -> None:
         args = dict(call.args)
+        if "switch" in args:
+            self._ask(self._switches, call, args, read_switch, args.pop("switch"))
+            return
         rack, fresh = args.pop("rack"), args.pop("fresh")
+        self._ask(self._caller, call, args, read_path, args.pop("path"), rack, fresh)
+
+    def _ask(
+        self, caller: Caller, call: Call, args: dict[str, Any], read: Callable[[object], Path], spec: object,
+        rack: str = "", fresh: bool = False,
+    ) -> None:  # fmt: skip
+        """Put a call through to the device that ``spec`` leads to."""
         try:
-            path: AnyPath = read_path(args.pop("path"))
+            path = read(spec)
         except ValueError as error:
             outcome = Outcome("failed", text=str(error), code=Code.BAD_REQUEST)
             self._loop.after(0, partial(self._called, call, outcome))
             return
-        self._caller.queue.add(path.device, rack)
+        caller.queue.add(path.device, rack)
         if fresh:
-            self._caller.queue.trust(path.device)
-        self._caller.ask(path.device, call.verb, path, partial(self._called, call), **args)
+            caller.queue.trust(path.device)
+        caller.ask(path.device, call.verb, path, partial(self._called, call), **args)
 
     def _called(self, call: Call, outcome: Outcome) -> None:
         if outcome.outcome != "ok" and call.verb not in QUIET:

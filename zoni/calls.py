@@ -39,7 +39,7 @@ class Verb(NamedTuple):
 def read_args(calls: Mapping[str, Verb], verb: str, args: Mapping[str, Any]) -> Any:
     """The arguments of a verb of the table, checked. Raises DeviceError: nothing was done, and no value is told."""
     try:
-        return msgspec.convert(args, type=calls[verb].shape)
+        return msgspec.convert(args, type=calls[verb].shape, str_keys=True)  # as JSON has them
     except msgspec.ValidationError as error:
         raise DeviceError(Code.BAD_REQUEST, f"{verb}: {error}") from error
 

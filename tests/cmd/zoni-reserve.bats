@@ -36,8 +36,9 @@ teardown() {
   zoni-list -j 'cores=16' | zoni-reserve -q --until 1h -
   zoni-reservations -j | zoni-extend -q --until 2030-01-01T06:00 -
   [ "$(zoni-reservations -H -o until_at,count)" = $'2030-01-01T06:00:00.000Z\t2' ]
-  [ "$(zoni-release -H -o machines m2)" = m3 ]
-  [ "$(zoni-reservations -j | zoni-release -j - | value 'r["state"]')" = gone ]
+  [ "$(zoni-release -H -o name,state m2)" = $'m2\tfree' ]
+  [ "$(zoni-reservations -H -o machines)" = m3 ]
+  [ "$(zoni-reservations -j | zoni-release -j - | value 'r["name"], r["state"]')" = "('m3', 'free')" ]
   fail_with 1 'm2: nobody has it' zoni-release m2
   fail_with 1 'm2: nobody has it' zoni-extend m2 --until 2031-01-01
 }

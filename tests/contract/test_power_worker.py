@@ -16,11 +16,11 @@ from tashi.run.workers import Outcome, Pool
 from tests.contract import power_peers as peers
 from tests.house.tree import HERE
 from zoni.access import Login, Snmp
+from zoni.caller import Caller
 from zoni.calls import bind
 from zoni.outcome import Unproven
 from zoni.power import paths
-from zoni.power.caller import WORKER, Caller
-from zoni.power.calls import CALLS
+from zoni.power.calls import CALLS, WORKER
 from zoni.power.fake import FakeMachine, Fault, World
 from zoni.power.interface import PowerError
 from zoni.queue import Limits
@@ -206,7 +206,7 @@ def test_one_dead_one_lying_one_slow_and_the_others_are_answered(loop: Loop, bmc
     bmcs.ask(bmc="b7", machine={"drop_rakp": True})
     bmcs.ask(bmc="b8", machine={"lie": "off"})
     bmcs.ask(bmc="b9", weather={"delay": 0.2})
-    caller, told = Caller(loop, Limits(in_flight=2, late=2)), dict[str, Outcome]()
+    caller, told = Caller(loop, WORKER, CALLS, Limits(in_flight=2, late=2)), dict[str, Outcome]()
     try:
         for name in [f"b{number}" for number in reversed(range(10))]:  # the bad ones first
             caller.queue.add(name)
@@ -223,7 +223,7 @@ def test_one_dead_one_lying_one_slow_and_the_others_are_answered(loop: Loop, bmc
 
 
 def test_a_device_that_does_not_answer_is_left_alone(loop: Loop, path: paths.Fake, world: World) -> None:
-    caller, told = Caller(loop, Limits(in_flight=1, late=1, failures=2)), list[Outcome]()
+    caller, told = Caller(loop, WORKER, CALLS, Limits(in_flight=1, late=1, failures=2)), list[Outcome]()
     try:
         caller.queue.add("m1")
         caller.ask("m1", "on", path, told.append)

@@ -12,7 +12,10 @@ from tests.core.world import SECRET, Hypervisor, Principal, World
 
 class Network(Hypervisor):
     """``power``: what a path says, by what it leads to (10.0.0.1, 3 for an outlet). ``failing``: verb and path ->
-    (outcome, code); ``stuck``: paths on which an order is acknowledged and nothing happens."""
+    (outcome, code); ``stuck``: paths on which an order is acknowledged and nothing happens.
+
+    ``ports``: what switches have.
+    """
 
     def start(self) -> None:
         self.incarnation += 1
@@ -22,6 +25,7 @@ class Network(Hypervisor):
             self.power: dict[str, str] = {}
             self.faults: dict[str, tuple[str, str]] = {}
             self.did: list[str] = []
+            self.ports: dict[tuple[str, str], tuple[bool, tuple[int, ...]]] = {}  # (bridge, port) -> (open, VLANs)
         who = events.Identity(self.name, f"uuid-{self.name}", self.boot, self.incarnation)
         self.mind: Any = Metal(list(self.journal), who, lambda spec: f"{spec['driver']} {leads_to(spec)}")
         self.happen(events.Connected())
@@ -45,6 +49,8 @@ class Network(Hypervisor):
         self.world.settle()
 
     def call(self, call: events.Call) -> events.Called:
+        if "switch" in call.args:
+            return self.switch(call)
         spec = call.args["path"]
         path = leads_to(spec)
         outcome, code = self.faults.get(f"{call.verb} {path}") or self.faults.get(path) or ("ok", "")
@@ -60,6 +66,24 @@ class Network(Hypervisor):
         power = self.power.setdefault(path, "off")
         value: Any = power if call.verb == "power" else {"power": power, "identity": {}}
         return events.Called(call.id, "ok", value)
+
+    def switch(self, call: events.Call) -> events.Called:
+        """A call to a switch; what it is asked for is so at once."""
+        name = call.args["switch"]["bridge"]
+        outcome, code = self.faults.get(f"{call.verb} {name}") or self.faults.get(name) or ("ok", "")
+        if outcome == "failed":
+            return events.Called(call.id, outcome, None, f"ovs {name}: {code}", code)
+        told = []
+        for port, want in call.args.get("goal", {}).get("ports", {}).items():
+            wanted = (want["on"], tuple(filter(None, (want["native"], *want["tagged"]))))
+            if self.ports.get((name, port)) != wanted:
+                told.append(f"move {port}")
+            if outcome == "ok":
+                self.ports[name, port] = wanted
+        self.did += [f"{call.verb} {name}"] if told or call.verb == "save" else []
+        if outcome != "ok":
+            return events.Called(call.id, outcome, None, f"ovs {name}: {code}", code)
+        return events.Called(call.id, "ok", {"steps": told, "saved": True})
 
 
 def leads_to(spec: dict[str, Any]) -> str:

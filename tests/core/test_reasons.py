@@ -40,6 +40,7 @@ def ready() -> World:
     world.hardware()
     world.leases("ann")
     world.ok("machine.set", name="m1", parts={"power_paths": ["ipmi:10.0.0.1"]})
+    world.ok("machine.set", name="leased-0", parts={"power_paths": ["ipmi:10.0.0.3"], "ports": ["s2:1"]})
     wire_up(world)
     return world
 

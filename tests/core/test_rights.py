@@ -79,7 +79,9 @@ WALK: dict[str, Row] = {
     "machine.set": named("m1", "m2", "nix"),
     "machine.import": Row({"machines": [{"name": "m9"}]}),
     "machine.remove": named("m1", "m2", "nix"),
-    "machine.power": Row(*({"name": name, "action": "on"} for name in ("m1", "m2", "nix"))),
+    "machine.power": Row(
+        *({"name": name, "action": "on"} for name in ("leased-0", "leased-1", "nix")), guarded=("user",)
+    ),
     "machine.boot": Row(*({"name": name, "device": "disk"} for name in ("m1", "m2", "nix"))),
     "machine.identify": named("m1", "m2", "nix"),
     "machine.booting": named("m1", "m2", "nix"),
@@ -97,6 +99,9 @@ WALK: dict[str, Row] = {
     "domain.create": Row({"name": "green", "vlans": [200]}),
     "domain.remove": named("red", "blue", "nix"),
     "machine.reserve": Row(*({"machines": [name], "until_wall": FAR} for name in ("m1", "m1", "nix"))),
+    "machine.allocate": Row(
+        *({"name": name, "domain": "red"} for name in ("leased-0", "leased-1", "nix")), guarded=("user",)
+    ),
     "machine.release": named("r-1", "r-2", "r-9", guarded=("user",)),
     "reservation.extend": Row(
         *({"name": name, "until_wall": 2 * FAR} for name in ("r-1", "r-2", "r-9")), guarded=("user",)

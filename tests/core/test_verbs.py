@@ -76,6 +76,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "domain.create": {"name": "green", "vlans": [200]},
     "domain.remove": {"name": "red"},
     "machine.reserve": {"count": 1, "until_wall": FAR},
+    "machine.allocate": {"name": "leased-0", "domain": "red"},
     "machine.release": {"name": "r-1"},
     "reservation.extend": {"name": "r-1", "until_wall": 2 * FAR},
     "backup": {"path": "/var/backups/one"},

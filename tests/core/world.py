@@ -282,7 +282,7 @@ class World:
 
     def leases(self, *users: str) -> None:
         """Two domains, and a reservation of one machine for each of these: r-1, r-2..."""
-        self.ok("domain.create", name="red", vlans=[100])
+        self.ok("domain.create", name="red", vlans=[100], user=users[0])
         self.ok("domain.create", name="blue", vlans=[101])
         for number, user in enumerate(users):
             self.ok("machine.add", name=f"leased-{number}")

@@ -163,6 +163,7 @@ NOUNS: dict[str, tuple[Field, ...]] = FIELDS | {
     "event": fields_of("event"),
     "status": fields_of("status"),
     "history": fields_of("history"),
+    "why": fields_of("why"),
     "verdict": fields_of("verdict"),
     "decision": fields_of("decision"),
     "slots": fields_of("slots"),

@@ -6,6 +6,7 @@ until it is seen; the caller's own deadline is a little later, for a device that
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -18,6 +19,8 @@ from zoni.pauses import Steps
 from zoni.power import change
 from zoni.power.interface import Boot, Capability, Device, Driver
 from zoni.power.paths import AnyPath
+
+WORKER = [sys.executable, "-P", "-m", "zoni.power.worker"]
 
 
 class Shape(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

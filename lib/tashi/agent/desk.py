@@ -6,7 +6,7 @@ The desk numbers calls and messages, and knows what each call under way is for.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -26,18 +26,11 @@ class Doing(NamedTuple):
     ask: int = 0
 
 
-class Telling(Protocol):
-    """A message of the outbox: one observation, or the outcome of a one-shot."""
-
-    def __call__(
-        self, incarnation: int, seq: int, boot_id: str, *, seen: Any = None, shot: ShotDone | None = None
-    ) -> msgspec.Struct: ...
-
-
 class Tongue(NamedTuple):
-    """What this kind of agent says: ``tell``, and ``inventory`` of (incarnation, seq, boot id, all of it, wall)."""
+    """What this kind of agent says: ``tell`` of (incarnation, seq, boot id) and what is told, and ``inventory`` of the
+    same, all of it, and wall."""
 
-    tell: Telling
+    tell: Callable[..., msgspec.Struct]
     inventory: Callable[[int, int, str, list[Any], float], msgspec.Struct]
 
 
@@ -73,11 +66,11 @@ class Desk:
     def send(self, message: msgspec.Struct) -> None:
         self._out.messages.append(message)
 
-    def tell(self, seen: Any = None, shot: ShotDone | None = None) -> None:
-        """Into the outbox; sent at once when somebody listens."""
+    def tell(self, seen: Any = None, shot: ShotDone | None = None, **more: Any) -> None:
+        """Into the outbox; sent at once when somebody listens. ``more``: what else this kind of agent tells of."""
         self._seq += 1
         who = self.identity
-        message = self._tongue.tell(who.incarnation, self._seq, who.boot_id, seen=seen, shot=shot)
+        message = self._tongue.tell(who.incarnation, self._seq, who.boot_id, seen=seen, shot=shot, **more)
         self.note({"is": "tell", "message": msgspec.to_builtins(message)})
         if self.listening:
             self.send(message)

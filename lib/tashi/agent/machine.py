@@ -8,7 +8,10 @@ from typing import Any
 from msgspec import Struct, field
 
 from tashi.agent.errand import Errand
+from tashi.agent.events import Called
 from tashi.agent.verdict import Reading, Verdict, judge
+from tashi.model.shorten import shorten
+from tashi.wire.errors import Code
 from tashi.wire.zoni import MetalRow
 
 REFUSED_SECONDS = 300.0  # until a path that was refused is judged once more
@@ -61,6 +64,23 @@ class Known(Struct):
         """The row's paths, none of which is trusted yet."""
         self.paths = [Path(spec, where(spec), spec.get("driver") == "pdu") for spec in self.row.paths]
         self.other_paths, self.told = False, ()
+
+    def read(self, path: Path, called: Called, judges: bool, now: float) -> None:
+        """What the end of a call says of its path; ``judges``: and of whether it may be used."""
+        value = called.value
+        if called.outcome == "ok" and judges and isinstance(value, dict):
+            path.trusted, path.refused_until = True, 0.0
+            found = value.get("identity", {})
+            self.uuid, self.serial = self.uuid or found.get("uuid", ""), self.serial or found.get("serial", "")
+        if called.outcome != "ok":
+            path.reading = ""
+            if not path.trouble or called.code != Code.UNAVAILABLE:  # one that is left alone has the trouble it had
+                path.trouble, path.code = shorten(called.text, 200), called.code or called.outcome
+            if judges and called.code in REFUSALS:
+                path.trusted, path.refused_until = False, now + REFUSED_SECONDS
+            return
+        power = value.get("power", "unknown") if isinstance(value, dict) else value
+        path.reading, path.at, path.trouble, path.code = str(power), now, "", ""
 
     def verdict(self) -> Verdict:
         """What its paths say together."""

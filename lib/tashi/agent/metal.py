@@ -21,13 +21,13 @@ from tashi.agent.desk import Doing, Tongue
 from tashi.agent.errand import QUESTIONS, Errand, Go
 from tashi.agent.events import Called, Connected, Disconnected, Event, Heard, Identity, Now, Steps
 from tashi.agent.journal import Told, outcome_record, why_stale
-from tashi.agent.machine import REFUSALS, REFUSED_SECONDS, Known, Path
+from tashi.agent.machine import Known, Path
+from tashi.agent.ports import PORTS, Ports, is_of_ports
 from tashi.agent.rhythm import ALL_AGAIN_SECONDS
 from tashi.agent.session import Session
 from tashi.agent.watch import Watch
 from tashi.model.shorten import shorten
 from tashi.wire.agents import ShotDone
-from tashi.wire.errors import Code
 from tashi.wire.messages import OLDEST, PROTOCOL
 from tashi.wire.zoni import (
     MetalBeat,
@@ -39,6 +39,7 @@ from tashi.wire.zoni import (
     MetalSeen,
     MetalShot,
     MetalTell,
+    PortRows,
 )
 
 LOOK_SECONDS = 30.0
@@ -64,6 +65,7 @@ class Metal:
         self._session = Session("machine", journal, identity, Tongue(MetalTell, MetalInventory))
         self.memory, self._desk = self._session.memory, self._session.desk
         self._shots = self._session.shots
+        self._ports = Ports(self._desk)
         self._machines: dict[str, Known] = {}
         self._watch = Watch()
         self._looked: dict[str, None] = {}  # as they were told before, since the last heartbeat
@@ -111,6 +113,9 @@ class Metal:
             case MetalRows(rows=rows):
                 for row in rows:
                     self._row(row)
+            case PortRows(rows=rows):
+                for each in rows:
+                    self._ports.row(each)
             case MetalShot():
                 self._shot(message)
 
@@ -156,6 +161,7 @@ class Metal:
         self._watch.drop(row.machine)
         if row.machine in self.memory.told:
             self._desk.note({"is": "forget", "machine": row.machine})
+        self._ports.forget(row.machine)
 
     def _outcome(self, row: MetalRow, outcome: str, reason: str) -> None:
         told = Told(row.generation, row.power or LOOK, outcome, shorten(reason, 200))
@@ -336,7 +342,7 @@ class Metal:
     def _tell_all(self, now: Now) -> None:
         every = [self._seen(machine, known) for machine, known in self._machines.items()]
         for machine, told in self.memory.told.items():
-            if machine not in self._machines:
+            if machine not in self._machines and not is_of_ports(machine):
                 outcome: Any = told.outcome
                 every.append(MetalSeen(machine, row_generation=told.generation, outcome=outcome, reason=told.reason))
         for record in self.memory.prune():
@@ -360,6 +366,9 @@ class Metal:
     # -- calls ------------------------------------------------------------------------------------------------------
     def _called(self, called: Called) -> None:
         doing = self._desk.doing.pop(called.id, None)
+        if doing is not None and doing.verb == PORTS:
+            self._ports.called(doing.of, called)
+            return
         known = self._machines.get(doing.of) if doing is not None else None
         if doing is None or known is None:
             return
@@ -367,7 +376,7 @@ class Metal:
         if not any(path is each for each in known.paths) or (errand is not None and errand is not known.errand):
             return  # of a way that it has no more
         if judges or errand is None or errand.of_power:
-            self._read(path, known, called, judges)
+            known.read(path, called, judges, self._now)
         if errand is None:
             path.looks, path.asked = False, path.asked or path.began >= 0.0
             self._saw(doing.of, known)
@@ -377,20 +386,3 @@ class Metal:
         else:
             errand.called(at, called)
             self._go_on(doing.of, known, errand)
-
-    def _read(self, path: Path, known: Known, called: Called, judges: bool) -> None:
-        """What the end of a call says of its path."""
-        value = called.value
-        if called.outcome == "ok" and judges and isinstance(value, dict):
-            path.trusted, path.refused_until = True, 0.0
-            found = value.get("identity", {})
-            known.uuid, known.serial = known.uuid or found.get("uuid", ""), known.serial or found.get("serial", "")
-        if called.outcome != "ok":
-            path.reading = ""
-            if not path.trouble or called.code != Code.UNAVAILABLE:  # one that is left alone has the trouble it had
-                path.trouble, path.code = shorten(called.text, 200), called.code or called.outcome
-            if judges and called.code in REFUSALS:
-                path.trusted, path.refused_until = False, self._now + REFUSED_SECONDS
-            return
-        power = value.get("power", "unknown") if isinstance(value, dict) else value
-        path.reading, path.at, path.trouble, path.code = str(power), self._now, "", ""

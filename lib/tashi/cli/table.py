@@ -117,6 +117,14 @@ _OWN: dict[str, tuple[Field, ...]] = {
         Field("decision", "DECISION", "decision of placement that it led to"),
         Field("revision", "REVISION", "where it begins in the change log", "count"),
     ),
+    "why": (
+        Field("at", "AT", "when; null for how it is now", shown=True, width=24),
+        Field("machine", "MACHINE", "name of the machine", shown=True, width=8),
+        Field("what", "WHAT", "operation and its step, or the state that the machine came into", shown=True, width=32),
+        Field("reason", "REASON", "what was answered, or is waited for", shown=True),
+        Field("by", "BY", "who asked; an agent or the controller where nobody did"),
+        Field("job", "JOB", "operation that did it"),
+    ),
     "verdict": (
         Field("host", "HOST", "name of the host", shown=True, width=8),
         Field("verdict", "VERDICT", "chosen (it would go there now), fits, here (it is there) or no", "text", True, 7),

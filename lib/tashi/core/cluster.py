@@ -17,6 +17,7 @@ from tashi.core import (
     certificates,
     divergence,
     drain,
+    handover,
     images,
     jobs,
     keys,
@@ -335,6 +336,7 @@ class Cluster:
                 drain.advance(turn, job.id, self.settings.moves_per_host)
         queue.look_at_the_clock(turn)
         reservations.look_at_the_clock(turn)
+        handover.look_after(turn)
 
     # -- inside: the end of a turn ----------------------------------------------------------------------------------
     def close(self, turn: Turn, mark: Mark, reply: Reply | None = None, back: Sequence[Sent] = ()) -> Decision:

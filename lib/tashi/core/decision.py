@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tashi.core import metal_seen
+from tashi.core import lease_views, metal_seen
 from tashi.core.policy import Ruling
 from tashi.core.records import Answered
 from tashi.core.turn import KIND_OF_LETTER, Sent, Turn
@@ -292,9 +292,13 @@ def _policy(turn: Turn, revision: int, ruling: Ruling, job: str, gone: bool) -> 
 
 
 def _machine(turn: Turn, revision: int, machine: Machine, job: str, gone: bool) -> Change:
-    """Its power is told as the reason: its state is what it is used for."""
+    """What it is used for is its state; the reason is what keeps it there, and its power."""
     change = _plain(turn, revision, machine, job, gone)
-    return change if gone or machine.seen is None else replace(change, reason=metal_seen.in_words(turn, machine))
+    if gone:
+        return change
+    power = metal_seen.in_words(turn, machine) if machine.seen is not None else ""
+    words = "; ".join(filter(None, (machine.allocation.quarantine, power)))
+    return replace(change, state=lease_views.state_of_machine(turn, machine), reason=words)
 
 
 def _host_state(host: Host) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from tashi.core import images, metal_power, move
+from tashi.core import handover, images, metal_power, move
 from tashi.core.doubts import why_held
 from tashi.core.metal_rows import SHOTS
 from tashi.core.observe import STARTING, gone
@@ -88,6 +88,13 @@ def _cancel_power(turn: Turn, job: Job) -> Job:
     return canceller
 
 
+def _cancel_handover(turn: Turn, job: Job) -> Job:
+    """It is undone from the next safe point on; how that ends is the canceller's end, too."""
+    canceller = _canceller(turn, job)
+    handover.call_back(turn, job, canceller)
+    return canceller
+
+
 def _cancel_backup(turn: Turn, job: Job) -> Job:
     canceller = _canceller(turn, job)
     turn.end(job.id, JobState.CANCELLED, "cancelled")
@@ -103,6 +110,8 @@ CANCELS = {
     "vm.migrate": _cancel_move,
     "vm.shutdown": _cancel_shutdown,
     "host.drain": _cancel_drain,
+    handover.ALLOCATE: _cancel_handover,
+    handover.RELEASE: _cancel_handover,
     **dict.fromkeys(("machine.on", "machine.off", "machine.soft", "machine.look", *SHOTS), _cancel_power),
 }
 
@@ -173,6 +182,8 @@ def budget_spent(turn: Turn, job: Job) -> None:
         if image is not None:
             turn.remove(image)
         turn.end(job.id, JobState.FAILED, "no host could check its header in time")
+    elif job.verb in handover.VERBS:
+        handover.late(turn, job)
     elif job.kind == "machine":
         metal_power.budget_spent(turn, job)
     elif job.phase in ("abort", "aborting"):

@@ -25,7 +25,14 @@ def _now(key: str) -> Getter:
     return getter
 
 
-def _state(turn: Turn, machine: Machine) -> str:
+def state_of_machine(turn: Turn, machine: Machine) -> str:
+    """The first of these that is so."""
+    if machine.allocation.quarantine:
+        return "quarantine"
+    if machine.allocation.transfer is not None:
+        return "moving"
+    if machine.allocation.domain:
+        return "allocated"
     state = state_of(machine)
     return "reserved" if state == "free" and _now("id")(turn, machine) else state
 
@@ -53,8 +60,10 @@ def _machines(turn: Turn, held: Reservation) -> list[str]:
 
 LEASES: dict[str, dict[str, Getter]] = {
     "machine": {
-        "state": _state,
+        "state": state_of_machine,
         "domain": _domain,
+        "step": lambda turn, machine: machine.allocation.transfer.phase.value if machine.allocation.transfer else "",
+        "quarantine": lambda turn, machine: machine.allocation.quarantine,
         "reserved_by": _now("owner"),
         "reserved_until": _until,
         "reserved_next": _next,

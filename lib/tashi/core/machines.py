@@ -68,6 +68,9 @@ def change(turn: Turn, body: MachineSet) -> Accepted:
             else None
         )
         changed = replace(changed, lock=lock)
+    if machine.allocation.is_away and (changed.ports, changed.paths) != (machine.ports, machine.paths):
+        text = f"{machine.name}: it is in a domain, or on its way: its ports and power paths stay"
+        raise Refused(Code.WRONG_STATE, text, f"zoni-release {machine.name}")
     turn.put(changed)
     return done(turn, "machine.set", "machine", changed, body.dry_run)
 
@@ -81,6 +84,9 @@ def remove(turn: Turn, body: Named) -> Accepted:
     if machine.host:
         text = f"{machine.name}: the VM host {turn.host_name(machine.host)} runs on it"
         raise Refused(Code.WRONG_STATE, text, f"zoni-set {machine.name} --host none, or thost-remove")
+    if machine.allocation.is_away:
+        text = f"{machine.name}: it is in a domain, or on its way"
+        raise Refused(Code.WRONG_STATE, text, f"zoni-release {machine.name}")
     calendar.refuse_removal(turn.state.reservations_of, machine)
     secrets.drop(turn, (path.secret for path in machine.paths))
     turn.remove(machine)

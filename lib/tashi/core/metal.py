@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from tashi.core import metal_power, metal_seen
+from tashi.core import handover, metal_power, metal_seen
 from tashi.core.contact import Contact, welcome
 from tashi.core.metal_rows import SHOTS, gone
 from tashi.core.turn import Turn
@@ -52,6 +52,8 @@ def tell(turn: Turn, agent: ZoniAgent, contact: Contact, message: MetalTell, epo
     """One observation, or the outcome of a one-shot, from the agent's outbox."""
     contact.heard = turn.now.monotonic
     strangers: list[MetalRow] = []
+    if message.ports is not None:
+        handover.ports_said(turn, message.ports)
     if message.shot is not None:
         job = turn.state.jobs.get(message.shot.job)
         if job is not None and job.verb in SHOTS:
@@ -72,6 +74,7 @@ def _observe(
     if agent_of(turn.state, machine) != agent.id:
         return gone(machine)
     metal_seen.observe(turn, machine, contact, seen, stands)
+    handover.power_said(turn, turn.state.machines[machine.id])
     return None
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from tashi.core import metal_seen
+from tashi.core import calendar, metal_seen
 from tashi.core.machines import why_locked
 from tashi.core.metal_rows import LOOK, ONE_SHOTS, why_closed
 from tashi.core.turn import Turn
@@ -31,7 +31,8 @@ SOFT_SECONDS = 120.0  # that a system has to end by itself, unless it is said
 def power(turn: Turn, body: MachinePower) -> Accepted:
     """Order what is asked for, or ask how the machine is."""
     machine: Machine = turn.find("machine", body.name)
-    _check_way(turn, machine)
+    _check_user(turn, machine)
+    check_way(turn, machine)
     verb = f"machine.{body.action}"
     if verb == LOOK:
         job = turn.begin(verb, "machine", machine.id, machine.name, budget_seconds=LOOK_SECONDS, phase="asking")
@@ -69,7 +70,7 @@ def log(turn: Turn, body: MachineLog) -> Accepted:
 
 def _shoot(turn: Turn, name: str, verb: str, args: dict[str, Any], dry_run: bool) -> Accepted:
     machine: Machine = turn.find("machine", name)
-    _check_way(turn, machine)
+    check_way(turn, machine)
     if verb == "machine.boot":
         _check_lock(machine)
     job = turn.begin(verb, "machine", machine.id, machine.name, budget_seconds=SHOT_SECONDS, phase="ordered")
@@ -112,7 +113,15 @@ def _take_over(turn: Turn, machine: Machine, action: str) -> None:
     turn.end(job.id, JobState.CANCELLED, f"taken over by {turn.verb}")
 
 
-def _check_way(turn: Turn, machine: Machine) -> None:
+def _check_user(turn: Turn, machine: Machine) -> None:
+    """Operators may, and whose it is now."""
+    held = calendar.current(turn.state.reservations_of, machine.id, turn.now.wall)
+    if not turn.sees_all() and (held is None or held.owner != turn.owner):
+        why = calendar.who_has(held) if held is not None else "it is not reserved for you now"
+        raise Refused(Code.DENIED, f"{machine.name}: {why}", f"zoni-reserve {machine.name}")
+
+
+def check_way(turn: Turn, machine: Machine) -> None:
     if not machine.paths:
         hint = f"zoni-set {machine.name} --power PATH"
         raise Refused(Code.WRONG_STATE, f"{machine.name}: there is no way to its power", hint)

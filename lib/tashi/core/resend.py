@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from tashi.core import metal_rows
+from tashi.core import metal_rows, port_rows
 from tashi.core.contact import Contact
 from tashi.core.jobs import shot_owed
 from tashi.core.rows import unsettled
@@ -19,13 +19,14 @@ from tashi.core.turn import Sent, Turn
 from tashi.core.zoniagents import agent_of, machines_of
 from tashi.model.job import Job
 from tashi.wire.agents import Row, Rows, Shot
-from tashi.wire.zoni import MetalRow, MetalRows, MetalShot
+from tashi.wire.zoni import MetalRow, MetalRows, MetalShot, PortRow, PortRows
 
 FIRST_DELAY_SECONDS = 1.0
 ROWS_AT_ONCE = 200  # of machines in one message
 
 Key = tuple[str, str]  # (id of a host or a zoni agent, id of a VM, a machine or an operation)
-Order = Row | Shot | MetalRow | MetalShot
+Order = Row | Shot | MetalRow | PortRow | MetalShot
+PORTS = "/ports"  # behind the id of a machine: the order to its ports
 
 
 class Resend:
@@ -108,6 +109,10 @@ class Resend:
             if machine is not None and contact is not None and metal_rows.unsettled(turn, machine, contact):
                 order, mark = metal_rows.row_of(turn, machine), metal_rows.order_mark(turn, machine)
                 self._open_order(turn, (agent, machine_id), order, mark, contacts, orders)
+            ports = port_rows.ordered(machine) if machine is not None and contact is not None else None
+            if machine is not None and ports is not None:
+                row = port_rows.row_of(turn, machine, ports)
+                self._open_order(turn, (agent, machine_id + PORTS), row, ports.generation, contacts, orders)
 
     def due(self, turn: Turn, epoch: int, contacts: dict[str, Contact]) -> list[tuple[str, Sent]]:
         """The orders whose time to be repeated has come."""
@@ -168,6 +173,10 @@ def _owed(turn: Turn, job: Job) -> tuple[str, Shot | MetalShot] | None:
 
 def _order_of(turn: Turn, key: Key, contact: Contact) -> Order | None:
     host, what = key
+    if what.endswith(PORTS):
+        machine = turn.state.machines.get(what.removesuffix(PORTS))
+        ports = port_rows.ordered(machine) if machine is not None and agent_of(turn.state, machine) == host else None
+        return port_rows.row_of(turn, machine, ports) if machine is not None and ports is not None else None
     machine = turn.state.machines.get(what)
     if machine is not None:
         due = agent_of(turn.state, machine) == host and metal_rows.unsettled(turn, machine, contact)
@@ -189,6 +198,8 @@ def _messages(orders: dict[str, list[Order]], epoch: int) -> list[tuple[str, Sen
         metal = [order for order in several if type(order) is MetalRow]
         pieces = [metal[at : at + ROWS_AT_ONCE] for at in range(0, len(metal), ROWS_AT_ONCE)]
         messages += [(host, MetalRows(epoch, piece)) for piece in pieces]
-        if len(rows) + len(metal) < len(several):
+        ports = [order for order in several if type(order) is PortRow]
+        messages += [(host, PortRows(epoch, ports))] if ports else []
+        if len(rows) + len(metal) + len(ports) < len(several):
             messages += [(host, replace(each, epoch=epoch)) for each in several if isinstance(each, Shot | MetalShot)]
     return messages

@@ -10,11 +10,11 @@ from itertools import islice
 
 from msgspec.structs import replace
 
-from tashi.core import calendar, query
+from tashi.core import calendar, handover, query
 from tashi.core.calendar import who_has
 from tashi.core.domains import check_user
 from tashi.core.turn import Turn, done
-from tashi.model.job import JobState
+from tashi.model.job import Job, JobState
 from tashi.model.machine import Machine
 from tashi.model.reservation import Reservation, stage_of, warnings_due
 from tashi.model.units import stamp
@@ -50,6 +50,8 @@ def reserve(turn: Turn, body: Reserve) -> Accepted:
 def extend(turn: Turn, body: Extend) -> Accepted:
     """A later end, if nobody else has one of the machines by then."""
     held = _own(turn, body.name)
+    if turn.now.wall >= held.until_wall:
+        raise Refused(Code.TOO_LATE, f"{held.id}: it ended at {stamp(held.until_wall)}", "zoni-reserve")
     if body.until_wall <= held.until_wall:
         text = f"{held.id}: it ends at {stamp(held.until_wall)}; until {stamp(body.until_wall)} is no extension"
         raise Refused(Code.BAD_REQUEST, text, f"zoni-release {held.id}")
@@ -60,26 +62,50 @@ def extend(turn: Turn, body: Extend) -> Accepted:
 
 
 def release(turn: Turn, body: Named) -> Accepted:
-    """Give back a machine before its time, or all of a reservation."""
-    held = _own(turn, body.name)
+    """Give back a machine before its time, or all of a reservation. What is in a domain is switched off and closed."""
     machine = _machine(turn, body.name)
-    rest = tuple(each for each in held.machines if machine is not None and each != machine.id)
-    if rest:
-        turn.put(replace(held, machines=rest))
-    else:
-        turn.remove(held)
-    return done(turn, "machine.release", "reservation", held, body.dry_run)
+    if machine is not None and machine.allocation.is_away and (_of(turn, machine.id) or turn.sees_all()):
+        owner = _own(turn, body.name).owner if _of(turn, machine.id) else turn.owner
+        job = handover.give_back(turn, machine, owner)
+        return _given_back([machine], job, body.dry_run)
+    held = _own(turn, body.name)
+    machines = [turn.state.machines[each] for each in held.machines] if machine is None else [machine]
+    away = [each for each in machines if each.allocation.is_away and not each.allocation.quarantine]
+    handover.drop(turn, held, *(each for each in machines if each not in away))
+    job = turn.begin(handover.RELEASE, "reservation", held.id, held.name, owner=held.owner, children=len(away))
+    for each in away:
+        handover.give_back(turn, each, held.owner, job.id)
+    if not away:
+        turn.end(job.id, JobState.DONE)
+    return _given_back(machines, job, body.dry_run, done=not away)
+
+
+def _given_back(machines: Sequence[Machine], job: Job, dry_run: bool, done: bool = False) -> Accepted:
+    objects = {machine.id: machine.name for machine in machines}
+    return Accepted(job=job.id, kind="machine", objects=objects, done=done, dry_run=dry_run)
 
 
 def look_at_the_clock(turn: Turn) -> None:
     """Begin, warn and end what is due; each is an entry of the change log."""
     for held in list(turn.state.reservations.values()):
         if turn.now.wall >= held.until_wall:
-            job = turn.begin("machine.release", "reservation", held.id, held.name, owner=held.owner)
-            turn.remove(held)
-            turn.end(job.id, JobState.DONE, OVER)
+            _end(turn, held)
         elif (now := _by_the_clock(held, turn.now.wall)) != held:
             turn.put(now)
+
+
+def _end(turn: Turn, held: Reservation) -> None:
+    """Machines that are in a domain come out of it first, each as an operation of the controller's."""
+    machines = [turn.state.machines[each] for each in held.machines]
+    away = [each for each in machines if each.allocation.is_away and not each.allocation.quarantine]
+    for each in away:
+        handover.evict(turn, each, held.owner)
+    if not away:
+        job = turn.begin("machine.release", "reservation", held.id, held.name, owner=held.owner)
+        turn.remove(held)
+        turn.end(job.id, JobState.DONE, OVER)
+    elif len(away) < len(machines):
+        handover.drop(turn, held, *(each for each in machines if each not in away))
 
 
 def _by_the_clock(held: Reservation, wall: float) -> Reservation:
@@ -137,8 +163,7 @@ def _why_not(turn: Turn, machine: Machine) -> str:
         return f"locked by {machine.lock.by}: {machine.lock.reason}"
     if machine.host:
         return f"the VM host {turn.host_name(machine.host)} runs on it"
-    way = machine.allocation.transfer
-    return f"in quarantine: {way.quarantine}" if way is not None and way.quarantine else ""
+    return f"in quarantine: {machine.allocation.quarantine}" if machine.allocation.quarantine else ""
 
 
 def _refuse_taken(turn: Turn, what: str, machines: Sequence[Machine], begin: float, end: float) -> None:

@@ -49,3 +49,13 @@ class Allocation(Struct, frozen=True, omit_defaults=True):
     domain: str = ""
     generation: int = 0
     transfer: Transfer | None = None
+
+    @property
+    def is_away(self) -> bool:
+        """Whether something has to be done before the machine is nobody's: it is in a domain, or on its way."""
+        return bool(self.domain) or self.transfer is not None
+
+    @property
+    def quarantine(self) -> str:
+        """Why nobody may have the machine; empty when that is not so."""
+        return self.transfer.quarantine if self.transfer is not None else ""

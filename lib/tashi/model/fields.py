@@ -152,7 +152,13 @@ FIELDS: dict[str, tuple[Field, ...]] = {
     "machine": (
         Field("name", "NAME", "name given by zoni-add", shown=True, width=10),
         Field("id", "ID", "id, never used again", shown=True),
-        Field("state", "STATE", "free, reserved, or host while a VM host runs on it", shown=True, width=8),
+        Field(
+            "state",
+            "STATE",
+            "free, reserved, moving, allocated, quarantine, or host: a VM host runs on it",
+            shown=True,
+            width=9,
+        ),
         Field("power", "POWER", "on, off or unknown, as a power path said", shown=True, width=7),
         Field(
             "power_age_seconds", "AGE", "how long ago; null when none was ever asked", "seconds", shown=True, width=5
@@ -167,6 +173,8 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field("reserved_by", "USER", "whose it is now", shown=True),
         Field("reserved_until", "UNTIL", "until when", shown=True, width=5),
         Field("lock", "LOCK", "who keeps everybody's hands off it, since when and why", shown=True, width=4),
+        Field("step", "STEP", "what is being done to bring it into a domain or out of it"),
+        Field("quarantine", "QUARANTINE", "why nobody may have it: it is not known how it is"),
         Field("reservation", "RESERVATION", "reservation that it is in now"),
         Field("reserved_next", "NEXT", "when it is somebody's next"),
         Field("model", "MODEL", "what the maker calls it"),

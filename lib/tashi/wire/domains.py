@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -36,6 +36,15 @@ class Reserve(Strict, frozen=True):
     from_wall: Wall | None = None
     user: Text = ""
     note: Long = ""
+    dry_run: bool = False
+
+
+class Allocate(Strict, frozen=True):
+    """``power``: how the machine is to be once it is in the domain."""
+
+    name: Ref
+    domain: Ref
+    power: Literal["on", "off"] = "on"
     dry_run: bool = False
 
 

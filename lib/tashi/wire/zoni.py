@@ -67,6 +67,40 @@ class MetalSeen(Open, frozen=True):
     answer: Count = 0
 
 
+class SwitchPorts(Open, frozen=True):
+    """Ports of one switch; ``path`` leads to it, in the plain form of zoni's drivers, passwords included."""
+
+    path: dict[str, Any]
+    ports: Annotated[list[Text], Meta(max_length=256)]
+
+
+class PortRow(Open, frozen=True):
+    """What is wanted of all ports of a machine: open in ``vlans``, the first of them untagged; none: closed, in none.
+
+    ``name`` is what the VLANs are called, the domain's. ``seconds``: what a change of one switch may take.
+    """
+
+    machine: str
+    generation: Generation
+    switches: Annotated[list[SwitchPorts], Meta(max_length=256)] = []
+    vlans: Annotated[list[int], Meta(max_length=64)] = []
+    name: Text = ""
+    seconds: Seconds = 30.0
+
+
+class PortSeen(Open, frozen=True):
+    """The outcome of a PortRow: done (read back, and saved), failed (nothing was changed), unknown; or refused, because
+
+    one of the generation ``newest`` was obeyed already.
+    """
+
+    machine: str
+    generation: Generation
+    outcome: Literal["done", "failed", "unknown", "refused"]
+    reason: Text = ""
+    newest: Generation = 0
+
+
 # -- agents to controller --------------------------------------------------------------------------------------------
 class MetalHello(Open, frozen=True, tag="hello", tag_field="say"):
     """``agent`` is the name that it enrolled with; the rest as in ``Hello``."""
@@ -109,6 +143,7 @@ class MetalTell(Open, frozen=True, tag="tell", tag_field="say"):
     boot_id: Text
     seen: MetalSeen | None = None
     shot: ShotDone | None = None
+    ports: PortSeen | None = None
 
 
 MetalMessage = MetalHello | MetalBeat | MetalInventory | MetalTell
@@ -118,6 +153,11 @@ MetalMessage = MetalHello | MetalBeat | MetalInventory | MetalTell
 class MetalRows(Open, frozen=True, tag="rows", tag_field="say"):
     epoch: Count
     rows: list[MetalRow]
+
+
+class PortRows(Open, frozen=True, tag="ports", tag_field="say"):
+    epoch: Count
+    rows: list[PortRow]
 
 
 class MetalShot(Open, frozen=True, tag="shot", tag_field="say"):
@@ -136,4 +176,4 @@ class MetalShot(Open, frozen=True, tag="shot", tag_field="say"):
     args: dict[str, Any] = {}
 
 
-MetalOrder = Welcome | Pulse | MetalRows | MetalShot | Acked | Rejected
+MetalOrder = Welcome | Pulse | MetalRows | PortRows | MetalShot | Acked | Rejected

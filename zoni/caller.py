@@ -1,4 +1,4 @@
-"""Calls to power paths, put through: the queue decides when, a worker does it, and how it ended teaches the queue.
+"""Calls to devices, put through: the queue decides when, a worker does it, and how it ended teaches the queue.
 
 A device is whatever answers at an address: all outlets of a PDU are one, a BMC with IPMI and Redfish is one, because it
 is the device that has few sessions and does one thing at a time. Paths, with their secrets, are kept by who asks and
@@ -7,8 +7,7 @@ come with each call.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -19,12 +18,10 @@ import msgspec
 from tashi.run.loop import Loop, Timer
 from tashi.run.workers import Outcome, Pool
 from tashi.wire.errors import Code
-from zoni.calls import SECONDS
-from zoni.power.calls import CALLS
-from zoni.power.paths import AnyPath
+from zoni.calls import SECONDS, Verb
+from zoni.path import Path
 from zoni.queue import Call, End, Limits, Queue, Refusal
 
-WORKER = [sys.executable, "-P", "-m", "zoni.power.worker"]
 STARTS = ("on", "cycle")
 
 Done = Callable[[Outcome], None]
@@ -39,22 +36,22 @@ class _Asked:
 
 
 class Caller:
-    """All power paths of one hardware network. ``argv`` starts a worker."""
+    """All power paths, or all switches, of one hardware network. ``argv`` starts a worker, which has the ``calls``."""
 
-    def __init__(self, loop: Loop, limits: Limits | None = None, argv: list[str] | None = None) -> None:
+    def __init__(self, loop: Loop, argv: list[str], calls: Mapping[str, Verb], limits: Limits | None = None) -> None:
         self.queue = Queue(limits)
-        self._loop, self._numbers = loop, count(1)
+        self._loop, self._calls, self._numbers = loop, calls, count(1)
         workers = self.queue.limits.in_flight + self.queue.limits.late
-        self._pool = Pool(loop, argv or WORKER, workers)
+        self._pool = Pool(loop, argv, workers)
         self._asked: dict[str, _Asked] = {}
         self._timer: Timer | None = None
 
-    def ask(self, device: str, verb: str, path: AnyPath, done: Done, /, *, urgent: bool = False, **args: Any) -> None:
+    def ask(self, device: str, verb: str, path: Path, done: Done, /, *, urgent: bool = False, **args: Any) -> None:
         """Have a verb of the table done on a path of ``device``; ``done`` is called once, always from the loop.
 
         Raises KeyError for a device that was not added to the queue, or a verb that is not in the table.
         """
-        changes, seconds = CALLS[verb].changes, float(args.get("seconds", SECONDS))
+        changes, seconds = self._calls[verb].changes, float(args.get("seconds", SECONDS))
         call = Call(f"{next(self._numbers)}", device, changes, verb in STARTS, urgent, seconds)
         self._asked[call.id] = _Asked(device, verb, {"path": msgspec.to_builtins(path)} | args, done)
         refusal = self.queue.ask(call, self._loop.now())

@@ -1,0 +1,244 @@
+"""Machines into domains and out of them: the core, the real mind of a zoni agent, and devices that are dicts."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from tashi.core.cluster import Principal
+from tests.core.hardware import Network, wire_up
+from tests.core.world import World
+
+ANN, BOB = Principal("ann", "user"), Principal("bob", "user")
+DAY = 86_400.0
+RED, BLUE, CLOSED = (True, (100, 101)), (True, (200,)), (False, ())
+BMC = "10.0.0.1"
+
+
+@pytest.fixture
+def world() -> World:
+    """m1, on a port of each of two switches, and m2; ann has m1 for a day. ann's domain red, bob's domain blue."""
+    made = World(0)
+    made.run(3)
+    for uid, name in enumerate(("ann", "bob"), 10):
+        made.ok("user.add", name=name, uid=uid)
+    for name in ("s1", "s2"):
+        made.ok("switch.add", name=name, driver="ovs", address=name)
+    for number, ports in ((1, ["s1:1", "s2:1"]), (2, ["s1:2"])):
+        made.ok("machine.add", name=f"m{number}", parts={"power_paths": [f"ipmi:10.0.0.{number}"], "ports": ports})
+    made.network = wire_up(made)  # type: ignore[attr-defined]
+    made.ok("domain.create", name="red", vlans=[100, 101], user="ann")
+    made.ok("domain.create", name="blue", vlans=[200], user="bob")
+    made.ok("machine.reserve", ANN, machines=["m1"], until_wall=made.now().wall + DAY)
+    return made
+
+
+def network(world: World) -> Network:
+    found: Network = world.network  # type: ignore[attr-defined]
+    return found
+
+
+def ports(world: World) -> list[tuple[bool, tuple[int, ...]]]:
+    there = network(world).ports
+    return [there.get((switch, "1"), CLOSED) for switch in ("s1", "s2")]
+
+
+def machine(world: World, name: str = "m1") -> tuple[str, str]:
+    row = world.rows("machine", names=[name])[0]
+    return row["state"], row["domain"] or ""
+
+
+def ended(world: World, job: str) -> tuple[str, str]:
+    row = world.job(job)
+    return row["state"], row["reason"] or ""
+
+
+def go(world: World, domain: str = "red", who: Principal = ANN, **more: object) -> str:
+    return world.ok("machine.allocate", who, name="m1", domain=domain, **more).job
+
+
+def test_into_a_domain_and_out(world: World) -> None:
+    job = go(world)
+    assert ended(world, job) == ("done", "")
+    assert (machine(world), ports(world)) == (("allocated", "red"), [RED, RED])
+    assert network(world).power[BMC] == "on"
+    assert world.rows("domain", names=["red"])[0]["machines"] == ["m1"]
+    assert world.refused("domain.remove", name="red").text == "red: m1 is in it"
+    out = world.ok("machine.release", ANN, name="m1")
+    assert ended(world, out.job) == ("done", "")
+    assert (machine(world), ports(world)) == (("free", ""), [CLOSED, CLOSED])
+    assert network(world).power[BMC] == "off"
+    assert world.rows("reservation") == []
+
+
+def test_switched_off_and_closed_before_it_joins(world: World) -> None:
+    go(world)
+    network(world).did.clear()
+    world.ok("domain.create", name="green", vlans=[300], user="ann")
+    go(world, "green")
+    assert network(world).did == [
+        f"soft {BMC}", "change s1", "change s2", "change s1", "change s2", f"on {BMC}"
+    ]  # fmt: skip
+    assert ports(world) == [(True, (300,))] * 2
+
+
+def test_what_is_closed_already_is_saved_all_the_same(world: World) -> None:
+    """It may have been closed by a change whose saving nobody saw."""
+    for switch in ("s1", "s2"):
+        network(world).ports[switch, "1"] = CLOSED
+    go(world)
+    assert [each for each in network(world).did if each.startswith("save")] == ["save s1", "save s2"]
+
+
+def test_who_may(world: World) -> None:
+    body = {"name": "m1", "domain": "red"}
+    assert world.refused("machine.allocate", BOB, **body).code == "denied"
+    assert world.refused("machine.allocate", ANN, name="m1", domain="blue").text == "blue: the domain is bob's"
+    assert world.refused("machine.allocate", ANN, name="m2", domain="red").text == "m2: nobody has it reserved"
+    assert world.refused("machine.power", BOB, name="m1", action="on").code == "denied"
+    world.ok("machine.power", ANN, name="m1", action="on")
+    assert network(world).power[BMC] == "on"
+    world.ok("machine.allocate", name="m1", domain="blue")  # an operator may
+
+
+def test_a_refusing_switch_undoes_it(world: World) -> None:
+    world.ok("machine.power", ANN, name="m1", action="on")
+    network(world).faults["change s1"] = ("failed", "denied")
+    job = go(world)
+    state, reason = ended(world, job)
+    assert state == "failed" and "ovs s1: denied; m1 is as it was before" in reason
+    assert (machine(world), network(world).power[BMC]) == (("reserved", ""), "on")
+
+
+def test_a_refusing_bmc_undoes_it(world: World) -> None:
+    """Switched off and in its new VLANs, it can't be switched on: all of it is taken back."""
+    go(world)
+    world.ok("domain.create", name="green", vlans=[300], user="ann")
+    network(world).faults[f"on {BMC}"] = ("failed", "denied")
+    state, reason = ended(world, go(world, "green"))
+    assert state == "failed" and "as it was before" in reason
+    assert (machine(world), ports(world)) == (("allocated", "red"), [RED, RED])
+
+
+def test_what_is_not_proven_is_sealed(world: World) -> None:
+    go(world)
+    world.ok("domain.create", name="green", vlans=[300], user="ann")
+    network(world).faults["change s2"] = ("unknown", "no answer")
+    state, reason = ended(world, go(world, "green"))
+    assert (state, reason) == ("failed", "in quarantine: ovs s2: no answer")
+    assert machine(world) == ("quarantine", "red"), "a port of it may still be in red"
+    assert world.refused("machine.allocate", ANN, name="m1", domain="red").code == "locked"
+    assert world.refused("domain.remove", name="red").code == "wrong-state"
+    (seal,) = world.rows("job", where=["verb=machine.seal"])
+    assert (seal["state"], seal["by"], seal["phase"]) == ("running", f"zoni@{network(world).name}", "seal-close-ports")
+    network(world).faults.clear()
+    world.run(130)
+    assert (machine(world), ports(world)) == (("reserved", ""), [CLOSED, CLOSED])
+    assert network(world).power[BMC] == "off"
+    assert ended(world, seal["id"])[0] == "done"
+
+
+def test_a_quarantine_is_tried_again_by_hand(world: World) -> None:
+    go(world)
+    network(world).faults["s1"] = ("unknown", "no answer")
+    world.ok("machine.release", ANN, name="m1")
+    network(world).faults.clear()
+    world.ok("machine.release", ANN, name="m1")
+    assert machine(world) == ("reserved", "")
+
+
+def test_silence_ends_in_quarantine_when_its_time_is_up(world: World) -> None:
+    network(world).up = False
+    job = go(world)
+    world.run(310)
+    assert ended(world, job) == ("failed", "in quarantine: the zoni agent did not answer in time")
+    network(world).up = True
+    network(world).start()
+    world.run(200)
+    assert (machine(world), ports(world)) == (("reserved", ""), [CLOSED, CLOSED])
+
+
+def test_called_back(world: World) -> None:
+    network(world).holding.add("change")
+    job = go(world)
+    back = world.ok("job.cancel", ANN, name=job).job
+    network(world).let_go()
+    assert ended(world, job)[0] == "cancelled" and ended(world, back)[0] == "done"
+    assert (machine(world), ports(world)) == (("reserved", ""), [CLOSED, CLOSED])
+    assert world.refused("job.cancel", ANN, name=job).code == "wrong-state"
+
+
+def test_the_agent_dies_between_two_switches(world: World) -> None:
+    """It carries out again what it has no outcome of, and nobody believes that nothing was changed."""
+    go(world)
+    network(world).holding.add("change")
+    job = world.ok("machine.release", ANN, name="m1").job
+    network(world).held.clear()
+    network(world).holding.clear()
+    network(world).start()
+    world.settle()
+    world.run(5)
+    assert ended(world, job) == ("done", "")
+    assert ports(world) == [CLOSED, CLOSED]
+
+
+def test_a_reservation_ends_with_power_off_and_ports_closed(world: World) -> None:
+    go(world)
+    world.seconds += DAY
+    world.run(3)
+    assert (machine(world), ports(world)) == (("free", ""), [CLOSED, CLOSED])
+    assert network(world).power[BMC] == "off"
+    assert world.rows("reservation") == []
+
+
+def test_a_dead_bmc_does_not_keep_the_ports_open(world: World) -> None:
+    go(world)
+    for verb in ("soft", "off"):
+        network(world).faults[f"{verb} {BMC}"] = ("failed", "denied")
+    world.seconds += DAY
+    world.run(3)
+    assert (machine(world)[0], ports(world)) == ("quarantine", [CLOSED, CLOSED])
+
+
+def test_a_whole_reservation_is_one_operation_with_parts(world: World) -> None:
+    world.ok("machine.reserve", ANN, machines=["m2"], until_wall=world.now().wall + DAY)
+    go(world)
+    world.ok("machine.release", ANN, name="r-2")
+    parent = world.ok("machine.release", ANN, name="r-1").job
+    assert ended(world, parent) == ("done", "")
+    assert world.job(parent)["children"] == 1
+    assert world.rows("reservation") == []
+
+
+def test_in_a_domain_its_record_stays(world: World) -> None:
+    go(world)
+    assert "its ports and power paths stay" in world.refused("machine.set", name="m1", parts={"ports": ["s1:9"]}).text
+    assert world.refused("machine.remove", name="m1").code == "wrong-state"
+    again = world.ok("machine.allocate", ANN, name="m1", domain="red")
+    assert (again.done, again.note) == (True, "it is there already")
+
+
+def test_a_whole_reservation_is_called_back_by_its_parts(world: World) -> None:
+    go(world)
+    network(world).holding.add("change")
+    parent = world.ok("machine.release", ANN, name="r-1").job
+    refused = world.refused("job.cancel", ANN, name=parent)
+    (part,) = [each["id"] for each in world.rows("job") if each["parent"] == parent]
+    assert (refused.code, refused.hint) == ("too-late", f"tjob-cancel {part}")
+    world.ok("job.cancel", ANN, name=part)
+    network(world).let_go()
+    assert ended(world, parent) == ("failed", "1 of 1 failed")
+    assert (machine(world), ports(world)) == (("allocated", "red"), [RED, RED])
+
+
+def test_an_agent_that_knows_a_newer_order(world: World) -> None:
+    """The store is an older one: what it knows of the machine is not acted on, and the machine is shut off."""
+    go(world)
+    there = world.cluster.state.machines["m-1"]
+    old = replace(there, allocation=replace(there.allocation, generation=0))
+    world.cluster.state.put("machine", "m-1", old)
+    world.ok("domain.create", name="green", vlans=[300], user="ann")
+    state, reason = ended(world, go(world, "green"))
+    assert state == "failed" and "a newer order than this store knows of" in reason
+    world.run(5)
+    assert (machine(world), ports(world)) == (("reserved", ""), [CLOSED, CLOSED])
