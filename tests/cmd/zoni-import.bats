@@ -16,7 +16,7 @@ rows() {
 @test "a rack goes in, out and in again" {
   rows m1,r1/1,32,256G,eth0=52:54:00:00:00:01,ipmi:10.0.0.1 m2,r1/2,,,, m3,,8,8G,,
   echo 'not for you' >word
-  [ "$(zoni-import -H -o name,rack,password rack.csv --user ADMIN --password-file word)" = $'m1\tr1\tyes\nm2\tr1\t\nm3\t\t' ]
+  [ "$(zoni-import -H -o name,rack,has_password rack.csv --user ADMIN --password-file word)" = $'m1\tr1\tyes\nm2\tr1\t\nm3\t\t' ]
   zoni-export >out.csv
   zoni-export -j >out.json
   ! grep -q 'not for you' out.csv out.json
@@ -26,7 +26,7 @@ rows() {
   zoni-remove -q m1 m2 m3
   zoni-import -q - <out.json
   [ "$(zoni-export)" = "$(cat out.csv)" ]
-  [ "$(zoni-list -H -o name password=no)" = m1 ]
+  [ "$(zoni-list -H -o name has_password=no)" = m1 ]
 }
 
 @test "every bad row is told with row and column, and nothing is added" {
@@ -79,4 +79,13 @@ rows() {
   # what one row gives back another takes, in any order
   [ "$(zoni-import -H -o name,nics --update - <<<$'{"name":"m2","nics":["52:54:00:00:00:01"]}\n{"name":"m1","nics":[]}')" \
     = $'m1\t\nm2\t52:54:00:00:00:01' ]
+}
+
+@test "what zoni-list prints is read too, and what it says of passwords is none" {
+  echo 'not for you' >word
+  zoni-add -q m1 --power ipmi:10.0.0.1 --user ADMIN --password-file word
+  zoni-add -q m2 --power ipmi:10.0.0.2
+  zoni-list -j | sed s/10.0.0/10.0.1/ | zoni-import -q --update -
+  [ "$(zoni-list -H -o name,power_paths,has_password)" = \
+    $'m1\tipmi:10.0.1.1,user=ADMIN\tno\nm2\tipmi:10.0.1.2\tno' ] # a BMC elsewhere has not the old one's password
 }

@@ -50,7 +50,7 @@ def test_a_machine_is_what_was_said_and_its_power_is_not_known() -> None:
     assert row["power"] == "unknown" and row["power_age_seconds"] is None and row["power_source"] is None
     assert row["disks"] == ["nvme:2T", "500G"] and row["nics"] == [f"eth0={MAC}1", f"{MAC}2"]
     assert row["power_paths"] == ["ipmi:10.0.0.1,user=ADMIN", "pdu:p1:3"]
-    assert row["ports"] == ["s1:Gi1/0/1,nic=eth0"] and row["password"] == "yes"
+    assert row["ports"] == ["s1:Gi1/0/1,nic=eth0"] and row["has_password"] == "yes"
     assert row["uuid"] == "0a0b0c0d-0000-0000-0000-000000000001"
     assert (row["state"], row["lock"], row["power_desired"]) == ("free", None, None)
 
@@ -225,7 +225,7 @@ def test_a_user_sees_what_a_machine_is_and_not_how_it_is_reached() -> None:
     hidden = {
         "power_paths": [],
         "ports": [],
-        "password": None,
+        "has_password": None,
         "power_source": None,
         "power_contradiction": None,
         "reason": None,
@@ -322,7 +322,7 @@ def test_an_update_changes_what_is_there_in_any_order() -> None:
     assert sorted(world.ok("machine.import", machines=rows[:2], update=True).missing) == ["0", "1"]
     assert world.ok("machine.import", machines=rows, update=True).missing == {}
     row = machine(world)
-    assert (row["flags"], row["cores"], row["password"]) == (["old"], 16, "yes"), "what a row does not say stays"
+    assert (row["flags"], row["cores"], row["has_password"]) == (["old"], 16, "yes"), "what a row does not say stays"
     assert machine(world, "m2")["power_paths"] == ["pdu:p1:3", "ipmi:10.0.0.2"]
     world.ok("machine.set", name="m1", lock="its fan")
     assert "its fan" in world.ok("machine.import", machines=rows, update=True).missing["2"]

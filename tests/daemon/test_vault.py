@@ -35,7 +35,7 @@ def with_passwords(controller: Controller) -> Controller:
 def passwords(controller: Controller) -> str:
     """Whether m1 has its password: yes or no."""
     row = json.loads(controller.local().ask("list", noun="machine", names=["m1"], full=True)["rows"])
-    return str(row["password"])
+    return str(row["has_password"])
 
 
 def files(folder: Path) -> bytes:

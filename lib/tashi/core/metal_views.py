@@ -95,7 +95,7 @@ METAL: dict[str, dict[str, Getter]] = {
         "host": lambda turn, machine: turn.host_name(machine.host),
         "power_paths": _for_operators(paths_of, []),
         "ports": _for_operators(_ports_of, []),
-        "password": _for_operators(_password),
+        "has_password": _for_operators(_password),
         "power_source": _for_operators(_seen("source")),
         "power_evidence": lambda turn, machine: _evidence(machine),
         "power_contradiction": _for_operators(_seen("contradiction")),

@@ -187,7 +187,9 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field("note", "NOTE", "what else there is to say"),
         Field("power_paths", "PATHS", "ways to its power, in the order that they are tried; for operators", "list"),
         Field("ports", "PORTS", "SWITCH:PORT that its NICs are plugged into; for operators", "list"),
-        Field("password", "PASSWORD", "whether there is one for each path that has a login: yes or no; for operators"),
+        Field(
+            "has_password", "PASSWORD", "whether there is one for each path that has a login: yes or no; for operators"
+        ),
         Field("power_source", "SOURCE", "power path that said so; for operators"),
         Field("reason", "REASON", "why its power is not known, or is not as it was asked to be; for operators"),
         Field("power_evidence", "EVIDENCE", "that its VM host is off: when that was read, and by which power path"),
