@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 from abc import ABC, abstractmethod
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -355,6 +356,12 @@ class BridgeRig(Rig):
         self._netns = f"zoni-test-{os.getpid()}-{number}"
         self.path = paths.LinuxBridge(bridge="sw1", netns=self._netns)
         _do("ip", "netns", "add", self._netns)
+        with ExitStack() as undo:
+            undo.callback(_do, "ip", "netns", "del", self._netns)
+            self._build()
+            self._undo = undo.pop_all()
+
+    def _build(self) -> None:
         self._ip("link", "add", "sw1", "address", BASE_MAC, "up", "type", "bridge", *WITH_VLANS)
         for name, port in PORTS.items():
             end = ["address", STATION.mac] if name == "p1" else []
@@ -387,7 +394,7 @@ class BridgeRig(Rig):
         return self.truth()[port].native
 
     def close(self) -> None:
-        _do("ip", "netns", "del", self._netns)
+        self._undo.close()
 
     def _ip(self, *words: str) -> str:
         return _do("ip", "-n", self._netns, *words)

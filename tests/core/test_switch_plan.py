@@ -142,7 +142,8 @@ def test_it_ends_where_it_should_and_then_there_is_nothing_to_do(change: Change)
         if want.tagged is not None:
             assert port.tagged == want.tagged
         assert not port.on or port.mode != "odd" or port.heard_in == before.ports[name].heard_in
-    assert plan(end, goal, Rules(), ALL) == []
+    assert said(plan(end, goal, Rules(), ALL)) == ["save to the start-up configuration"]
+    assert plan(end, goal, Rules(), ALL - {Capability.SAVE}) == []
 
 
 @few

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -32,9 +33,8 @@ PVID = "1.3.6.1.2.1.17.7.1.4.5.1.1"
 class Rack:
     """A switch and four machines, each in a network namespace of its own; machine n is at port n."""
 
-    def __init__(self, folder: Path) -> None:
-        self._mark = f"zoni-{os.getpid()}"
-        self._spaces: list[str] = []
+    def __init__(self, folder: Path, undo: ExitStack) -> None:
+        self._mark, self._undo = f"zoni-{os.getpid()}", undo
         switch = self._space("switch")
         for number, name in enumerate(MACHINES, 1):
             space = self._space(name)
@@ -43,9 +43,11 @@ class Rack:
             run("ip", "-n", space, "addr", "add", f"10.9.0.{number}/24", "dev", "eth0")
             run("ip", "-n", space, "link", "set", "eth0", "up")
         self.ovs = Ovs(folder / "ovs", netns=switch)
+        undo.callback(self.ovs.close)
         self.ovs.add_bridge("sw1", "fail_mode=secure")
         plan = {"name": "sw1", "ports": 4, "community": V2C.community, "ovs": {"run": self.ovs.run, "bridge": "sw1"}}
         self.peer = peers.Peer("switch", folder, plan)
+        undo.callback(self.peer.close)
         self._path = paths.Snmp(address=peers.ADDRESS, port=self.peer.port, access=V3, model="lab")
 
     def change(self, vlans: dict[int, str] | None = None, **ports: Mapping[str, object]) -> None:
@@ -70,16 +72,10 @@ class Rack:
         words = ["-v2c", "-c", V2C.community, f"{peers.ADDRESS}:{self.peer.port}"]
         run("snmpset", *words, f"{PVID}.{port}", "u", str(vlan), MIBS="")
 
-    def close(self) -> None:
-        self.peer.close()
-        self.ovs.close()
-        for space in self._spaces:
-            run("ip", "netns", "del", space)
-
     def _space(self, name: str) -> str:
         space = self._name(name)
         run("ip", "netns", "add", space)
-        self._spaces.append(space)
+        self._undo.callback(run, "ip", "netns", "del", space)
         return space
 
     def _name(self, name: str) -> str:
@@ -89,9 +85,8 @@ class Rack:
 @pytest.fixture
 def rack(tmp_path: Path) -> Iterator[Rack]:
     (tmp_path / "ovs").mkdir()
-    rack = Rack(tmp_path)
-    yield rack
-    rack.close()
+    with ExitStack() as undo:
+        yield Rack(tmp_path, undo)
 
 
 def test_pings_arrive_inside_and_never_across(rack: Rack) -> None:

@@ -31,12 +31,11 @@ BACK_SECONDS = 4.0  # that taking back may take, and closing as much again; with
 
 
 class Changed(Struct, frozen=True):
-    """``steps``: what was done, in words. ``ports``: those that were touched, as read back. ``saved``: the switch will
-    start with it."""
+    """``steps``: what was done, in words. ``ports``: those that were touched, as read back. The switch will start with
+    it, as far as it says."""
 
     steps: list[str]
     ports: dict[str, Port]
-    saved: bool
 
 
 class Told(Struct, frozen=True):
@@ -66,7 +65,7 @@ def foresee(driver: Driver, goal: Goal, rules: Rules) -> Steps[list[Told]]:
 
 
 def change(driver: Driver, goal: Goal, rules: Rules, seconds: float, clock: Clock) -> Steps[Changed]:
-    """Make it so within ``seconds``; where it is so already, nothing is done.
+    """Make it so within ``seconds``; where it is so already, it is saved.
 
     Raises DeviceError: nothing was changed, or it was taken back and that was seen. Raises Unproven: look again; the
     ports that it names as closed were seen to be.
@@ -97,10 +96,7 @@ def change(driver: Driver, goal: Goal, rules: Rules, seconds: float, clock: Cloc
             yield from _take_back(driver, before, begun[:-1], rules, why, clock)
             raise Unproven(error.code, f"{why}; taken back, but it may start with it") from error
     ports = {each.step.port for each in planned if isinstance(each.step, steps.PortStep)} | set(goal.ports)
-    saved = Capability.SAVE not in driver.capabilities or any(isinstance(each.step, steps.Save) for each in planned)
-    return Changed(
-        [say(each.step) for each in planned], {name: seen.ports[name] for name in sorted(ports)}, saved or not planned
-    )
+    return Changed([say(each.step) for each in planned], {name: seen.ports[name] for name in sorted(ports)})
 
 
 def close(driver: Driver, ports: list[str], clock: Clock) -> Steps[Closed]:

@@ -60,7 +60,7 @@ class Planned(Struct, frozen=True):
 
 
 def plan(state: State, goal: Goal, rules: Rules, capabilities: frozenset[Capability]) -> list[Planned]:
-    """The steps from ``state`` to ``goal``; none where it is so already.
+    """The steps from ``state`` to ``goal``. Where it is so already, it is saved: nobody can see whether it was.
 
     Raises SwitchError: bad-request for numbers that are no VLAN's, conflict for VLANs that are taken or another
     domain's, not-found, wrong-state for a VLAN that is in use, impossible for what the switch can't.
@@ -72,12 +72,12 @@ def plan(state: State, goal: Goal, rules: Rules, capabilities: frozenset[Capabil
             (openings if isinstance(step, steps.Open) else changes).append(step)
     if Capability.VLANS in capabilities:
         changes += [steps.Destroy(vlan) for vlan in goal.gone if vlan in state.vlans]
-    if not changes and not openings:
-        return []
     proofs: list[AnyStep] = [steps.Prove(), *openings] if openings and changes else openings
+    if changes or openings:
+        proofs.append(steps.Prove())
     saves = [steps.Save()] if Capability.SAVE in capabilities else []
     planned, now = [], state
-    for step in [*changes, *proofs, steps.Prove(), *saves]:
+    for step in [*changes, *proofs, *saves]:
         planned.append(Planned(step, steps.undo(now, step)))
         now = steps.apply(now, step)
     _check_end(now, goal, planned, rules)
