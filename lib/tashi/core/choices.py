@@ -33,12 +33,19 @@ THOUSAND = 1000
 
 
 class Weighed(NamedTuple):
-    """What `choose` has just found: for ``host`` the best hosts and the counts. Nothing is looked at yet for none."""
+    """What was found for a demand. For ``host`` the best hosts and the counts; of none they are looked at when it is
 
-    demand: Demand
-    host: str
+    noted, with the hosts that came nearest.
+    """
+
+    demand: Demand = Demand(0, 0)
+    host: str = ""
     best: tuple[Scored, ...] = ()
     survey: Survey = NO_SURVEY
+    unfit: tuple[Unfit, ...] = ()
+
+
+NOTHING = Weighed()  # it has to wait for another, and no host was looked at
 
 
 def weigh(turn: Turn, demand: Demand, host: str | None) -> None:
@@ -61,7 +68,7 @@ def note(turn: Turn, outcome: Outcome, vm: Vm, reason: str = "", job: str = "") 
 
 
 def tell_job(turn: Turn, job_id: str, decision: str) -> None:
-    """The operation's record names its newest decision."""
+    """The operation's record names its newest decision, should its VM be gone before it ends."""
     job = turn.state.jobs.get(job_id)
     if job is not None:
         turn.state.put("job", job.id, replace(job, decision=decision))
@@ -84,11 +91,8 @@ def note_refusal(turn: Turn, refused: Refused) -> Choice | None:
 def _put(turn: Turn, outcome: Outcome, vm: Vm, reason: str, job_id: str, vm_id: str) -> str:
     state, weighed = turn.state, turn.weighed
     turn.weighed = None
-    if weighed is None:
-        seen = Seen()  # nothing was looked at: it has to wait for another
-    elif outcome is Outcome.PLACED:
-        seen = Seen(weighed.demand, weighed.host, weighed.best, weighed.survey)
-    else:
+    seen = weighed or NOTHING
+    if weighed is not None and outcome is not Outcome.PLACED:
         seen = _look(turn, weighed.demand)
     demand, counts = seen.demand, seen.survey
     job = state.jobs.get(job_id)
@@ -106,17 +110,7 @@ def _put(turn: Turn, outcome: Outcome, vm: Vm, reason: str, job_id: str, vm_id: 
     return ident
 
 
-class Seen(NamedTuple):
-    """What a decision tells of the hosts."""
-
-    demand: Demand = Demand(0, 0)
-    host: str = ""
-    best: tuple[Scored, ...] = ()
-    survey: Survey = NO_SURVEY
-    unfit: tuple[Unfit, ...] = ()
-
-
-def _look(turn: Turn, demand: Demand) -> Seen:
+def _look(turn: Turn, demand: Demand) -> Weighed:
     """What stands against a demand that found no place. Of several, placed all or none, some would have had one."""
     index, wall = turn.state.index, turn.now.wall
     if demand.pin and not demand.fallback:
@@ -125,7 +119,7 @@ def _look(turn: Turn, demand: Demand) -> Seen:
         verdicts = nearest(index, demand, wall)
     fits = tuple(Scored(each.host, each.points, dict(each.terms)) for each in verdicts if each.fits)
     unfit = tuple(_unfit(each) for each in verdicts if not each.fits)
-    return Seen(demand, "", fits, survey(index, demand, wall), unfit)
+    return Weighed(demand, "", fits, survey(index, demand, wall), unfit)
 
 
 def _unfit(verdict: Verdict) -> Unfit:
@@ -140,7 +134,9 @@ def keys_of(state: State, ref: str) -> list[str]:
         return [done_key(ref)]
     if kind == "job":
         job = state.jobs.get(ref) or state.done.get(done_key(ref))
-        return [done_key(job.decision)] if job is not None and job.decision else []
+        vm = state.vms.get(job.target) if job is not None else None
+        found = {job.decision if job is not None else "", vm.decision if vm is not None else ""} - {""}
+        return [done_key(each) for each in found]
     vms = [ref] if kind == "vm" else list(state.names["vm"].get(ref, ()))
     return [done_key(state.vms[vm].decision) for vm in vms if vm in state.vms and state.vms[vm].decision]
 
@@ -164,10 +160,10 @@ def _named(turn: Turn, ref: str) -> str:
         return ref
     if kind == "job":
         job = turn.find("job", ref)
-        if not job.decision and job.children:
+        ident: str = turn.decision_of(job)
+        if not ident and job.children:
             hint = f"tjob-list -o id,name,decision parent={ref}"
             raise NotFound(f"{ref}: it has {job.children} parts, each with a decision of its own", hint)
-        ident: str = job.decision
         what = f"{ref}: {job.verb} has chosen no host"
     else:
         vm: Vm = turn.find("vm", ref)

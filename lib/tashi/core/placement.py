@@ -164,7 +164,6 @@ def place(turn: Turn, vm: Vm) -> Vm:
         decision=decision,
     )
     turn.put(placed)
-    choices.tell_job(turn, vm.job, decision)
     return placed
 
 

@@ -52,6 +52,7 @@ CONTROLLER = Principal("controller", "admin")
 RANK = {"": 0, "enroll": 0, "agent": 0, "user": 1, "operator": 2, "admin": 3}
 JOB_KEY_DIGITS = 18
 OWNED = ("vm", "job")
+PLACING = ("vm.create", "vm.start", "vm.place", "vm.migrate")  # verbs that give a VM a host
 SAID = {"zoniagent": "zoni agent"}  # kinds that people call otherwise
 PRIVATE: dict[str, Callable[[Any, str], bool]] = {  # kinds of which a user sees some only
     "vm": lambda vm, name: bool(vm.owner == name),
@@ -239,7 +240,13 @@ class Turn:
         if job is None:
             return
         ended = replace(
-            job, state=state, reason=reason, phase="", ended_at=self.at(), result=result if result else job.result
+            job,
+            state=state,
+            reason=reason,
+            phase="",
+            ended_at=self.at(),
+            result=result if result else job.result,
+            decision=self.decision_of(job),
         )
         self.state.put("job", job.id, None)
         if job.id in self.state.passed:
@@ -280,6 +287,11 @@ class Turn:
                 return
             reason = f"{bad} of {parent.children} failed" if bad else ""
             self.end(parent.id, JobState.FAILED if bad else JobState.DONE, reason)
+
+    def decision_of(self, job: Job) -> str:
+        """The newest decision of placement that an operation led to: its VM's, while it is at work on that."""
+        vm = self.state.vms.get(job.target) if job.verb in PLACING else None
+        return vm.decision if vm is not None and vm.job == job.id else job.decision
 
     def lock(self, vm: Vm, take_over: bool = False) -> None:
         """Refuse unless nothing is at work on this VM and nothing speaks against its record.

@@ -215,6 +215,7 @@ _DERIVED: dict[str, dict[str, Getter]] = {
         "addresses": lambda turn, key: use.lately(turn.now.wall) if (use := _use(turn, key)) else [],
     },
     "job": {
+        "decision": lambda turn, job: turn.decision_of(job),
         "state": lambda turn, job: job.state.value,
         "outcome": lambda turn, job: "" if job.state is JobState.RUNNING else job.state.value,
         "budget_seconds": lambda turn, job: job.budget_seconds or None,

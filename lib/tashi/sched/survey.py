@@ -53,18 +53,18 @@ class Surveyor:
     def __init__(self, index: Index) -> None:
         self._index = index
         self._seen: object = None
-        self._kept: Standing | None = None
+        self._others: tuple[Scored, ...] = ()
+        self._survey = NO_SURVEY
 
     def tell(self, demand: Demand, host: str, wall: float = 0.0) -> Standing:
         """The choice that `Index.pick` has just made; nothing was claimed since."""
         index, latest = self._index, self._index.latest()
         chosen = score(index, demand, host)
-        if self._kept is not None and latest is not None and latest is self._seen:
-            return self._kept._replace(best=(chosen, *self._kept.best[1:]))
-        rooms = [] if demand.pin else index.next_best(demand, host, NEXT_BEST, wall)
-        others = [score(index, demand, room.host) for room in rooms]
-        self._seen, self._kept = latest, Standing((chosen, *others), survey(index, demand, wall))
-        return self._kept
+        if latest is None or latest is not self._seen:
+            rooms = [] if demand.pin else index.next_best(demand, host, NEXT_BEST, wall)
+            self._others = tuple([score(index, demand, room.host) for room in rooms])
+            self._seen, self._survey = latest, survey(index, demand, wall)
+        return Standing((chosen, *self._others), self._survey)
 
 
 def score(index: Index, demand: Demand, host: str) -> Scored:
