@@ -133,6 +133,27 @@ def test_what_is_called_back_gives_its_host_back(world: World) -> None:
     assert states(world, "waits") == ["running"]
 
 
+@pytest.mark.parametrize("verb", ["job.cancel", "vm.destroy"])
+def test_who_leaves_the_queue_keeps_nobody_back(world: World, verb: str) -> None:
+    fill(world)
+    world.ok("host.set", name="h2", labels={"disk": "fast"})
+    first = held(world, ANN, "first", 1, asks={"labels": {"disk": "fast"}})
+    held(world, ANN, "next", 1)
+    world.ok("vm.destroy", name="full-h1")
+    assert states(world, "first", "next") == ["held", "held"]
+    world.ok(verb, name=first if verb == "job.cancel" else "first")
+    assert states(world, "next") == ["running"]
+
+
+def test_a_hold_ends_behind_others_too(world: World) -> None:
+    fill(world)
+    held(world, ANN, "first", 8)
+    held(world, ANN, "next", 1, hold_seconds=20)
+    world.run(30)
+    assert states(world, "first", "next") == ["held", "failed"]
+    assert world.vm("next")["reason"] == "the hold is over: ann has asked for others before"
+
+
 def test_nothing_is_tried_while_nothing_changes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(world)
     held(world, ANN, "w", 1)

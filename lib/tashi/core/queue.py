@@ -58,7 +58,9 @@ def retry(turn: Turn) -> None:
         first = group.vms[0]
         if group.held and first.owner in behind:
             turn.weighed = None
-            _wait_on(turn, group, f"{first.owner} has asked for others before")
+            refusal = Refused(Code.NO_ROOM, f"{first.name}: {first.owner} has asked for others before")
+            if not _give_up(turn, group, refusal):
+                _wait_on(turn, group, refusal.text.partition(": ")[2])
             continue
         wanted = (_asked(turn, first), first.kept, len(group.vms))
         if wanted in hopeless and not _ends(turn, first):

@@ -45,7 +45,7 @@ class State(Records):
         self.waiting: dict[str, None] = {}  # ids of VMs without a place
         self.kept: dict[str, str] = {}  # host id -> VM that waits, for which nothing else is placed there
         self.reserved: dict[str, float] = {}  # host id -> wall-clock end of its reservation, 0 without end
-        self.freed = False  # capacity came back: the waiting may be tried again
+        self.freed = False  # what kept some of those that wait out is no more: they may be tried again
         self.host_of_key: dict[str, str] = {}
         self.user_of_key: dict[str, str] = {}
         self.user_of_uid: dict[int, str] = {}
@@ -164,6 +164,7 @@ class State(Records):
             self.waiting[key] = None
         elif key in self.waiting:
             del self.waiting[key]
+            self.freed = True  # it may have held others of its owner back
         kept_before, kept_after = old.kept if old is not None else "", new.kept if new is not None else ""
         if kept_before != kept_after:
             if self.kept.get(kept_before) == key:
