@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from tashi.core.cluster import Principal
 from tashi.core.demands import Ratios
+from tashi.core.placement import PASSES
 from tashi.core.settings import Settings
 from tashi.sched.policy import parse_policy
 from tests.core.world import GIB, ROOT, World
@@ -224,6 +225,43 @@ def test_a_vm_that_is_there_is_explained_as_it_would_move_or_start() -> None:
     world.ok("vm.create", name="big", image="tiny", cores=8, memory_bytes=GIB, host="h2", hold=True)
     told = verdicts(world, vm="big")
     assert (told["h1"]["filter"], told["h2"]["filter"]) == ("pin", "cores")
+
+
+def test_who_waits_behind_others_may_come_nowhere_yet() -> None:
+    """Though there is room: an earlier one has its turn first."""
+    world = World(2)
+    for host in ("h1", "h2"):
+        world.create(f"full-{host}", cores=8, host=host)
+    world.ok("host.set", name="h2", labels={"disk": "fast"})
+    want = {"image": "tiny", "cores": 2, "memory_bytes": GIB // 4, "hold": True}
+    first = world.ok("vm.create", name="first", asks={"labels": {"disk": "fast"}}, **want).job
+    world.ok("vm.create", name="next", **want)
+    world.ok("vm.destroy", name="full-h1")
+    told = verdicts(world, vm="next")
+    assert [(told[host]["verdict"], told[host]["filter"]) for host in ("h1", "h2")] == [
+        ("no", "queue"),
+        ("no", "queue"),
+    ]
+    assert (told["h1"]["reason"], told["h1"]["cure"]) == ("root has asked for first before", f"tjob-cancel {first}")
+    assert told["h2"]["reason"] == "root has asked for first before; needs 2 cores, 0 free"
+    assert verdicts(world, vm="next", only="h1")["h1"]["verdict"] == "no"
+    assert [each.get("filter") for each in verdicts(world, vm="first").values()] == ["labels", "cores"]
+    world.ok("job.cancel", name=first)
+    assert world.vm("next")["host"] == "h1"
+
+
+def test_a_host_that_is_kept_for_another_is_told_to_be() -> None:
+    world = World(1)
+    world.create("on-h1", cores=4, host="h1")
+    want = {"name": "large", "image": "tiny", "cores": 8, "memory_bytes": GIB // 4, "hold": True}
+    world.ok("vm.create", Principal("ann", "user"), **want)
+    for _ in range(PASSES):
+        world.create("quick")
+        world.ok("vm.destroy", name="quick")
+    assert world.vm("large")["kept"] == "h1"
+    assert verdicts(world, cores=1, memory_bytes=GIB)["h1"]["filter"] == "queue"
+    assert ask(world, "slots", cores=1, memory_bytes=GIB)["total"] == 0
+    assert verdicts(world, vm="large")["h1"]["filter"] == "cores"
 
 
 def test_who_is_explained_does_not_mind_itself() -> None:

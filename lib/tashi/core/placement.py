@@ -53,6 +53,11 @@ def choose(
     return host
 
 
+def kept_for_others(state: State, vm: Vm) -> frozenset[str]:
+    """Hosts where this one may not be placed, because another that waits has one kept."""
+    return frozenset(host for host, whose in state.kept.items() if whose != vm.id) if state.kept else NONE
+
+
 @contextmanager
 def taken_out(state: State, vm: Vm) -> Iterator[None]:
     """While it is asked where a VM could go it does not mind itself: nothing is counted that it holds anywhere."""
@@ -141,10 +146,7 @@ def place(turn: Turn, vm: Vm) -> Vm:
             Code.LOCKED, f"{vm.name}: {turn.host_name(vm.pin)} is still clearing what it had of it", "try again"
         )
     # What is left on a host may be a guest paused in its past: it must be gone before this VM runs there again.
-    kept = turn.state.kept
-    others = frozenset(host for host, whose in kept.items() if whose != vm.id) if kept else NONE
-    left_on = frozenset(vm.leftovers)
-    host = choose(turn, vm, vm.pin, left_on, others)
+    host = choose(turn, vm, vm.pin, frozenset(vm.leftovers), kept_for_others(turn.state, vm))
     decision = choices.note(turn, Outcome.PLACED, vm)
     left = vm.leftovers
     if vm.host and vm.host != host:

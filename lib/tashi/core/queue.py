@@ -110,6 +110,18 @@ def in_order(turn: Turn) -> list[Group]:
     return [group for _, group in sorted(ranked, key=lambda each: (each[0], each[1].number))]
 
 
+def earlier(turn: Turn, vm: Vm) -> Vm | None:
+    """The one of the same owner's that has its turn before this one; None for what waits behind none."""
+    if vm.waiting is not Waiting.HELD:
+        return None
+    for group in in_order(turn):
+        if any(each.id == vm.id for each in group.vms):
+            return None
+        if group.held and not group.pinned and group.vms[0].owner == vm.owner:
+            return group.vms[0]
+    return None
+
+
 def _groups(turn: Turn) -> Iterator[Group]:
     state, seen = turn.state, set[str]()
     for vm_id in list(state.waiting):

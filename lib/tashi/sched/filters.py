@@ -268,7 +268,12 @@ FILTERS: dict[str, Filter] = {
         Filter("state", "not draining or drained", _state, fixed=True),
         Filter("health", "heard, well, and steady since it came back", _health, fixed=True),
         Filter("leftover", "nothing of this machine is there already", _leftover, about=lambda asks: asks.exclude),
-        Filter("queue", "not kept for one that has waited longer", _queue, about=lambda asks: asks.kept),
+        Filter(
+            "queue",
+            "not kept for one that has waited longer; none of its owner's has its turn first",
+            _queue,
+            about=lambda asks: asks.kept,
+        ),
         Filter("version", "programs are new enough", _version, True, lambda asks: asks.versions),
         Filter(
             "features",
