@@ -2,6 +2,7 @@
 
     I1  nothing acknowledged is lost, no guest ends unasked, and nothing leaves before it is durable
     I2  no VM runs twice on a writable disk, or without its disk
+    I3  no physical machine is in two domains: `handover.py`, which has devices of its own
     I4  every operation ends definite: once, and in the end always
     I5  capacity is never over-committed
     I7  a stale controller or agent changes nothing
