@@ -223,8 +223,8 @@ def test_a_user_sees_what_a_machine_is_and_not_how_it_is_reached() -> None:
     world = rack()
     mine, theirs = (machine(world, who=who) for who in (CHIEF, EVE))
     hidden = {
-        "power_paths": [],
-        "ports": [],
+        "power_paths": None,
+        "ports": None,
         "has_password": None,
         "power_source": None,
         "power_contradiction": None,

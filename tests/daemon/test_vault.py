@@ -171,7 +171,7 @@ def test_a_user_hears_of_machines_and_not_of_what_they_hang_on(controller: Contr
         assert "pdu" in told and "secret" not in told
         assert eve.ask("list", noun="pdu")["rows"] == ""
         row = json.loads(eve.ask("list", noun="machine", full=True)["rows"])
-        assert (row["name"], row["power_paths"], row["ports"]) == ("m1", [], [])
+        assert (row["name"], row["power_paths"], row["ports"]) == ("m1", None, None)
         for verb, body in (("machine.add", {"name": "m9"}), ("machine.import", {"machines": [{"name": "m9"}]})):
             assert eve.code(verb, **body) == "denied"
         controller.stop()

@@ -32,8 +32,8 @@ def _password(turn: Turn, machine: Machine) -> str:
     return "" if not logins else "yes" if all(path.secret in turn.state.secrets for path in logins) else "no"
 
 
-def _for_operators(getter: Getter, otherwise: Any = "") -> Getter:
-    return lambda turn, record: getter(turn, record) if turn.sees_all() else otherwise
+def _for_operators(getter: Getter) -> Getter:
+    return lambda turn, record: getter(turn, record) if turn.sees_all() else ""
 
 
 def _seen(key: str) -> Getter:
@@ -93,8 +93,8 @@ METAL: dict[str, dict[str, Getter]] = {
         "flags": lambda turn, machine: list(machine.flags),
         "lock": lambda turn, machine: why_locked(machine.lock) if machine.lock is not None else "",
         "host": lambda turn, machine: turn.host_name(machine.host),
-        "power_paths": _for_operators(paths_of, []),
-        "ports": _for_operators(_ports_of, []),
+        "power_paths": _for_operators(paths_of),
+        "ports": _for_operators(_ports_of),
         "has_password": _for_operators(_password),
         "power_source": _for_operators(_seen("source")),
         "power_evidence": lambda turn, machine: _evidence(machine),
