@@ -10,6 +10,8 @@ from msgspec.structs import replace
 
 from tashi.agent import events
 from tashi.core.cluster import Cluster, Found, Principal
+from tashi.wire.agents import ShotDone
+from tashi.wire.zoni import MetalBeat, MetalSeen, MetalTell
 from tests.core.hardware import Network, wire_up
 from tests.core.world import World
 
@@ -335,6 +337,34 @@ def test_a_path_that_can_not_do_it_is_no_trouble() -> None:
     job = rack.world.ok("machine.sensors", name="m1").job
     assert ended(rack, job) == ("failed", "ipmi 10.0.0.1: impossible")
     assert rack.row()["reason"] is None and rack.row()["power"] == "off"
+
+
+@pytest.mark.attack(6)
+def test_an_agent_is_heard_of_its_own_machines_alone() -> None:
+    rack = Rack()
+    rack.net.holding |= {"reset", "on"}
+    rack.world.ok("zoniagent.add", name="net2")
+    rack.world.cluster.state.machines["m-1"] = replace(rack.world.cluster.state.machines["m-1"], agent=rack.net.id)
+    other = wire_up(rack.world, "net2")
+    job = rack.order("reset")
+    before = rack.row()
+    for said in (
+        MetalTell(1, 90, "boot-1", shot=ShotDone(job, "done")),
+        MetalTell(1, 91, "boot-1", seen=MetalSeen("m-1", "on", "a lie", mark="x")),
+        MetalBeat(looked=["m-1"]),
+    ):
+        other.deliver(said)  # type: ignore[arg-type]
+    assert rack.job(job)["state"] == "running"
+    assert {**rack.row(), "power_age_seconds": 0} == {**before, "power_age_seconds": 0}
+
+
+def test_an_answer_has_its_limit() -> None:
+    rack = Rack()
+    rack.net.holding.add("sensors")
+    job = rack.world.ok("machine.sensors", name="m1").job
+    rack.net.deliver(MetalTell(1, 90, "boot-1", shot=ShotDone(job, "done", result={"answer": "x" * 300_000})))  # type: ignore[arg-type]
+    state, reason = ended(rack, job)
+    assert state == "failed" and "300000 characters" in reason
 
 
 # -- evidence ----------------------------------------------------------------------------------------------------------

@@ -43,6 +43,7 @@ from tashi.wire.zoni import (
 )
 
 LOOK_SECONDS = 30.0
+OLDEST_SECONDS = 31_536_000.0  # what was read is never said to be older
 LOOK = "look"
 
 
@@ -321,7 +322,7 @@ class Metal:
             machine,
             verdict.power,
             verdict.source,
-            max(0.0, self._now - verdict.at) if verdict.source else 0.0,
+            min(max(0.0, self._now - verdict.at), OLDEST_SECONDS) if verdict.source else 0.0,
             shorten(verdict.contradiction, 200),
             shorten(known.trouble(), 200),
             known.whole() and known.errand is None,

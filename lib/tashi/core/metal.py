@@ -27,7 +27,8 @@ def beat(turn: Turn, agent: ZoniAgent, contact: Contact, message: MetalBeat, epo
     """It is alive. Touches no record unless it became well or unwell."""
     contact.heard = turn.now.monotonic
     for machine in message.looked:
-        turn.state.looked[machine] = turn.now.wall
+        if _is_own(turn, agent, machine):
+            turn.state.looked[machine] = turn.now.wall
     if agent.degraded != message.degraded:
         turn.put(replace(agent, degraded=message.degraded))
     return [Pulse(epoch)]
@@ -56,12 +57,18 @@ def tell(turn: Turn, agent: ZoniAgent, contact: Contact, message: MetalTell, epo
         handover.ports_said(turn, message.ports)
     if message.shot is not None:
         job = turn.state.jobs.get(message.shot.job)
-        if job is not None and job.verb in SHOTS:
+        if job is not None and job.verb in SHOTS and _is_own(turn, agent, job.target):
             metal_power.shot_done(turn, job, message.shot)
     if message.seen is not None:
         stranger = _observe(turn, agent, contact, message.seen, (message.incarnation, message.seq))
         strangers += [stranger] if stranger is not None else []
     return _answer(epoch, message.incarnation, message.seq, strangers)
+
+
+def _is_own(turn: Turn, agent: ZoniAgent, machine: str) -> bool:
+    """Whether it may speak of this machine."""
+    record: Machine | None = turn.state.machines.get(machine)
+    return record is not None and agent_of(turn.state, record) == agent.id
 
 
 def _observe(

@@ -24,6 +24,7 @@ from tashi.wire.metal import MachineBoot, MachineIdentify, MachineLog, MachinePo
 
 POWER_SECONDS = 900.0  # with all that waits for its turn before it: racks change a few machines at a time
 LOOK_SECONDS = 90.0
+ANSWER_MAX = 2**18  # characters of what a BMC answered that are kept
 SHOT_SECONDS = 180.0  # of what is no change of the power
 SOFT_SECONDS = 120.0  # that a system has to end by itself, unless it is said
 
@@ -153,7 +154,13 @@ def shot_done(turn: Turn, job: Job, done: ShotDone) -> None:
     if done.outcome == "done":
         if machine is not None and job.verb in ONE_SHOTS:
             turn.put(replace(machine, desired="on", generation=machine.generation + 1, soft_seconds=0.0))
-        turn.end(job.id, JobState.DONE, result=dict(done.result))
+        answer = done.result.get("answer", "")
+        if len(answer) > ANSWER_MAX:
+            turn.end(
+                job.id, JobState.FAILED, f"its BMC answers with {len(answer)} characters, the limit is {ANSWER_MAX}"
+            )
+        else:
+            turn.end(job.id, JobState.DONE, result={"answer": answer} if answer else None)
         return
     doubt = "it may have been done: " if done.outcome == "unknown" else ""
     turn.end(job.id, JobState.FAILED, f"{doubt}{done.reason}")

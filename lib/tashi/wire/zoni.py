@@ -53,7 +53,7 @@ class MetalSeen(Open, frozen=True):
     machine: str
     power: Power = "unknown"
     source: Text = ""
-    age_seconds: float = 0.0
+    age_seconds: Seconds = 0.0
     contradiction: Text = ""
     trouble: Text = ""
     whole: bool = False
