@@ -29,7 +29,7 @@ UPGRADES = (
     Upgrade(1, {}),  # the first there was
     Upgrade(2, {}),  # the table usage
     Upgrade(3, {}),  # groups; keys, which the controller takes out of the users' records
-    Upgrade(4, {}),  # the tables machine, pdu, switch, secret and zoniagent
+    Upgrade(4, {}),  # the tables of physical machines: what they hang on, who reaches them, whose they are
     Upgrade(5, {}),  # the table decision
 )
 
