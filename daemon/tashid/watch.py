@@ -93,7 +93,7 @@ class Watchers:
         log can't be read.
         """
         if not still():
-            to(_nothing(park))
+            to(self._nothing(park))
             return
         if self._answered_now(to, park, now):
             return
@@ -147,7 +147,7 @@ class Watchers:
             return False
         if general and park.after >= self._flushed:
             self._flushed, self._flush_at = self.head, now + FLUSH_SECONDS
-        to(_reply(park, _encode(changes), changes.revision))
+        to(self._reply(park, _encode(changes)))
         return True
 
     def _to_flush(self) -> bool:
@@ -217,8 +217,15 @@ class Watchers:
         self._count[park.principal] -= 1
         if not self._count[park.principal]:
             del self._count[park.principal]
-        told = _reply(park, encoded or _encode(changes), changes.revision)
-        reader.to(told if reader.still() else _nothing(park))
+        told = self._reply(park, encoded or _encode(changes))
+        reader.to(told if reader.still() else self._nothing(park))
+
+    def _nothing(self, park: Park) -> Reply:
+        return self._reply(park, _encode(Changes([], park.after)))
+
+    def _reply(self, park: Park, changes: bytes) -> Reply:
+        """The log's revision goes with it: where it is past the page's own there is more to read."""
+        return Reply(park.request, msgspec.Raw(changes), revision=self.head)
 
 
 def _tells(changes: Changes, head: int) -> bool:
@@ -245,11 +252,3 @@ def _recall(value: bytes) -> Entry:
     head = _head(value)
     ids = frozenset(each for each in (head.id, head.job, head.parent, head.target) if each)
     return Entry(0, 0.0, value, (), ids, head.kind, seen_by(head.kind, head.owner), head.job, head.name)
-
-
-def _nothing(park: Park) -> Reply:
-    return _reply(park, _encode(Changes([], park.after)), park.after)
-
-
-def _reply(park: Park, changes: bytes, revision: int) -> Reply:
-    return Reply(park.request, msgspec.Raw(changes), revision=revision)

@@ -356,6 +356,24 @@ def test_a_reader_behind_the_tail_is_told_to_list_again() -> None:
     assert reply["ok"]["snapshot"] and reply["ok"]["revision"] == bench.cluster.revision
 
 
+def test_a_page_says_how_far_the_log_goes_beyond_it() -> None:
+    bench = Bench()
+    bench.serve(*users(range(20), bench))
+    head = bench.cluster.revision
+    for kinds, told in (([], head), (["user"], 20)):
+        after, seen = 0, 0
+        while after < head:
+            (page,) = poll(bench, after=after, limit=7, kinds=kinds, wait_seconds=0)
+            assert page["revision"] == head
+            after, seen = page["ok"]["revision"], seen + len(page["ok"]["entries"])
+        assert seen == told
+    assert poll(bench, after=head, limit=7, wait_seconds=25) == []
+    bench.serve(*users(range(20, 40), bench))
+    bench.seconds += 1
+    (page,) = bench.serve()
+    assert (page["ok"]["revision"], page["revision"]) == (head + 7, bench.cluster.revision)
+
+
 def test_entries_of_memory_and_store_match_alike() -> None:
     """What the core says of an entry, and what can be read from the entry itself."""
     bench = Bench()
