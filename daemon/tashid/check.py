@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from tashi.config import Config
 from tashi.run import start
@@ -23,16 +24,20 @@ DAY = 86_400.0
 Found = dict[str, str]
 
 
-def here(config: Config) -> list[Found]:
-    """What is wrong with the files of the daemons that this machine has: kind, name, what, help."""
-    found = [*_placement(config)]
+def here(config: Config, wrong: Mapping[str, TashiError] = MappingProxyType({})) -> list[Found]:
+    """What is wrong with the files of the daemons that this machine has: kind, name, what, help.
+
+    ``wrong``: the sections of tashi.toml that can't be read. Where they say what lies where, nothing is looked at.
+    """
+    found = [_setting(config, error) for error in wrong.values()]
+    found += _placement(config)
     state = config.controller.state
-    if os.path.isdir(state):
+    if "controller" not in wrong and os.path.isdir(state):
         found += _folder(state)
         found += _store(os.path.join(state, "store", "data.mdb"))
         found += [each for name in (CURRENT, NEXT) for each in _key(os.path.join(state, name), "tashi-keygen --next")]
         found += [each for name in ("ca.key", "secrets.key") for each in _private(os.path.join(state, name))]
-    if os.path.isdir(config.agent.state):
+    if "agent" not in wrong and os.path.isdir(config.agent.state):
         found += _folder(config.agent.state)
         found += _key(os.path.join(config.agent.state, "agent.key"))
     if config.client.key:
@@ -49,7 +54,12 @@ def _placement(config: Config) -> Iterator[Found]:
     try:
         policy_of(config)
     except TashiError as error:
-        yield _finding("controller", config.file, error.text.removeprefix(f"{config.file}: "), error.hint)
+        yield _setting(config, error)
+
+
+def _setting(config: Config, error: TashiError) -> Found:
+    what, help = error.text.removeprefix(f"{config.file}: "), error.hint or "tashi.toml(5) says what there is"
+    return _finding("controller", config.file, what, help)
 
 
 def _store(data: str) -> Iterator[Found]:

@@ -8,7 +8,7 @@ The records are named tuples, not dataclasses: every command reads this file fir
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
@@ -195,21 +195,44 @@ RANGES: dict[tuple[str, str], tuple[float, float]] = {
 Section = TypeVar("Section", Client, Controller, Weights, Placement, Agent, Zoni, Quota, Pool, Network, Fake)
 
 
-def load(path: str | None = None) -> Config:
+def load(path: str | None = None, only: Collection[str] | None = None) -> Config:
     """The configuration from ``path``, $TASHI_CONFIG, the user's own file or /etc/tashi/tashi.toml, the first that is.
 
+    A daemon reads all of it, a command ``only`` the sections that it needs: a mistake in another does not end it.
     $TASHI_CONTROLLER (comma separated) replaces ``client.controller``. Raises TashiError (bad-request) that names file,
     section and key.
     """
     file = _find(path)
-    config = parse(_read(file), file) if file else Config()
+    config = parse(_read(file), file, only) if file else Config()
     override = tuple(part.strip() for part in os.environ.get("TASHI_CONTROLLER", "").split(",") if part.strip())
     return config._replace(client=config.client._replace(controller=override)) if override else config
 
 
-def parse(document: dict[str, Any], file: str = "tashi.toml") -> Config:
-    """A read document as a Config; raises TashiError (bad-request) for anything that has no business in it."""
-    rest = dict(document)
+def look_through(path: str | None = None) -> tuple[Config, dict[str, TashiError]]:
+    """What can be read of the configuration, and of each section that can't be its first mistake.
+
+    Raises TashiError (bad-request) for what is not TOML.
+    """
+    file = _find(path)
+    document = _read(file) if file else {}
+    config, wrong = Config(file=file), dict[str, TashiError]()
+    for name in document:
+        try:
+            found = parse(document, file, (name,))
+        except TashiError as error:
+            wrong[name] = error
+        else:
+            field = "networks" if name == "network" else name
+            config = config._replace(**{field: getattr(found, field)})
+    return config, wrong
+
+
+def parse(document: dict[str, Any], file: str = "tashi.toml", only: Collection[str] | None = None) -> Config:
+    """A read document as a Config; raises TashiError (bad-request) for anything that has no business in it.
+
+    With ``only`` no other sections are looked at; they are as if nobody had set anything.
+    """
+    rest = {name: given for name, given in document.items() if only is None or name in only}
 
     def take(name: str, defaults: Section) -> Section:
         return _section(file, name, rest.pop(name, {}), defaults)

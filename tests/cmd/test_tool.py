@@ -211,6 +211,22 @@ def test_a_setting_that_is_none_names_the_file(tmp_path: Path) -> None:
     assert f"{file}: [client] controler: no such key" in done.stderr
 
 
+@pytest.mark.parametrize("more", ["[placement]\ncores_ratio = nan\n", "[pool]\nsize = 1\n", "[placment]\n"])
+def test_a_mistake_in_a_section_of_the_daemons_ends_no_command(
+    fake: FakeController, tmp_path: Path, more: str
+) -> None:
+    file = tmp_path / "tashi.toml"
+    file.write_text(more)
+    fake.scripts |= {"status": lambda body: {"settings_refused": "so"}, "list": rows_of()}
+    done = run(tmp_path, "tashi-status", "-j", "--config", str(file))
+    assert (done.returncode, json.loads(done.stdout)["settings_refused"]) == (0, "so"), done.stderr
+    check = run(tmp_path, "tashi-check", "-H", "-o", "name,what", "--config", str(file))
+    assert f"{file}\t[{more[1:].partition(']')[0]}]" in check.stdout, check.stderr
+    if "pool" in more:
+        image = run(tmp_path, "timg-add", "x", "x.raw", "--format", "raw", "--config", str(file))
+        assert (image.returncode, "size: no such key" in image.stderr) == (2, True)
+
+
 def on_terminal(folder: Path, answer: bytes, *words: str) -> tuple[int, str]:
     """A command with a terminal all around; (status, what was on the screen)."""
     master, slave = pty.openpty()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tashi.config import load
+from tashi.config import look_through
 from tashid.check import here
 from tests.daemon.processes import Controller
 
@@ -22,9 +22,9 @@ def controller() -> Iterator[Controller]:
 
 
 def found(controller: Controller) -> list[tuple[str, str]]:
-    config = load(str(controller.config))
+    config, wrong = look_through(str(controller.config))
     own = config._replace(agent=config.agent._replace(state=f"{controller.folder}/no-agent"))
-    return [(each["kind"], each["what"]) for each in here(own) if each["help"]]
+    return [(each["kind"], each["what"]) for each in here(own, wrong) if each["help"]]
 
 
 def test_nothing_is_wrong_while_it_runs_and_after(controller: Controller) -> None:
@@ -77,3 +77,14 @@ def test_a_filter_that_placement_does_not_know(controller: Controller) -> None:
     controller.config.write_text(controller.config.read_text() + '[placement]\nfilters = ["colour"]\n')
     ((kind, what),) = found(controller)
     assert kind == "controller" and "'colour': no such filter" in what
+
+
+def test_every_section_that_can_not_be_read(controller: Controller) -> None:
+    plain = controller.config.read_text()
+    more = "[placement.weights]\norder = -1\n[quota]\nvms = true\n[nets]\n[network]\nbr0 = 1\n"
+    controller.config.write_text(plain + more)
+    assert [what.split(":")[0] for _, what in found(controller)] == [
+        "[placement.weights] order", "[quota] vms", "[nets]", "[network]",
+    ]  # fmt: skip
+    controller.config.write_text(plain.replace("[controller]\n", '[controller]\nstaet = "/"\n'))
+    assert [what for _, what in found(controller)] == ["[controller] staet: no such key"]

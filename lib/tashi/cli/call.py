@@ -51,14 +51,18 @@ class Call:
 
     @property
     def config(self) -> Config:
-        """tashi.toml, with --controller in place of its own."""
+        """What tashi.toml says of the way to the controller, with --controller in place of its own."""
         if self._config is None:
-            from tashi.config import load
-
-            config = load(self.common.get("config"))
+            config = self.settings("client")
             named = self.common.get("controller")
             self._config = config._replace(client=config.client._replace(controller=named)) if named else config
         return self._config
+
+    def settings(self, section: str) -> Config:
+        """This section of tashi.toml. Raises TashiError (bad-request) for a mistake in it."""
+        from tashi.config import load
+
+        return load(self.common.get("config"), (section,))
 
     @property
     def client(self) -> Client:

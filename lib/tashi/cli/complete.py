@@ -34,7 +34,7 @@ def live_names(noun: str, start: str, controller: tuple[str, ...] | None = None,
 
     key = "id" if noun == "job" else "name"
     try:
-        config = load(file)
+        config = load(file, ("client",))
         if controller:
             config = config._replace(client=config.client._replace(controller=controller))
         client = client_for(config, PATIENCE_SECONDS)

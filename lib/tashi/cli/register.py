@@ -54,7 +54,7 @@ def _settings(call: Call, document: Document, path: str, key: str) -> None:
         return
     from tashi.config import load
 
-    now = load(path).client
+    now = load(path, ("client",)).client
     if (now.controller, now.server_key, now.key) == (tuple(document.controller), document.server_key, key):
         call.output.text(f"is there: {path}\n")
     else:
