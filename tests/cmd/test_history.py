@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from tashi.cli.history import tell
+from tests.cmd.fake_controller import FakeController, run
 
 
 def log(*entries: dict[str, Any]) -> list[dict[str, Any]]:
@@ -82,6 +84,38 @@ def test_each_object_of_an_operation_has_its_act() -> None:
         ("h1", "done", "t5"),
         ("web", "done", "t3"),
     ]
+
+
+def test_what_many_objects_have_in_common_is_told_of_each_and_not_once_more() -> None:
+    many = {"name": "x1 and 1 more", "verb": "machine.import", "by": "ann"}
+    entries = [
+        {"kind": "machine", "id": "m-1", "name": "x1", "state": "ok", "job": "j-1", "verb": "machine.import"},
+        {"kind": "machine", "id": "m-2", "name": "x2", "state": "ok", "job": "j-1", "verb": "machine.import"},
+        job("done", target=None, **many),
+        job("done", "j-2", target=None, name="/backup", verb="backup"),
+    ]
+    told = [(act["name"], act["id"], act["outcome"]) for act in tell(log(*entries))]
+    assert told == [("x1", "m-1", "done"), ("x2", "m-2", "done"), ("/backup", None, "done")]
+
+
+def test_what_is_asked_about_a_name_ends_as_its_operation_did(fake: FakeController, tmp_path: Path) -> None:
+    """The end of an operation on several objects, or on another one, is no entry about each of them."""
+    about = log(
+        vm("stopped", job="j-1", verb="host.confirm-off", by="ann"),
+        vm("running", job="j-2", verb="vm.start", by="ann"),
+        job("done", "j-2", by="ann", verb="vm.start"),
+        vm("migrating", job="j-3", verb="host.drain", by="ann"),
+    )
+    ends = [{**each, "revision": 9} for each in log(job("failed", "j-1", "h-1", reason="why"), job("done", "j-9"))]
+    fake.revision = 9
+    fake.scripts["changes"] = lambda body: {"entries": about if body["about"] == ["web"] else ends, "revision": 9}
+    done = run(tmp_path, "tashi-history", "-H", "-o", "verb,outcome,reason,ended_at", "web")
+    assert done.stdout.splitlines() == [
+        "host.confirm-off\tfailed\twhy\tt1", "vm.start\tdone\t\tt3", "host.drain\trunning\t\t",
+    ]  # fmt: skip
+    assert fake.bodies("changes")[1] | {"wait_seconds": 0, "limit": 0} == {
+        "after": 0, "about": ["j-1", "j-3"], "kinds": ["job"], "wait_seconds": 0, "limit": 0,
+    }  # fmt: skip
 
 
 def test_a_refusal_for_want_of_a_right_is_told() -> None:

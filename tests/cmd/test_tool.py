@@ -212,9 +212,7 @@ def test_a_setting_that_is_none_names_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("more", ["[placement]\ncores_ratio = nan\n", "[pool]\nsize = 1\n", "[placment]\n"])
-def test_a_mistake_in_a_section_of_the_daemons_ends_no_command(
-    fake: FakeController, tmp_path: Path, more: str
-) -> None:
+def test_a_mistake_in_a_section_of_the_daemons_ends_no_command(fake: FakeController, tmp_path: Path, more: str) -> None:
     file = tmp_path / "tashi.toml"
     file.write_text(more)
     fake.scripts |= {"status": lambda body: {"settings_refused": "so"}, "list": rows_of()}

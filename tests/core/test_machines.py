@@ -308,6 +308,9 @@ def test_a_partial_import_takes_what_it_can_in_one_operation() -> None:
     assert world.job(answer.job)["name"] == "n1 and 1 more"
     assert {entry["job"] for entry in world.log if entry["name"] in ("n1", "n6")} == {answer.job}
     assert not world.ok("machine.import", machines=[{"name": "n7"}], dry_run=True).job
+    alone = world.ok("machine.import", machines=[{"name": "n8"}])
+    assert [world.job(alone.job)["target"]] == list(alone.objects), "what one machine's is, is told with the machine"
+    world.ok("machine.remove", name="n8")
     assert [row["name"] for row in world.rows("machine")] == ["m1", "m2", "n1", "n6"]
 
 

@@ -52,6 +52,17 @@ def test_what_ran_there_is_stopped_with_a_reason_and_starts_elsewhere(world: Wor
     assert (world.vm("web")["state"], world.vm("web")["host"]) == ("running", "h2")
 
 
+def test_the_same_word_once_more_changes_nothing_and_says_so(world: World) -> None:
+    silence(world)
+    world.ok("host.confirm-off", name="h1")
+    before = world.vm("web")["generation"]
+    answer = world.ok("host.confirm-off", name="h1")
+    assert answer.done and answer.note == f"{WORD} already"
+    assert (world.job(answer.job)["state"], world.job(answer.job)["reason"]) == ("done", answer.note)
+    assert world.vm("web")["generation"] == before
+    assert [entry["kind"] for entry in world.log if entry.get("job") == answer.job] == ["job"]
+
+
 def test_the_host_is_shown_as_confirmed_until_it_is_heard(world: World) -> None:
     host = silence(world)
     world.ok("host.confirm-off", name="h1")

@@ -17,6 +17,7 @@ from tashi.client import Client
 from tashi.wire.errors import Code
 
 ENDED = ("done", "failed", "cancelled")
+AT_ONCE = 5000  # operations in one question
 NOTHING_DONE = ("denied", "decision")  # kinds of what left nothing else
 Record = dict[str, Any]
 
@@ -26,6 +27,8 @@ def print_history(call: Call, by: str) -> None:
     names = set(call.names) if call.operands else set()
     entries, began = read_log(call.client, names)
     acts = [act for act in tell(entries) if not by or act["by"] == by]
+    if names:
+        end_as_their_operations(call.client, acts)
     print_records(call.output, fields_of("history"), acts)
     call.succeeded += len(acts)
     if began:
@@ -35,12 +38,17 @@ def print_history(call: Call, by: str) -> None:
         call.fail(name, Failure(Code.NOT_FOUND, f"{name}: the change log knows nothing of it"))
 
 
-def read_log(client: Client, names: Iterable[str]) -> tuple[list[Record], str]:
-    """All entries about these names or ids (none: all), and when the log begins if it has lost its first entries."""
+def read_log(
+    client: Client, names: Iterable[str], kinds: Iterable[str] = (), revision: int = 0
+) -> tuple[list[Record], str]:
+    """All entries about these names or ids (none: all), and when the log begins if it has lost its first entries.
+
+    ``kinds``: of these alone. ``revision``: only what came after it.
+    """
     entries: list[Record] = []
-    revision, began = 0, ""
+    began = ""
     while True:
-        page = client.watch(revision, about=names, wait=0)
+        page = client.watch(revision, about=names, kinds=kinds, wait=0)
         if page.missed:
             if page.tail - 1 <= revision:
                 return entries, began  # it is all pruned
@@ -51,6 +59,22 @@ def read_log(client: Client, names: Iterable[str]) -> tuple[list[Record], str]:
         if page.revision >= page.head or page.revision == revision:
             return entries, began
         revision = page.revision
+
+
+def end_as_their_operations(client: Client, acts: Iterable[Record]) -> None:
+    """Tell the end of acts whose operation's own entry is about another object, so it was not among those read."""
+    running: dict[str, list[Record]] = {}
+    for act in acts:
+        if act["outcome"] == "running":
+            running.setdefault(act["job"], []).append(act)
+    jobs = sorted(running)
+    for start in range(0, len(jobs), AT_ONCE):
+        some = jobs[start : start + AT_ONCE]
+        first = min(act["revision"] for job in some for act in running[job])
+        for entry in read_log(client, some, ("job",), first - 1)[0]:
+            if entry["state"] in ENDED:
+                for act in running.get(entry["id"], []):
+                    act |= _end(entry)
 
 
 def tell(entries: Iterable[Record]) -> list[Record]:
@@ -64,7 +88,8 @@ def tell(entries: Iterable[Record]) -> list[Record]:
         is_job = entry["kind"] == "job"
         target = (entry.get("target") if is_job else entry["id"]) or ""
         act = open_acts.get((job, target)) if job else None
-        if act is None and (is_job or entry.get("verb") or _is_news(entry, states)):
+        told = is_job and not target and job in jobs  # of each of its objects
+        if act is None and not told and (is_job or entry.get("verb") or _is_news(entry, states)):
             act = _act(entry, target)
             acts.append(act)
             if job:
@@ -74,10 +99,14 @@ def tell(entries: Iterable[Record]) -> list[Record]:
             act["decision"] = entry["decision"]
         if is_job and entry["state"] in ENDED:
             for each in jobs.get(entry["id"], []):
-                each |= {"outcome": entry["state"], "reason": entry.get("reason"), "ended_at": entry["at"]}
+                each |= _end(entry)
         if not is_job:
             states[entry["id"]] = entry["state"]
     return acts
+
+
+def _end(entry: Record) -> Record:
+    return {"outcome": entry["state"], "reason": entry.get("reason"), "ended_at": entry["at"]}
 
 
 def _is_news(entry: Record, states: dict[str, str]) -> bool:

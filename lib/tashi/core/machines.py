@@ -43,7 +43,7 @@ def take_in(turn: Turn, body: MachineImport) -> Accepted:
         turn.state.rollback(begin)
         return Accepted(kind="machine", missing=missing, done=True, dry_run=body.dry_run, note="nothing was changed")
     name = next(iter(made.values())) + (f" and {len(made) - 1} more" if len(made) > 1 else "")
-    job = turn.begin("machine.import", "machine", "", name)
+    job = turn.begin("machine.import", "machine", next(iter(made)) if len(made) == 1 else "", name)
     turn.end(job.id, JobState.DONE)
     return Accepted(job=job.id, kind="machine", objects=made, missing=missing, done=True, dry_run=body.dry_run)
 

@@ -27,6 +27,8 @@ NAMED_AT_MOST = 20
 def confirm(turn: Turn, body: Named) -> Accepted:
     """Take the word, unless something speaks against it, and let follow what follows for each VM."""
     host: Host = turn.find("host", body.name)
+    if host.off and not any(_counts(turn.state.vms[each], host.id) for each in turn.state.vms_of_host.get(host.id, ())):
+        return _off_already(turn, host, body.dry_run)
     _check_silence(turn, host)
     job = turn.begin("host.confirm-off", "host", host.id, host.name)
     turn.put(replace(host, off=turn.who.name))
@@ -50,6 +52,21 @@ def confirm(turn: Turn, body: Named) -> Accepted:
     return Accepted(
         job=job.id, kind="host", objects={host.id: host.name}, done=True, dry_run=body.dry_run, note=note
     )  # fmt: skip
+
+
+def _off_already(turn: Turn, host: Host, dry_run: bool) -> Accepted:
+    """What the word was taken for has been done: to say it again is success."""
+    note = f"{turn.why_off(host.id)} already"
+    job = turn.begin("host.confirm-off", "host", host.id, host.name)
+    turn.end(job.id, JobState.DONE, note)
+    return Accepted(job=job.id, kind="host", objects={host.id: host.name}, done=True, dry_run=dry_run, note=note)
+
+
+def _counts(vm: Vm, host: str) -> bool:
+    """Whether something follows for a VM from its host being off: all that it has there is not spent yet."""
+    left = vm.leftovers.get(host)
+    spent = left is not None and not left.claim and not left.runs and vm.desired is not Desired.ABSENT
+    return not spent or vm.host == host or vm.move is not None
 
 
 def _named(what: str, names: list[str]) -> str:
