@@ -58,7 +58,7 @@ class Staging:
     """The controller's folder, locked: what is made in ``folder`` becomes its store by ``finish``.
 
     ``keys`` are to be there too. Raises Refused for what is there already, unless ``replace`` keeps it beside; Locked
-    while a controller runs.
+    while a controller runs. Where no store comes to be, nothing new is left behind.
     """
 
     def __init__(self, own: Controller, replace: bool, wall: float, keys: dict[str, str]) -> None:
@@ -70,6 +70,7 @@ class Staging:
         if not os.path.isdir(own.state):
             raise NotFound(f"{own.state}: no such folder", "tashi-init makes it")
         refuse_network(own.state)
+        self._new = [path for path in (self._store, os.path.join(self._store, "lock")) if not os.path.lexists(path)]
         os.makedirs(self._store, mode=0o700, exist_ok=True)
         self._lock = Lock(self._store)
         self._replace = replace
@@ -78,7 +79,7 @@ class Staging:
             self._clear()
             os.mkdir(self.folder, 0o700)
         except BaseException:
-            self._lock.release()
+            self._leave()
             raise
 
     @property
@@ -96,7 +97,14 @@ class Staging:
 
     def __exit__(self, *_: object) -> None:
         self._clear()
-        self._lock.release()
+        self._leave()
+
+    def _leave(self) -> None:
+        unused = self._new if not os.path.lexists(self._place) else []
+        self._lock.release(forget=bool(unused))
+        if self._store in unused:
+            with suppress(OSError):  # somebody else uses it by now
+                os.rmdir(self._store)
 
     def _refuse_to_replace(self) -> None:
         there = [name for name in STORE if os.path.lexists(os.path.join(self._store, name))]

@@ -23,6 +23,10 @@ load lab
   file=$BATS_TEST_TMPDIR/two.backup
   run -0 tashi-backup -n -H "$file"
   [ ! -e "$file" ]
+  touch "$BATS_TEST_TMPDIR/there"
+  fail_with 1 'it is there already' tashi-backup -n "$BATS_TEST_TMPDIR/there"
+  fail_with 2 'an empty FILE' tashi-backup -n ''
+  fail_with 2 'an empty FILE' tashi-backup ''
   digest=$(tashi-backup -j "$file" | value 'r["digest"]')
   [ "$digest" = "$(tashi-export "$file" | tail -n 1 | value 'r["digest"]')" ]
 }

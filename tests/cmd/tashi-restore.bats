@@ -14,7 +14,7 @@ setup() {
   tashi-backup -q "$file"
   run -0 tashi-restore -n --config "$own" "$file"
   [[ $output == 'would restore: '* ]]
-  [ ! -e "$store/data.mdb" ]
+  [ ! -e "$store" ]
   run -0 tashi-restore --config "$own" "$file"
   [[ $output == 'restored: '* ]]
   [ -e "$BATS_TEST_TMPDIR/state/server.key" ]
@@ -48,7 +48,11 @@ setup() {
   create web
   tashi-export > "$BATS_TEST_TMPDIR/all"
   head -n -1 "$BATS_TEST_TMPDIR/all" > "$BATS_TEST_TMPDIR/half"
+  run -0 tashi-import -n --config "$own" "$BATS_TEST_TMPDIR/all"
+  [ ! -e "$BATS_TEST_TMPDIR/state/store" ]
+  mkdir -m 700 "$BATS_TEST_TMPDIR/state/store"
   fail_with 2 'was cut short' tashi-import --config "$own" "$BATS_TEST_TMPDIR/half"
+  [ -z "$(ls "$BATS_TEST_TMPDIR/state/store")" ]
   sed 's/"name":"web"/"name":"wob"/' "$BATS_TEST_TMPDIR/all" > "$BATS_TEST_TMPDIR/changed"
   fail_with 2 'of digest' tashi-import --config "$own" "$BATS_TEST_TMPDIR/changed"
   [ ! -e "$BATS_TEST_TMPDIR/state/store/data.mdb" ]

@@ -45,6 +45,22 @@ def test_a_worker_does_not_inherit_the_lock(folder: str) -> None:
     worker.communicate(timeout=20)
 
 
+def test_a_lock_whose_file_was_taken_away_keeps_nobody_out_and_is_none(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path(folder).mkdir()
+    first, real = place.Lock(folder), place.fcntl.flock
+
+    def late(file: int, how: int) -> None:
+        first.release(forget=True)
+        real(file, how)
+
+    monkeypatch.setattr(place.fcntl, "flock", late)
+    with pytest.raises(Locked):
+        place.Lock(folder)
+    assert not list(Path(folder).iterdir())
+
+
 def test_a_refused_open_leaves_no_lock(folder: str) -> None:
     some_rows(folder)
     Path(folder, "data.mdb").rename(folder + ".away")

@@ -55,10 +55,12 @@ class Lock:
     """The lock on a store's directory, ours until ``release``. Raises Locked when somebody else has it."""
 
     def __init__(self, directory: str) -> None:
-        path = os.path.join(directory, "lock")
+        self._path = path = os.path.join(directory, "lock")
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.fstat(self._file).st_nlink:
+                raise BlockingIOError  # somebody who only looked has just taken it away
         except BlockingIOError as error:
             holder = os.pread(self._file, 20, 0).decode("ascii", "replace").strip()
             os.close(self._file)
@@ -69,5 +71,8 @@ class Lock:
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
 
-    def release(self) -> None:
+    def release(self, forget: bool = False) -> None:
+        """``forget``: take the file away, too, where no store is to lock."""
+        if forget:
+            os.unlink(self._path)
         os.close(self._file)
