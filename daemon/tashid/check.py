@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from tashi.config import Config
+from tashi.config import Config, look_through
 from tashi.run import start
 from tashi.run.keys import check_private, read_pair
 from tashi.run.server_keys import CURRENT, NEXT
@@ -22,6 +22,11 @@ from tashid.store.snapshot import Snapshot
 KEY_DAYS = 730.0  # older ones are told
 DAY = 86_400.0
 Found = dict[str, str]
+
+
+def look(file: str | None) -> list[Found]:
+    """What is wrong with the settings of this machine, and with what they name. ``file`` as `tashi.config.load`."""
+    return here(*look_through(file))
 
 
 def here(config: Config, wrong: Mapping[str, TashiError] = MappingProxyType({})) -> list[Found]:
