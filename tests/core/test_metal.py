@@ -339,6 +339,20 @@ def test_a_path_that_can_not_do_it_is_no_trouble() -> None:
     assert rack.row()["reason"] is None and rack.row()["power"] == "off"
 
 
+def test_where_there_are_several_agents_a_machine_names_its_own() -> None:
+    rack = Rack()
+    other = wire_up(rack.world, "net2")
+    refused = rack.world.refused("machine.power", name="m1", action="on")
+    assert "there are several" in refused.text and refused.hint == "zoni-set m1 --agent AGENT"
+    rack.world.ok("machine.set", name="m1", parts={"agent": "net2"})
+    assert ended(rack, rack.order("on")) == ("done", "")
+    assert (rack.row()["agent"], other.did, rack.net.did) == ("net2", ["on 10.0.0.1"], [])
+    rack.world.run(70)
+    assert "m-1" not in rack.net.mind._machines, "it is told so at the latest when it speaks of it"
+    assert rack.world.refused("zoniagent.remove", name="net2").code == "wrong-state"
+    assert "no such zoni agent" in rack.world.refused("machine.set", name="m1", parts={"agent": "net9"}).text
+
+
 @pytest.mark.attack(6)
 def test_an_agent_is_heard_of_its_own_machines_alone() -> None:
     rack = Rack()

@@ -43,6 +43,7 @@ _OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
         {"type": password_file, "metavar": "FILE", "help": "The BMC's own key of IPMI 2.0, from FILE or -."},
     ),
     "host": ("--host", {"metavar": "HOST", "help": "VM host that runs on it; none: none does."}),
+    "agent": ("--agent", {"metavar": "AGENT", "help": "Zoni agent that reaches it; none: the only one there is."}),
     "note": ("--note", {"metavar": "TEXT", "help": "What else there is to say."}),
 }
 ITS_OWN = ("uuid", "serial", "nics", "power_paths", "ports", "host")  # what two machines can't both have
@@ -66,9 +67,7 @@ def parts(given: dict[str, Any]) -> dict[str, Any]:
             said[name] = [] if said[name] == (NONE,) else list(said[name])
     if "flags" in said:
         said["flags"] = list(said["flags"])
-    if said.get("host") == NONE:
-        said["host"] = ""
-    return said
+    return said | {name: "" for name in ("host", "agent") if said.get(name) == NONE}
 
 
 def place(location: str | None) -> dict[str, str]:

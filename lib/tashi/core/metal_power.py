@@ -133,7 +133,8 @@ def check_way(turn: Turn, machine: Machine) -> None:
         raise Refused(Code.WRONG_STATE, f"{machine.name}: there is no zoni agent", "zoni-agents add NAME")
     agent = turn.state.zoniagents.get(agent_of(turn.state, machine))
     if agent is None:
-        raise Refused(Code.WRONG_STATE, f"{machine.name}: no zoni agent is named for it, and there are several")
+        text = f"{machine.name}: no zoni agent is named for it, and there are several"
+        raise Refused(Code.WRONG_STATE, text, f"zoni-set {machine.name} --agent AGENT")
     if why := metal_seen.why_silent(turn, agent.id):
         raise Refused(Code.UNAVAILABLE, f"{machine.name}: {why}", f"systemctl status zoni-agent, where {agent.name} is")
 

@@ -21,7 +21,7 @@ from tashi.wire.metal import Parts
 PATHS_MAX, NICS_MAX, FLAGS_MAX = 8, 64, 32
 SHORT, LONG = 63, 1000  # characters
 _PLACE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]*[A-Za-z0-9])?", re.ASCII)
-_LISTS = {"host": "thost-list", "pdu": "zoni-pdu list", "switch": "zoni-switch list"}
+_LISTS = {"host": "thost-list", "pdu": "zoni-pdu list", "switch": "zoni-switch list", "zoniagent": "zoni-agents list"}
 _TABLES = {"outlet": "pdu", "port": "switch", "host": "host"}  # whose ids a mark begins with
 _COLUMNS = {"mac": "nics", "port": "ports"} | dict.fromkeys(("BMC", "outlet", "domain", "fake machine"), "power_paths")
 _FLAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
@@ -43,6 +43,8 @@ def applied(turn: Turn, machine: Machine, parts: Parts) -> Machine:
         given["nics"] = _nics(machine.name, parts.nics)
     if parts.host is not None:
         given["host"] = _find(turn, machine, "host", "host", parts.host) if parts.host else ""
+    if parts.agent is not None:
+        given["agent"] = _find(turn, machine, "agent", "zoniagent", parts.agent) if parts.agent else ""
     changed = replace(machine, **given)
     changed = replace(changed, ports=_ports(turn, changed, parts.ports))
     changed = replace(changed, paths=_paths(turn, changed, parts))

@@ -41,6 +41,7 @@ class Parts(Strict, frozen=True):
     power_paths: Words | None = None
     ports: Words | None = None
     host: Text | None = None
+    agent: Text | None = None
     note: Long | None = None
     user: Text | None = None
     password: Password | None = None
