@@ -335,6 +335,45 @@ def test_a_dry_drain_tells_of_every_vm_where_it_goes_or_why_it_stays(world: Worl
     assert world.rows("host", names=["h1"])[0]["state"] == "normal"
 
 
+def test_a_dry_drain_of_a_silent_host_names_whom_it_would_wait_for(world: World) -> None:
+    """It waits as long as nothing is known of them; with the host heard again they go."""
+    world.create("off", host="h1")
+    world.ok("vm.shutdown", name="off")
+    world.host("h1").up = False
+    world.run(10)
+    told = world.ok("host.drain", name="h1", dry_run=True)
+    ((name, why),) = told.extra.items()
+    assert name == "web" and why.startswith("it is waited for: unknown: h1 is silent since")
+    job = world.ok("host.drain", name="h1").job
+    world.run(5)
+    assert world.job(job)["state"] == "running"
+    assert world.job(job)["reason"].startswith("waits for web: unknown: h1 is silent since")
+    world.host("h1").up = True
+    world.host("h1").happen(events.Connected())
+    world.run(5)
+    assert world.job(job)["state"] == "done"
+
+
+def test_a_drain_that_ended_has_no_open_parts(world: World) -> None:
+    for host in ("h2", "h3"):
+        world.create(f"full-{host}", cores=8, host=host)
+    job = world.ok("host.drain", name="h1").job
+    told = world.job(job)
+    assert (told["state"], told["open_children"], told["failed_children"]) == ("failed", 0, 1)
+    assert told["children"] == 1
+    world.ok("host.resume", name="h1")
+    for host in ("h2", "h3"):
+        world.ok("vm.destroy", name=f"full-{host}")
+    for at in range(3):
+        world.create(f"n{at}", host="h1")
+    world.host("h1").holding.add("migrate")
+    job = world.ok("host.drain", name="h1").job
+    world.ok("job.cancel", name=job)
+    told = world.job(job)
+    assert (told["state"], told["children"], told["open_children"]) == ("cancelled", 2, 2), "those under way go on"
+    assert len([each for each in world.rows("job") if each["parent"] == job]) == 2
+
+
 def test_hosts_that_are_drained_together_get_nothing_from_one_another() -> None:
     world = World(4)
     for at in range(3):

@@ -155,6 +155,15 @@ def test_what_is_not_settled_is_open() -> None:
     assert lose(board, ["h-1"]).answer == "no"
 
 
+def test_one_that_no_host_may_ever_get_is_proven_among_others_that_are_not_settled() -> None:
+    """Whatever becomes of those: a host with one of its group has one, whoever else comes."""
+    hosts = [place(number, 400, 400) for number in (1, 2, 3)]
+    db = [guest(number, number, rules=APART) for number in (1, 2, 3)]
+    web = [guest(number, 3, rules=Rules(group="web", spread="host")) for number in range(4, 20)]
+    loss = lose(Board(snapshot(hosts, [*db, *web])), ["h-3"], steps=1000)
+    assert (loss.answer, loss.left) == ("no", ("v-3",))
+
+
 def test_all_of_a_rack() -> None:
     hosts = [place(number, 8, 8, f"r{(number + 1) // 2}") for number in range(1, 7)]
     board = Board(snapshot(hosts, [guest(number, number, 4, 4) for number in range(1, 5)]))

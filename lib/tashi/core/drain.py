@@ -16,6 +16,7 @@ from tashi.core.turn import Principal, Turn
 from tashi.model.choice import Outcome
 from tashi.model.host import Host, HostState
 from tashi.model.job import Job, JobState
+from tashi.model.name import number_of
 from tashi.model.shorten import shorten
 from tashi.model.vm import Leftover, Vm, VmState, at_rest, copies_of
 from tashi.wire.errors import Code, Refused, TashiError
@@ -45,7 +46,7 @@ def drain(turn: Turn, body: HostDrain) -> Accepted:
         placement={name: to for name, to in sorted(moving.items()) if to},
         done=not host.job,
         dry_run=body.dry_run,
-        extra=_stays(turn, ended) if body.dry_run else {},
+        extra=_stays(turn, ended, host) if body.dry_run else {},
     )
 
 
@@ -72,8 +73,10 @@ def _close(turn: Turn, names: list[str]) -> None:
             turn.put(replace(host, state=HostState(life.step("host", host.state, "drain", host.name))))
 
 
-def _stays(turn: Turn, job: Job) -> dict[str, str]:
-    return {turn.state.vms[vm].name: str(reason) for vm, reason in job.result.items()}
+def _stays(turn: Turn, job: Job, host: Host) -> dict[str, str]:
+    """Those that would not leave at once, and why."""
+    waits = {name: f"it is waited for: {why}" for name, why in _waits_for(turn, job, host).items()}
+    return {turn.state.vms[vm].name: str(reason) for vm, reason in job.result.items()} | waits
 
 
 def _goes_to(turn: Turn, vm_id: str) -> str:
@@ -87,23 +90,39 @@ def advance(turn: Turn, job_id: str, at_once: int) -> None:
     if job is None or job.target not in turn.state.hosts:
         return
     host = turn.state.hosts[job.target]
-    here = sorted(turn.state.vms_of_host.get(host.id, ()), key=lambda vm: int(vm[2:]))
-    for vm_id in here:
-        vm = turn.state.vms[vm_id]
-        if vm.host != host.id:
-            if host.id in copies_of(vm):
-                turn.phase(job.id, "moving", shorten(f"waits for {vm.name}: {turn.why_twice(vm)}", 200))
-                job = turn.state.jobs[job.id]
+    for vm in _here(turn, host):
+        if vm.host != host.id or _unsettled(turn, host, vm):
             continue
-        if why := why_held(turn.state, vm):
-            turn.phase(job.id, "moving", shorten(f"waits for {vm.name}: {why}", 200))
-            job = turn.state.jobs[job.id]
-        elif at_rest(vm) or vm.waiting:
+        if at_rest(vm) or vm.waiting:
             _detach(turn, vm)
         elif vm.id not in job.result and not vm.job and len(_parts(turn, job)) < at_once:
             job = _move_away(turn, job, vm)
-    job = _count(turn, job)
+    told = "; ".join(f"{name}: {why}" for name, why in _waits_for(turn, job, host).items())
+    turn.phase(job.id, "moving", shorten(f"waits for {told}", 200) if told else "")
+    job = _count(turn, turn.state.jobs[job.id])
     _see_whether_over(turn, job, host)
+
+
+def _here(turn: Turn, host: Host) -> list[Vm]:
+    """Those of which the host has something."""
+    return [turn.state.vms[vm] for vm in sorted(turn.state.vms_of_host.get(host.id, ()), key=number_of)]
+
+
+def _unsettled(turn: Turn, host: Host, vm: Vm) -> str:
+    """Why this one can neither leave now nor be said to stay; empty when it can."""
+    if vm.host != host.id:
+        return turn.why_twice(vm) if host.id in copies_of(vm) else ""
+    if why := why_held(turn.state, vm):
+        return why
+    if at_rest(vm) or vm.waiting:
+        return ""
+    state, reason = turn.shown(vm)
+    return f"{state}: {reason}".removesuffix(": ") if state in (VmState.STARTING, VmState.UNKNOWN) else ""
+
+
+def _waits_for(turn: Turn, job: Job, host: Host) -> dict[str, str]:
+    """The names of those that a drain can only wait for, and why."""
+    return {vm.name: why for vm in _here(turn, host) if vm.id not in job.result and (why := _unsettled(turn, host, vm))}
 
 
 def _parts(turn: Turn, job: Job) -> set[str]:
@@ -115,8 +134,12 @@ def _count(turn: Turn, job: Job) -> Job:
     """The parts are known from the start: each VM that has to leave is one, whether its migration has begun or not."""
     to_go = {vm for vm in turn.state.vms_of_host.get(job.target, ()) if turn.state.vms[vm].host == job.target}
     to_go |= {turn.state.jobs[part].target for part in _parts(turn, job)}
-    count = len(to_go - job.result.keys())
-    counted = replace(job, children=max(job.children, count), open_children=count)
+    counted = replace(
+        job,
+        children=max(job.children, len(to_go | job.result.keys())),
+        open_children=len(to_go - job.result.keys()),
+        failed_children=len(job.result),
+    )
     return turn.put(counted) if counted != job else job
 
 
@@ -129,9 +152,6 @@ def _detach(turn: Turn, vm: Vm) -> None:
 def _move_away(turn: Turn, job: Job, vm: Vm) -> Job:
     """Start one part; a refusal is noted under the VM's name. Returns the drain as it is now."""
     state, reason = turn.shown(vm)
-    if state in (VmState.STARTING, VmState.UNKNOWN):
-        turn.phase(job.id, "moving", f"waits for {vm.name}: {state}: {reason}".removesuffix(": "))
-        return turn.state.jobs[job.id]
     if state is not VmState.RUNNING:
         return turn.put(replace(job, result=job.result | {vm.id: f"{state}: {reason}"}))  # type: ignore[no-any-return]
     mark = turn.state.mark()
@@ -161,8 +181,7 @@ def part_ended(turn: Turn, part: Job) -> None:
 def _see_whether_over(turn: Turn, job: Job, host: Host) -> None:
     if _parts(turn, job):
         return
-    ids = sorted(turn.state.vms_of_host.get(host.id, ()), key=lambda vm: int(vm[2:]))
-    here = [turn.state.vms[vm] for vm in ids]
+    here = _here(turn, host)
     if not here:
         turn.put(replace(turn.state.hosts[host.id], state=HostState.DRAINED))
         turn.end(job.id, JobState.DONE)

@@ -239,6 +239,7 @@ class Turn:
         job = self.state.jobs.get(job_id)
         if job is None:
             return
+        under_way = len(self.state.children.get(job.id, ()))
         ended = replace(
             job,
             state=state,
@@ -247,6 +248,8 @@ class Turn:
             ended_at=self.at(),
             result=result if result else job.result,
             decision=self.decision_of(job),
+            children=job.children - job.open_children + under_way,  # what has not begun by now is no part of it
+            open_children=under_way,
         )
         self.state.put("job", job.id, None)
         if job.id in self.state.passed:

@@ -1,8 +1,9 @@
 """Whether guests that are on no host all find one: yes with their places, no with a proof, or left open.
 
 Placing them one by one, the largest first, mostly works, and what it finds is proof enough. Where it leaves some out, a
-count of how many so large ones the room can hold may prove that there is no way. Else every way is tried, up to STEPS
-questions to hosts; what is not settled by then is left open, and said to be.
+count of how many so large ones the room can hold may prove that there is no way, and so does one that no host can take
+whoever else comes. Else every way is tried, up to STEPS questions to hosts; what is not settled by then is left open,
+and said to be.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from tashi.sched.view import Room
 
 STEPS = 50_000  # questions to hosts: less than a second
 DEEPEST = 200  # guests: more are not tried every way
+
+LIFTED = ("affinity", "spread")  # filters that may say yes when others have come; all else only gets worse
 
 
 class Fill(NamedTuple):
@@ -33,7 +36,7 @@ def fill(board: Board, guests: Sequence[str], steps: int = STEPS) -> Fill:
         return Fill(placed, (), True)
     for guest in placed:
         board.lift(guest)
-    proven = too_many(board, ordered)
+    proven = too_many(board, ordered) or (steps > 0 and any(_has_none(board, guest) for guest in left))
     if not proven and steps > 0 and len(ordered) <= DEEPEST:
         search = _Search(board, ordered, steps)
         if search.all_find(ordered):
@@ -79,6 +82,14 @@ def too_many(board: Board, guests: Sequence[str]) -> bool:
             return True
     free = [sum(room[part] for room in rooms) for part in (0, 1)]
     return any(sum(size[part] for size in sizes) > free[part] for part in (0, 1))
+
+
+def _has_none(board: Board, guest: str) -> bool:
+    """Whether no host can take this one, wherever the others come."""
+    question = board.question(guest)
+    return not any(
+        all(refusal.filter in LIFTED for refusal in question.refusals(room)) for room in board.index.rooms.values()
+    )
 
 
 class _Search:
