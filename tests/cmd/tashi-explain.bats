@@ -103,11 +103,12 @@ teardown() {
 
 @test "what can't be asked" {
   fail_with 2 'which machine' tashi-explain --cores 1
-  fail_with 2 'has its size' tashi-explain web --cores 1
+  fail_with 2 ': NAME has its size' tashi-explain web --cores 1
   fail_with 2 'one NAME' tashi-explain a b
   fail_with 2 'with x and apart from it' tashi-explain --cores 1 --memory 1G --affinity x --anti-affinity=x
   fail_with 2 'a version begins with a number' tashi-explain --cores 1 --memory 1G --at-least hypervisor=new
   fail_with 1 'no such vm' tashi-explain nix
   fail_with 1 'no such host' tashi-explain --cores 1 --memory 1G --host h9
+  fail_with 2 '--host: at least' tashi-explain --cores 1 --memory 1G --host ''
   fail_with 1 'no such image' tashi-explain --cores 1 --memory 1G --image nix
 }

@@ -97,5 +97,8 @@ load lab
   fail_with 2 'about --host' tvm-create x --allow-elsewhere --image tiny --cores 1 --memory 4M
   fail_with 2 'wants -c' tvm-create x --partial --image tiny --cores 1 --memory 4M
   fail_with 2 'two values' tvm-create x --label a=1 --label a=2 --image tiny --cores 1 --memory 4M
+  fail_with 2 '--hint: two values for a' tvm-create x --hint a=1 --hint a=2 --image tiny --cores 1 --memory 4M
+  fail_with 2 '--group: no name' tvm-create x --group '' --image tiny --cores 1 --memory 4M
+  fail_with 1 'h1: needs label host=h2' tvm-create x --host h1 --hold --label host=h2 --image tiny --cores 1 --memory 4M
   fail_with 2 'about --spread' tvm-create x --skew 2 --image tiny --cores 1 --memory 4M
 }

@@ -23,4 +23,5 @@ load lab
   create web
   tvm-shutdown -q --grace 30s web
   fail_with 1 'it is stopped' tvm-shutdown web
+  fail_with 2 '--grace: at most' tvm-shutdown --grace 366d web
 }

@@ -249,10 +249,11 @@ def test_a_drain_with_too_little_room_names_who_stays(world: World) -> None:
     world.run(2)
     job = world.job(answer.job)
     assert job["state"] == "failed" and "web: no host has room" in job["reason"]
-    assert world.rows("host", names=["h1"])[0]["state"] == "draining"
+    row = world.rows("host", names=["h1"])[0]
+    assert (row["state"], row["reason"]) == ("draining", "1 VM stayed; tjob-list verb=host.drain name=h1 tells why")
     assert world.vm("web")["state"] == "running"
     world.ok("host.resume", name="h1")
-    assert world.rows("host", names=["h1"])[0]["state"] == "normal"
+    assert (row := world.rows("host", names=["h1"])[0])["state"] == "normal" and not row["reason"]
 
 
 def test_a_host_with_vms_is_not_removed(world: World) -> None:

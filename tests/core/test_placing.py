@@ -42,6 +42,21 @@ def test_twelve_of_a_group_are_spread_over_three_hosts() -> None:
     assert {row["group"] for row in world.rows()} == {"web"}
 
 
+def test_a_host_that_is_named_and_is_not_as_asked_is_impossible() -> None:
+    """It waits for nothing: no room that gets free there would do."""
+    world = World(2)
+    want = {"name": "q", "image": "tiny", "cores": 1, "memory_bytes": GIB, "hold": True}
+    refused = world.refused("vm.create", host="h1", asks={"labels": {"host": "h2"}}, **want)
+    assert (refused.code, refused.text) == ("impossible", "q: h1: needs label host=h2, it has host=h1")
+    world.ok("host.set", name="h1", kept_cores=4)
+    refused = world.refused("vm.create", host="h1", **want | {"cores": 5})
+    assert (refused.code, refused.text) == ("impossible", "q: h1: needs 5 cores, 4 free")
+    world.create("full", cores=4, host="h1")
+    assert world.ok("vm.create", host="h1", asks={"labels": {"host": "h1"}}, **want).held
+    assert world.ok("vm.create", host="h1", asks={"labels": {"host": "h2"}, "fallback": True}, **want | {"name": "r"})
+    assert world.vm("r")["host"] == "h2"
+
+
 def test_what_is_apart_stays_apart_and_a_part_will_do() -> None:
     world = World()
     apart = {"name": "db", "image": "tiny", "cores": 1, "memory_bytes": GIB, "count": 4, "asks": {"apart": [""]}}

@@ -15,6 +15,8 @@ from tashi.core.plainly import plainly
         ("Expected `float` >= 0.0 - at `$.from_wall`", "from: not before 1970-01-01"),
         ("Expected `float` <= 31536000.0 - at `$.hold_seconds`", "hold: at most 365d0h"),
         ("Expected `str` of length <= 200 - at `$.why`", "--reason: at most 200 characters"),
+        ("Expected `str` of length >= 1 - at `$.only`", "--host: at least 1 characters"),
+        ("Expected `float` <= 31536000.0 - at `$.timeout_seconds`", "--grace: at most 365d0h"),
         ("Expected `array` of length <= 8 - at `$.nics`", "nics: at most 8 of them"),
         ("Expected `str` of length >= 1 - at `$.image`", "image: at least 1 characters"),
         ("Expected `int`, got `float` - at `$.cores`", "cores: a whole number is wanted, not a number"),

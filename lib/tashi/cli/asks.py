@@ -22,10 +22,10 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         ("--at-least",),
         {"multiple": True, "metavar": "PROGRAM=VERSION", "help": "Where hypervisor, libvirt or kernel is no older."},
     ),
-    "group": (("--group",), {"default": "", "metavar": "GROUP", "help": "Be one of this group of machines."}),
+    "group": (("--group",), {"metavar": "GROUP", "help": "Be one of this group of machines."}),
     "spread": (
         ("--spread",),
-        {"default": "", "metavar": "LABEL", "help": "Spread the group evenly over the values of a label, or host."},
+        {"metavar": "LABEL", "help": "Spread the group evenly over the values of a label, or host."},
     ),
     "skew": (
         ("--skew",),
@@ -62,10 +62,11 @@ def asks_options(function: Callable[..., None]) -> Callable[..., None]:
 
 def asks_body(**given: Any) -> dict[str, Any]:
     """The request's part that says so; empty when nothing was asked."""
+    for key in ("group", "spread"):
+        if given[key] == "":
+            raise click.UsageError(f"--{key}: no name")
     said = {key: list(value) if isinstance(value, tuple) else value for key, value in given.items() if value}
     if labels := pairs("--label", given["labels"]):
-        if len(labels) < len(set(given["labels"])):
-            raise click.UsageError("--label: two values for one KEY, and no host has both")
         said["labels"] = labels
     if versions := pairs("--at-least", given["versions"]):
         said["versions"] = versions

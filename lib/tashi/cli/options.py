@@ -188,11 +188,15 @@ def attach(args: list[str], params: list[click.Parameter]) -> list[str]:
 
 
 def pairs(option: str, words: tuple[str, ...]) -> dict[str, str]:
-    """``key=value`` words as a mapping. Raises click.UsageError for one without an equals sign."""
+    """``key=value`` words as a mapping. Raises click.UsageError for one without an equals sign, and for two values."""
+    found: dict[str, str] = {}
     for word in words:
-        if not word.partition("=")[0] or "=" not in word:
+        key, equals, value = word.partition("=")
+        if not key or not equals:
             raise click.UsageError(f"{option} {word}: not KEY=VALUE")
-    return dict(word.split("=", 1) for word in words)
+        if found.setdefault(key, value) != value:
+            raise click.UsageError(f"{option}: two values for {key}")
+    return found
 
 
 def below_pool(pool: str, path: str) -> str:

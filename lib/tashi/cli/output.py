@@ -99,4 +99,5 @@ def complain(prog: str, text: str, hint: str = "") -> None:
 def complain_of_usage(prog: str, text: str, hint: str) -> None:
     """The same of a message as click has it: a sentence of several lines, as one."""
     text = " ".join(line.strip() for line in text.splitlines()).rstrip(".")
-    complain(prog, text[:1].lower() + text[1:], hint)
+    name = text[1:2].isupper()  # NAME is one
+    complain(prog, text if name else text[:1].lower() + text[1:], hint)

@@ -28,8 +28,8 @@ def _size(text: str) -> int:
 
 _OPTIONS: dict[str, tuple[str, Callable[[str], int], str, str]] = {
     "vms": ("--vms", _count, "N", "At most so many VMs; none: any number, default: what is set for everybody."),
-    "cores": ("--cores", _count, "N", "At most so many cores in VMs that are not stopped."),
-    "memory_bytes": ("--memory", _size, "SIZE", "At most so much memory in VMs that are not stopped: 64G."),
+    "cores": ("--cores", _count, "N", "At most so many cores in VMs neither stopped nor failed."),
+    "memory_bytes": ("--memory", _size, "SIZE", "At most so much memory in VMs neither stopped nor failed: 64G."),
     "disk_bytes": ("--disk", _size, "SIZE", "At most so much disk in the pool: 1T."),
 }
 

@@ -21,13 +21,14 @@ from tashi.model.units import format_size
 from tashi.model.vm import Leftover, Vm, Waiting, claims
 from tashi.sched.census import census
 from tashi.sched.demand import Demand
-from tashi.sched.explain import explain, most_ever, size_of, why_never
+from tashi.sched.explain import Verdict, explain, most_ever, size_of, why_never
 from tashi.wire.errors import Code, Refused
 
 PASSES = 10  # so many later ones may get a place before one that waits; then a host is kept for it
 ALL = ""  # in `State.passed`: how many found a place at once while others waited; who begins to wait takes that off
 NONE: frozenset[str] = frozenset()
 PLACED = Waiting.NO
+LASTING = ("version", "features", "networks", "labels")  # filters that look at what a host is, not at what is free
 FEW_HOSTS = 8  # so many are told of one by one; of more it is counted what keeps them out
 
 
@@ -82,7 +83,8 @@ def _no_room(turn: Turn, name: str, demand: Demand) -> Refused:
     if pin:
         (verdict,) = explain(index, demand, turn.now.wall, [pin])
         hint = f"tashi-explain --host {turn.host_name(pin)} {machine} says what would help"
-        return Refused(Code.NO_ROOM, f"{name}: {turn.host_name(pin)}: {verdict.reason}", hint)
+        code = Code.IMPOSSIBLE if _never_there(turn, demand, verdict) else Code.NO_ROOM
+        return Refused(code, f"{name}: {turn.host_name(pin)}: {verdict.reason}", hint)
     text = f"{name}: no host has room for {size_of(demand)}: "
     others = [host for host in turn.state.ordered("host") if host not in demand.exclude]
     if len(others) <= FEW_HOSTS:
@@ -119,6 +121,18 @@ def _options(demand: Demand) -> str:
 def _never(turn: Turn, demand: Demand) -> str:
     """What no host has. An enrolled one that never said what it has might have it."""
     return "" if _unmeasured(turn) else why_never(turn.state.index, demand)
+
+
+def _never_there(turn: Turn, demand: Demand, verdict: Verdict) -> bool:
+    """Whether this very host is not as asked, or too small, whatever gets free there."""
+    facts = turn.state.hosts[verdict.host].facts
+    if facts is None:
+        return False
+    supply = turn.state.index.rooms[verdict.host].supply
+    # Guests of others may go, too.
+    cores, memory = supply.core_limit + supply.foreign_cores, supply.memory_limit + supply.foreign_memory_bytes
+    small = demand.cores > cores or demand.memory_bytes > memory
+    return small or any(each.filter in LASTING for each in verdict.refusals)
 
 
 def _unmeasured(turn: Turn) -> bool:

@@ -15,7 +15,8 @@ _MISSING = re.compile(r"Object missing required field `([^`]*)`")
 _WORDS = {"int": "a whole number", "float": "a number", "str": "a text", "array": "a list", "object": "a table"}
 _SIGNS = {">=": "at least", "<=": "at most"}
 _INSTANTS = {">=": "not before", "<=": "not after"}
-_ENVELOPE = {"why": "--reason", "owner": "--owner"}  # what every request may have, as it is typed
+# fields that are typed by another name: what every request may have, and the odd ones of a few
+_TYPED = {"why": "--reason", "owner": "--owner", "only": "--host", "timeout": "--grace"}
 # how a field with a unit ends: (its signs, its numbers as people write them, what else there is to say)
 _UNITS: dict[str, tuple[dict[str, str], Callable[[float], str], str]] = {
     "_bytes": (_SIGNS, lambda number: format_size(int(number)), "; a bare number is bytes"),
@@ -35,7 +36,7 @@ def plainly(text: str) -> str:
     elif kinds := _KINDS.fullmatch(what):
         wanted = " or ".join(_WORDS.get(each.strip(), each.strip()) for each in kinds[1].split("|"))
         what = f"{wanted} is wanted, not {_WORDS.get(kinds[2], kinds[2])}"
-    return shorten(f"{_ENVELOPE.get(where, where)}: {what}" if where else what, 400)
+    return shorten(f"{_TYPED.get(where, where)}: {what}" if where else what, 400)
 
 
 def _bound(where: str, kind: str, sign: str, number: str) -> tuple[str, str]:

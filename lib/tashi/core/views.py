@@ -14,7 +14,7 @@ from tashi.core.placement import times_passed
 from tashi.core.state import NOTHING
 from tashi.core.turn import Turn
 from tashi.core.uses import Use
-from tashi.model.host import Health, Host
+from tashi.model.host import Health, Host, HostState
 from tashi.model.job import Job, JobState
 from tashi.model.quota import Amount
 from tashi.model.units import stamp, unstamp
@@ -85,7 +85,29 @@ def _host_reason(turn: Turn, host: Host) -> str:
         return unknown.removeprefix(f"{host.name} is ").removeprefix(f"{host.name} ") + word
     strays = [vm for vm in host.strays if vm not in host.left]
     odd = f"strays: {', '.join(strays)}; see tashi-divergence" if strays else ""
-    return host.reason or turn.state.troubles.unsteady(host.id) or near_end(turn, host) or odd
+    return (
+        host.reason
+        or turn.state.troubles.unsteady(host.id)
+        or near_end(turn, host)
+        or odd
+        or _why_not_empty(turn, host)
+    )
+
+
+def _why_not_empty(turn: Turn, host: Host) -> str:
+    """Of one that is to be drained: everybody may see a host, so no VM is named, but where that is said to who may."""
+    if host.state is not HostState.DRAINING:
+        return ""
+    if host.job:
+        job = turn.state.jobs.get(host.job)
+        return f"waits; tjob-show {host.job} tells what for" if job is not None and job.reason else ""
+    stayed = _vms_on(turn, host)
+    told = f"tjob-list verb=host.drain name={host.name} tells why"
+    return f"{stayed} VM{'s' * (stayed > 1)} stayed; {told}" if stayed else ""
+
+
+def _vms_on(turn: Turn, host: Host) -> int:
+    return sum(1 for vm in turn.state.vms_of_host.get(host.id, ()) if turn.state.vms[vm].host == host.id)
 
 
 def _seen_at(turn: Turn, host: Host) -> str:
@@ -163,9 +185,7 @@ _DERIVED: dict[str, dict[str, Getter]] = {
         "state": lambda turn, host: host.state.value,
         "health": _health,
         "reason": _host_reason,
-        "vms": lambda turn, host: sum(
-            1 for vm in turn.state.vms_of_host.get(host.id, ()) if turn.state.vms[vm].host == host.id
-        ),
+        "vms": _vms_on,
         "cores": _fact("cores"),
         "memory_bytes": _fact("memory_bytes"),
         "disk_bytes": _fact("disk_bytes"),

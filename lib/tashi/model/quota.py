@@ -1,7 +1,7 @@
 """How much of the cluster somebody may have: limits, and what is counted against them.
 
 A VM counts, and its disk does, from its creation until it is gone. Its cores and memory count unless it is known to be
-stopped; so one that waits for room has its share already, and needs no other when there is room.
+stopped, or failed; so one that waits for room has its share already, and needs no other when there is room.
 """
 
 from __future__ import annotations
