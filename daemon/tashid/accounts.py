@@ -87,6 +87,11 @@ class Accounts:
             return Named(known.name)
         return Named(known.name, f"{SILENT}; it was last asked who you are {format_seconds(now - known.at)} ago")
 
+    def called(self, uid: int) -> str:
+        """The account's name, if it has one and that is known at once."""
+        named = self.named(uid)
+        return "" if named is None or named.name == f"uid:{uid}" else named.name
+
     def hold(self, message: Incoming) -> None:
         """Keep the message of somebody without a name until there is one. Raises Unavailable for too many."""
         uid, size = message.peer.uid, len(message.payload or b"")

@@ -163,6 +163,7 @@ class _Controller:
         self._copies = Copies(self._loop, own.state, lambda: self._turn([]))
         retention = Retention(own.log_entries, own.log_days * 86400)
         self._accounts = Accounts(self._loop, log, lambda: self._turn([]))
+        cluster.account = self._accounts.called
         directory = Directory(cluster, self._accounts.named)
         self._shell = Shell(
             cluster, store, directory, self._sockets.send, clock, log, retention, self._copies, self._accounts

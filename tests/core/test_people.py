@@ -302,6 +302,29 @@ def test_a_uid_that_gets_a_user_leaves_its_machines_behind_and_a_warning_says_wh
     assert world.ok("user.set", name="sam", uid=20002, role="operator").warning == ""
 
 
+def test_a_uid_whose_account_is_somebody_here_is_nobody_elses() -> None:
+    world = people(uid=20001)
+    accounts = {0: "root", 20002: "gus", 20003: "fay", 20004: "gil", 20001: "adalovelace"}
+    world.cluster.account = lambda uid: accounts.get(uid, "")
+    world.ok("user.add", name="fay")
+    world.create("web", who=Principal("gus", "user"))
+    for uid, whose in ((0, "root"), (20002, "gus, who owns web"), (20003, "fay, a user here")):
+        for verb, name in (("user.add", "bob"), ("user.set", "ada")):
+            problem = world.refused(verb, name=name, uid=uid)
+            assert (problem.code, problem.text) == ("conflict", f"{name}: uid {uid} is {whose}")
+            account, way = whose.split(",")[0], "set" if uid == 20003 else "add"
+            assert problem.hint.startswith(f"tuser-{way} {account} --uid {uid}")
+    assert world.ok("user.set", name="ada", role="operator", uid=20001).warning == "", "it has it already"
+    assert world.ok("user.add", name="bob", uid=20004).warning == "uid 20004 is the account gil: it is bob here"
+    assert world.ok("user.add", name="gus", uid=20002).warning == ""
+    assert world.ok("user.set", name="fay", uid=20003).warning == ""
+    assert world.ok("user.add", name="root", uid=0).warning == ""
+
+
+def test_who_is_root_does_not_depend_on_accounts() -> None:
+    assert "uid 0 is root" in people().refused("user.add", name="bob", uid=0).text
+
+
 # -- uses of keys ------------------------------------------------------------------------------------------------------
 def test_addresses_of_a_key_are_those_of_the_last_day_and_not_too_many() -> None:
     uses = Uses()

@@ -243,11 +243,11 @@ def test_above_its_limit_a_store_takes_what_makes_room_even_in_one_batch() -> No
 
 # -- who is served ----------------------------------------------------------------------------------------------------
 def test_root_can_not_be_locked_out() -> None:
-    """Whatever somebody registers uid 0 as: on the admin socket it is an administrator."""
+    """Whatever role somebody gives root: on the admin socket it is an administrator."""
     bench = Bench()
-    bench.ask("user.add", name="ada", uid=0, role="user")
+    bench.ask("user.add", name="root", uid=0, role="user")
     assert bench.ask("status")["role"] == "admin"
-    assert bench.ask("status", Peer("operator", uid=0))["you"] == "ada"
+    assert bench.ask("status", Peer("operator", uid=0))["role"] == "user"
 
 
 @pytest.mark.parametrize("peer", [Peer("admin", uid=12345), Peer("operator", key="x" * 40), Peer("admin", key="")])

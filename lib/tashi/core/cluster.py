@@ -83,15 +83,21 @@ class Mark(Struct, frozen=True, gc=False):
     spent: int
 
 
+def no_account(uid: int) -> str:
+    """Of a machine without accounts."""
+    return ""
+
+
 class Cluster:
     """All records, all rules. ``chance`` gives 32 random bytes when a secret is needed, ``authority`` signs, ``vault``
-    seals passwords.
+    seals passwords, ``account`` says what the accounts of this machine call a uid, as far as it knows now.
     """
 
     def __init__(self, settings: Settings, chance: Callable[[], bytes], authority: Authority | None = None) -> None:
         verbs.check()
         self.settings, self.chance, self.authority = settings, chance, authority
         self.vault: Vault | None = None
+        self.account: Callable[[int], str] = no_account
         self.state = State(settings.steady_seconds)
         self.state.pool.capacity_bytes = settings.pool_bytes
         self.state.promise(settings.policy, settings.ratios)

@@ -37,6 +37,7 @@ def answer(cluster: Cluster, turn: Turn, raw: Request, found: Found | None, mark
     if raw.owner:
         rights.act_for(turn, raw.owner)
     turn.authority, turn.contacts, turn.vault = cluster.authority, cluster.contacts, cluster.vault
+    turn.account = cluster.account
     if verb.act is None:
         return _read(cluster, turn, raw, body)
     digest = digest_of(raw, cluster.vault)

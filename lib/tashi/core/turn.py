@@ -90,6 +90,7 @@ class Turn:
         self.secret = b""  # chance of the shell's, for one-time tokens
         self.authority: Authority | None = None  # who signs certificates
         self.vault: Vault | None = None  # what seals passwords
+        self.account: Callable[[int], str] = lambda uid: ""  # what a uid is called where it has no user
         self.server = ""  # the key of the controller's with which this came; empty: it did not come with any
         self.contacts: Mapping[str, Contact] = {}  # the agents' connections, for requests
 

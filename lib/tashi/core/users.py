@@ -14,6 +14,7 @@ from tashi.model.user import Group, User
 from tashi.wire.errors import Code, NotFound, Refused
 from tashi.wire.messages import Accepted, GroupSet, Limits, Named, UserAdd, UserSet
 
+ROOT = "root"
 NAMED = 5  # of many objects a text names so many
 
 
@@ -106,17 +107,47 @@ def _check_name(name: str) -> None:
 
 
 def _check_uid(turn: Turn, user: User) -> str:
-    """One person is one user: a uid is nobody else's. Says whose machines its uid does not see any more.
+    """One person is one user: a uid is nobody else's. Says who its uid is not any more, and what that one owns.
 
-    Who comes with a uid that has no user and no account is called uid:NUMBER, and so is the owner of what it made.
+    Who comes with a uid that has no user is called as its account is, or uid:NUMBER, and so is the owner of what it
+    made.
     """
+    if user.uid < 0:
+        return ""
     if turn.state.user_of_uid.get(user.uid, user.id) != user.id:
         other = turn.state.users[turn.state.user_of_uid[user.uid]].name
         raise Refused(Code.CONFLICT, f"{user.name}: uid {user.uid} belongs to another user, {other}")
+    account = turn.account(user.uid) or (ROOT if user.uid == 0 else "")
+    if account not in ("", user.name):
+        _refuse_account(turn, user, account)
+        return f"uid {user.uid} is the account {account}: it is {user.name} here"
     former = f"uid:{user.uid}"
     names = [vm.name for vm in turn.state.vms.values() if vm.owner == former] if former in turn.state.held else []
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return f"uid {user.uid} was {former}, who still owns {', '.join(names[:NAMED])}{more}" if names else ""
+
+
+def _refuse_account(turn: Turn, user: User, account: str) -> None:
+    """Raise Refused where the account is somebody here by its own name: root, a user without a uid, or an owner."""
+    ids = turn.state.names["user"].get(account, ())
+    if ids and turn.state.users[ids[0]].uid >= 0:
+        return  # the name is another one's, who comes with another uid
+    owned = _owned(turn, account)
+    if ids or owned or account == ROOT:
+        more = f" and {len(owned) - NAMED} more" if len(owned) > NAMED else ""
+        what = f", who owns {', '.join(owned[:NAMED])}{more}" if owned else ", a user here" if ids else ""
+        text = f"{user.name}: uid {user.uid} is {account}{what}"
+        raise Refused(Code.CONFLICT, text, f"tuser-{'set' if ids else 'add'} {account} --uid {user.uid}")
+
+
+def _owned(turn: Turn, owner: str) -> list[str]:
+    """Names of what somebody owns."""
+    state = turn.state
+    return [
+        *(vm.name for vm in state.vms.values() if vm.owner == owner),
+        *(each.id for each in state.reservations.values() if each.owner == owner),
+        *(each.name for each in state.domains.values() if each.owner == owner),
+    ]
 
 
 def _groups(turn: Turn, names: Sequence[str]) -> tuple[str, ...]:
