@@ -225,6 +225,11 @@ def test_a_mistake_in_a_section_of_the_daemons_ends_no_command(fake: FakeControl
         assert (image.returncode, "size: no such key" in image.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("line", ["tvm-start -h", "tvm-list -h", "tashi-events -h"])
+def test_help_and_pages_have_one_word_for_how_long(tmp_path: Path, line: str) -> None:
+    assert "--timeout SPAN" in run(tmp_path, line).stdout
+
+
 def on_terminal(folder: Path, answer: bytes, *words: str) -> tuple[int, str]:
     """A command with a terminal all around; (status, what was on the screen)."""
     master, slave = pty.openpty()

@@ -107,6 +107,7 @@ def test_machines_are_found_by_what_they_are(where: list[str], names: list[str] 
         ({"password": "x"}, "no power path that has a login"),
         ({"ports": ["s1:Gi1/0/1"]}, "port s1:Gi1/0/1 is m1's already"),
         ({"ports": ["s9:1"]}, "m3: ports: s9: no such switch"),
+        ({"ports": ["s1:7"], "nics": [f"eth0={MAC}8", f"{MAC}9"]}, "m3: ports: s1:7: it has 2 NICs"),
         ({"ports": ["s1:7,nic=eth7"]}, "it has no NIC 'eth7'"),
         ({"ports": ["s1"]}, "is not a port"),
         ({"disks": ["floppy:1M"]}, "a disk is hdd, ssd, nvme"),

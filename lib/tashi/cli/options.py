@@ -116,13 +116,20 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "submit": (("--submit",), {"is_flag": True, "help": "Don't wait: print the operation's id at once."}),
     "timeout": (
         ("--timeout",),
-        {"type": lasting, "help": "Wait no longer than this (90, 30s, 5m), then end with 75; what was begun goes on."},
+        {
+            "type": lasting,
+            "metavar": "SPAN",
+            "help": "Wait no longer than this (90, 30s, 5m), then end with 75; what was begun goes on.",
+        },
     ),
     "patience": (
         ("--timeout",),
-        {"type": lasting, "help": "Bear the controller's silence no longer than this (0.5, 5s)."},
+        {"type": lasting, "metavar": "SPAN", "help": "Bear the controller's silence no longer than this (0.5, 5s)."},
     ),
-    "while": (("--timeout",), {"type": lasting, "help": "With -f: end after this long (90, 30s, 5m)."}),
+    "while": (
+        ("--timeout",),
+        {"type": lasting, "metavar": "SPAN", "help": "With -f: end after this long (90, 30s, 5m)."},
+    ),
     "owner": (
         ("--owner",),
         {"default": "", "metavar": "NAME", "help": "Administrators: act for this user; what is made is theirs."},

@@ -7,6 +7,7 @@ import sys
 import click
 
 MOST = 128  # characters
+_READ = "tashi.stdin"  # what the context of a call notes once standard input was read
 
 
 def password_file(path: str) -> str:
@@ -19,6 +20,10 @@ def password_file(path: str) -> str:
         return ""  # a shell that completes the line: nothing is read yet
     try:
         if path == "-":
+            if context is not None and context.meta.get(_READ):
+                raise click.BadParameter("-: standard input is read already: give a file")
+            if context is not None:
+                context.meta[_READ] = True
             data = sys.stdin.buffer.read(4096) if sys.stdin is not None else b""
         else:
             with open(path, "rb") as file:

@@ -46,7 +46,7 @@ def applied(turn: Turn, machine: Machine, parts: Parts) -> Machine:
     if parts.agent is not None:
         given["agent"] = _find(turn, machine, "agent", "zoniagent", parts.agent) if parts.agent else ""
     changed = replace(machine, **given)
-    changed = replace(changed, ports=_ports(turn, changed, parts.ports))
+    changed = replace(changed, ports=_ports(turn, changed, parts))
     changed = replace(changed, paths=_paths(turn, changed, parts))
     refuse_doubles(turn, changed)
     return changed
@@ -143,16 +143,20 @@ def _nics(name: str, said: Iterable[str]) -> tuple[MachineNic, ...]:
     return tuple(found)
 
 
-def _ports(turn: Turn, machine: Machine, said: list[str] | None) -> tuple[SwitchPort, ...]:
+def _ports(turn: Turn, machine: Machine, says: Parts) -> tuple[SwitchPort, ...]:
     """The switch's id in place of its name, and the NIC as it is called here."""
-    ports = machine.ports
-    if said is not None:
-        typed = _each(machine.name, "ports", words.parse_port, said)
+    ports, nics = machine.ports, len(machine.nics)
+    if says.ports is not None:
+        typed = _each(machine.name, "ports", words.parse_port, says.ports)
         ports = tuple(replace(each, switch=_find(turn, machine, "ports", "switch", each.switch)) for each in typed)
     known = {nic.mac for nic in machine.nics} | {nic.name for nic in machine.nics}
     for port in ports:
         if port.nic and port.nic not in known:
             raise Refused(Code.BAD_REQUEST, f"{machine.name}: ports: it has no NIC {port.nic!r}")
+        if not port.nic and nics > 1 and (says.ports is not None or says.nics is not None):
+            where = words.port_text(port, turn.state.switches[port.switch].name)
+            text = f"{machine.name}: ports: {where}: it has {nics} NICs: which is plugged in there?"
+            raise Refused(Code.BAD_REQUEST, text, f"{where},nic={machine.nics[0].name or machine.nics[0].mac}")
         if not port.port.isprintable():
             raise Refused(Code.BAD_REQUEST, f"{machine.name}: ports: {port.port!r}: a control character in it")
     return ports
