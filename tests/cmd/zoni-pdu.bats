@@ -35,7 +35,7 @@ teardown() {
 }
 
 @test "what a device can't be" {
-  fail_with 2 "Invalid value for '--privacy-file': -: standard input is read already" \
+  fail_with 2 "'--privacy-file': -: standard input is read already" \
     zoni-pdu add p1 --address 10.0.1.1 --auth-file - --privacy-file - < "$word"
   fail_with 2 'address: it is missing' zoni-pdu add p1 --model apc-rpdu
   fail_with 2 'user: SNMP v3 needs one' zoni-pdu add p1 --address 10.0.1.1 --model apc-rpdu

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pwd
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -234,7 +235,7 @@ def test_an_account_is_the_user_of_its_name_unless_that_has_another_uid(grouped:
 
 
 def test_root_is_an_operator_at_most_on_the_user_socket(controller: Controller) -> None:
-    controller.local().ok("user.add", name="chief", uid=os.geteuid(), role="admin")
+    controller.local().ok("user.add", name=pwd.getpwuid(os.geteuid()).pw_name, uid=os.geteuid(), role="admin")
     assert controller.local("user.sock").ok("status")["role"] == "operator"
 
 
