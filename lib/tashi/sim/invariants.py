@@ -94,7 +94,8 @@ class Invariants:
         decision = vm.get("decision", "")
         if decision == before.get("decision", ""):
             waited = before.get("waiting", "") in ("held", "pending") and not vm.get("waiting")
-            if waited and vm.get("host") and vm.get("job"):
+            runs = vm.get("desired") == "running"  # who is destroyed while it waits lies where it lay
+            if waited and runs and vm.get("host") and vm.get("job"):
                 raise Violation(f"I1 {key} waited and has got {vm['host']} by no decision")
             return
         stored = self.tables["decision"].get(done_key(decision))
