@@ -152,6 +152,9 @@ def world() -> World:
     return made
 
 
+REMEMBERED = {"decision", "meta"}  # of a refusal: why no host was good enough, and its number
+
+
 def request(data: bytes) -> None:
     """A request of an administrator, and of a user: one reply, and a refusal changes nothing."""
     try:
@@ -167,8 +170,9 @@ def request(data: bytes) -> None:
         if decision.reply is not None:
             msgspec.json.decode(msgspec.json.encode(decision.reply), type=messages.Reply)
             if decision.reply.error is not None:
-                assert not cluster.puts_since(mark) and not decision.effects
-                assert {entry.kind for entry in decision.log} <= {"denied"}
+                changed = {table for table, *_ in cluster.puts_since(mark)}
+                assert changed <= REMEMBERED and not decision.effects, changed
+                assert {entry.kind for entry in decision.log} <= {"denied", "decision"}
         for entry in decision.log:
             json.loads(entry.value)
         cluster.rollback(mark)
