@@ -172,11 +172,12 @@ class TestChanging:
     @pytest.mark.fault(43)
     @on()
     def test_what_is_so_already_is_not_done_again(self, rig: Rig) -> None:
-        rig.change(p1={"native": 200, "on": True})
+        assert rig.change(p1={"native": 200, "on": True}).changed
         truth = rig.truth()
         saves = ["save to the start-up configuration"] if Capability.SAVE in rig.can else []
         for _ in range(3):
-            assert rig.change(p1={"native": 200, "on": True}).steps == saves
+            again = rig.change(p1={"native": 200, "on": True})
+            assert (again.steps, again.changed) == (saves, False)
         assert rig.truth() == truth
 
     @on()

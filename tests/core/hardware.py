@@ -80,10 +80,10 @@ class Network(Hypervisor):
                 told.append(f"move {port}")
             if outcome == "ok":
                 self.ports[name, port] = wanted
-        self.did += [f"{call.verb} {name}"] if told or call.verb == "save" else []
+        self.did.append(f"{call.verb} {name}")
         if outcome != "ok":
             return events.Called(call.id, outcome, None, f"ovs {name}: {code}", code)
-        return events.Called(call.id, "ok", {"steps": told, "saved": True})
+        return events.Called(call.id, "ok", {"steps": [*told, "save"], "ports": {}, "changed": bool(told)})
 
 
 def leads_to(spec: dict[str, Any]) -> str:

@@ -87,7 +87,16 @@ def test_what_is_closed_already_is_saved_all_the_same(world: World) -> None:
     for switch in ("s1", "s2"):
         network(world).ports[switch, "1"] = CLOSED
     go(world)
-    assert [each for each in network(world).did if each.startswith("save")] == ["save s1", "save s2"]
+    assert network(world).did[:3] == [f"soft {BMC}", "change s1", "change s2"]  # which save in any case
+
+
+def test_who_found_all_as_it_should_be_has_changed_nothing(world: World) -> None:
+    """So when another of its switches refuses, nothing is in doubt."""
+    for switch in ("s1", "s2"):
+        network(world).ports[switch, "1"] = CLOSED
+    network(world).faults["change s2"] = ("failed", "denied")
+    assert ended(world, go(world)) == ("failed", "ovs s2: denied; m1 is as it was before")
+    assert machine(world) == ("reserved", "")
 
 
 def test_who_may(world: World) -> None:

@@ -32,10 +32,11 @@ BACK_SECONDS = 4.0  # that taking back may take, and closing as much again; with
 
 class Changed(Struct, frozen=True):
     """``steps``: what was done, in words. ``ports``: those that were touched, as read back. The switch will start with
-    it, as far as it says."""
+    it, as far as it says. ``changed``: more was done than to look and to save."""
 
     steps: list[str]
     ports: dict[str, Port]
+    changed: bool
 
 
 class Told(Struct, frozen=True):
@@ -96,7 +97,8 @@ def change(driver: Driver, goal: Goal, rules: Rules, seconds: float, clock: Cloc
             yield from _take_back(driver, before, begun[:-1], rules, why, clock)
             raise Unproven(error.code, f"{why}; taken back, but it may start with it") from error
     ports = {each.step.port for each in planned if isinstance(each.step, steps.PortStep)} | set(goal.ports)
-    return Changed([say(each.step) for each in planned], {name: seen.ports[name] for name in sorted(ports)})
+    changed = any(not isinstance(each.step, steps.Prove | steps.Save) for each in planned)
+    return Changed([say(each.step) for each in planned], {name: seen.ports[name] for name in sorted(ports)}, changed)
 
 
 def close(driver: Driver, ports: list[str], clock: Clock) -> Steps[Closed]:

@@ -16,7 +16,6 @@ from tashi.agent.desk import Desk, Doing
 from tashi.agent.events import Called
 from tashi.agent.journal import Told, outcome_record, why_stale
 from tashi.model.shorten import shorten
-from tashi.wire.errors import Code
 from tashi.wire.zoni import PortRow, PortSeen
 
 PORTS = "ports"  # the verb of all its calls, as the desk has it
@@ -25,11 +24,10 @@ _MARK = "/ports"  # tells a machine's ports from its power in the journal
 
 
 class _Work(Struct):
-    """``at``: the switch that is being changed, ``saving``: once more, because nothing had to be changed."""
+    """``at``: the switch that is being changed. ``changed``: one of those before it was, or may have been."""
 
     row: PortRow
     at: int = 0
-    saving: bool = False
     changed: bool = False
     waiting: PortRow | None = None
 
@@ -61,18 +59,14 @@ class Ports:
     def called(self, machine: str, called: Called) -> None:
         """A call on one of its switches is over."""
         work = self._work[machine]
-        unsaved = called.outcome == "failed" and work.saving and called.code == Code.IMPOSSIBLE  # it keeps all at once
         if work.waiting is not None:
             self._begin(work.waiting, again=False)
-        elif called.outcome == "ok" or unsaved:
-            value = called.value if isinstance(called.value, dict) else {}
-            steps = bool(value.get("steps"))
-            work.changed = work.changed or steps
-            work.saving = not (steps or work.saving)
-            work.at += not work.saving
+        elif called.outcome == "ok":
+            work.changed = work.changed or called.value["changed"]
+            work.at += 1
             self._go_on(work)
         else:
-            definite = called.outcome == "failed" and not work.changed and not work.saving
+            definite = called.outcome == "failed" and not work.changed
             self._over(work, "failed" if definite else "unknown", called.text)
 
     def forget(self, machine: str) -> None:
@@ -91,14 +85,11 @@ class Ports:
             self._over(work, "done", "")
             return
         switch = row.switches[work.at]
-        args: dict[str, Any] = {"switch": switch.path, "seconds": row.seconds}
-        if work.saving:
-            self._desk.call("save", args, row.seconds, Doing(PORTS, row.machine))
-            return
         want = {"native": row.vlans[0] if row.vlans else 0, "tagged": row.vlans[1:], "on": bool(row.vlans)}
         name = row.name[:NAME_MAX]
         goal = {"vlans": {str(vlan): name for vlan in row.vlans}, "ports": dict.fromkeys(switch.ports, want)}
-        self._desk.call("change", args | {"goal": goal}, row.seconds, Doing(PORTS, row.machine))
+        args = {"switch": switch.path, "seconds": row.seconds, "goal": goal}
+        self._desk.call("change", args, row.seconds, Doing(PORTS, row.machine))
 
     def _over(self, work: _Work, outcome: str, reason: str) -> None:
         row = work.row

@@ -151,16 +151,16 @@ def _check(turn: Turn, machine: Machine) -> None:
 def _step(turn: Turn, machine: Machine, event: Event, generation: int, reason: str) -> None:
     stepped = rules.step(machine.allocation, event, generation, reason)
     if stepped.allocation != machine.allocation or stepped.ended is not None:
-        _go(turn, machine, stepped)
+        _go(turn, machine, stepped, reason)
 
 
-def _go(turn: Turn, machine: Machine, stepped: Stepped) -> None:
-    """Make the record so, give the order that follows, and end what is over."""
+def _go(turn: Turn, machine: Machine, stepped: Stepped, reason: str = "") -> None:
+    """Make the record so, give the order that follows, and end what is over. ``reason``: what was said just now."""
     before, now, transfer = machine.allocation, stepped.allocation, stepped.allocation.transfer
     machine = turn.put(replace(machine, allocation=now))
     if transfer is None:
         assert before.transfer is not None
-        _end(turn, machine, stepped.ended, before.transfer)
+        _end(turn, machine, stepped.ended, before.transfer, reason)
         return
     former = turn.state.jobs.get(transfer.job)
     if stepped.ended is End.QUARANTINED:
@@ -192,11 +192,11 @@ def _tell(turn: Turn, job: Job, phase: Phase, reason: str, anew: bool) -> None:
         turn.begin_budget(job.id)
 
 
-def _end(turn: Turn, machine: Machine, ended: End | None, transfer: Transfer) -> None:
+def _end(turn: Turn, machine: Machine, ended: End | None, transfer: Transfer, reason: str) -> None:
     """The operation is over, and what hangs on it: who has given a machine back has it no more."""
     job = turn.state.jobs[transfer.job]
     if ended is End.UNDONE:
-        why = transfer.reason or f"{transfer.phase.value} was not done"
+        why = transfer.reason or reason or f"{transfer.phase.value} was not done"
         state = JobState.CANCELLED if transfer.called_back else JobState.FAILED
         turn.end(job.id, state, f"{why}; {machine.name} is as it was before")
         return
