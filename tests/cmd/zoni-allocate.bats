@@ -44,7 +44,7 @@ PYTHON
 }
 
 vlans() { # PORT: open or closed, and what it is in, as the switch has it
-  world "port = switches.switch('sw').running.ports['$1']; print(port.on, *port.untagged, *port.tagged)"
+  world "port = switches.device('sw').running.ports['$1']; print(port.on, *port.untagged, *port.tagged)"
 }
 
 @test "into domains, on to another, and back" {

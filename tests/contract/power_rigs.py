@@ -119,7 +119,7 @@ class FakeRig(Rig):
         return FakeDriver(self.world, path)
 
     def truth(self) -> str:
-        machine = self.world.machine("m1")
+        machine = self.world.device("m1")
         assert machine is not None
         return machine.power
 
@@ -130,7 +130,7 @@ class FakeRig(Rig):
         return msgspec.structs.replace(self.path, login=Login(user="admin", password=password))
 
     def asked(self) -> list[str]:
-        machine = self.world.machine("m1")
+        machine = self.world.device("m1")
         assert machine is not None
         return machine.asked
 

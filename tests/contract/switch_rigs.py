@@ -164,7 +164,7 @@ class FakeRig(Rig):
         self.world.set_faults([Fault(drop=True)])
 
     def _switch(self) -> FakeSwitch:
-        switch = self.world.switch("sw1")
+        switch = self.world.device("sw1")
         assert switch is not None
         return switch
 

@@ -85,10 +85,10 @@ def test_killed_in_the_middle_a_port_is_closed_and_goes_on_from_there(
     killed = ask(loop, pool, "change", path, deadline=0.7, **MOVE)
     assert (killed.outcome, killed.text) == ("unknown", "no answer within 0.7 s, killed")
     world.set_faults([])
-    left = world.switch("sw1")
+    left = world.device("sw1")
     assert left is not None and not left.running.ports["p1"].on and left.running.ports["p1"].untagged == ()
     assert ask(loop, pool, "change", path, **MOVE).outcome == "ok"
-    done = world.switch("sw1")
+    done = world.device("sw1")
     assert done is not None and done.running.ports["p1"] == replace(PORTS["p1"], native=200, untagged=(200,))
     assert done.startup == done.running
 

@@ -38,7 +38,7 @@ class Site(Rack):
             admin.ok("machine.reserve", machines=[f"m{number}"], until_wall=time.time() + 3600)
 
     def port(self, name: str) -> Port:
-        switch = self.switches.switch("sw")
+        switch = self.switches.device("sw")
         assert switch is not None
         return switch.running.ports[name]
 
@@ -83,9 +83,9 @@ def test_two_domains_and_a_move(site: Site) -> None:
     assert (site.vlans("1"), site.vlans("2")) == (RED, BLUE)
     port = site.port("1")
     assert (port.untagged, port.tagged, port.native) == ((100,), (101,), 100)
-    switch = site.switches.switch("sw")
+    switch = site.switches.device("sw")
     assert switch is not None and switch.startup.ports == switch.running.ports, "saved"
-    machine = site.world.machine("m1")
+    machine = site.world.device("m1")
     assert machine is not None and machine.power == "on"
     with site.watched() as seen:
         assert site.ended(site.allocate("m1", "blue"))["outcome"] == "done"
@@ -93,7 +93,7 @@ def test_two_domains_and_a_move(site: Site) -> None:
     job = str(site.admin.ok("machine.release", name="m1")["job"])
     assert site.ended(job)["outcome"] == "done"
     assert site.vlans("1") == () and site.port("1").native == 0
-    machine = site.world.machine("m1")
+    machine = site.world.device("m1")
     assert machine is not None and machine.power == "off"
     assert site.row("m1")["state"] == "free"
 

@@ -83,7 +83,7 @@ def rack(zoni: Zoni, admin: Asker) -> Rack:
 def test_a_machine_is_switched_on_and_off_and_both_are_seen(rack: Rack) -> None:
     rack.add("m1")
     rack.done("on", "m1")
-    machine = rack.world.machine("m1")
+    machine = rack.world.device("m1")
     assert machine is not None and machine.power == "on"
     row = rack.row("m1")
     assert (row["power"], row["power_desired"], row["power_source"]) == ("on", "on", "fake m1")
@@ -95,9 +95,9 @@ def test_a_machine_is_switched_on_and_off_and_both_are_seen(rack: Rack) -> None:
 def test_what_is_wrong_with_one_machine_is_told_of_it_alone(rack: Rack) -> None:
     """A wrong password, a silent device, the identity of another machine, and a door that stands open."""
     rack.add("m1", "m2", "m3", "m4", "m5")
-    machines = {name: rack.world.machine(name) for name in ("m1", "m3", "m4")}
+    machines = {name: rack.world.device(name) for name in ("m1", "m3", "m4")}
     rack.world.put("m1", replace(machines["m1"], password="another"))
-    rack.world.set_faults([Fault(machine="m2", drop=True)])
+    rack.world.set_faults([Fault(device="m2", drop=True)])
     rack.world.put("m3", replace(machines["m3"], identity=Identity("uuid-m9", "m9")))
     rack.world.put("m4", replace(machines["m4"], weaknesses=["takes cipher suite 0"]))
     for name in ("m1", "m3", "m4"):
@@ -109,7 +109,7 @@ def test_what_is_wrong_with_one_machine_is_told_of_it_alone(rack: Rack) -> None:
     for name, words in told.items():
         assert ends[name]["outcome"] == "failed" and words in ends[name]["reason"], ends[name]
         assert rack.row(name)["power"] == "unknown" and words in rack.row(name)["reason"]
-    assert all(rack.world.machine(name).asked == [] for name in ("m1", "m2", "m3", "m4"))  # type: ignore[union-attr]
+    assert all(rack.world.device(name).asked == [] for name in ("m1", "m2", "m3", "m4"))  # type: ignore[union-attr]
     everything = rack.zoni.log + rack.zoni.controller.log + (rack.zoni.folder / "state/journal").read_text()
     assert PASSWORD not in everything
 
@@ -117,7 +117,7 @@ def test_what_is_wrong_with_one_machine_is_told_of_it_alone(rack: Rack) -> None:
 @pytest.mark.fault(39)
 def test_an_off_that_is_acknowledged_and_does_not_happen_fails(rack: Rack) -> None:
     rack.add("m1", power="on")
-    rack.world.set_faults([Fault(machine="m1", call="press", ignore=True)])
+    rack.world.set_faults([Fault(device="m1", call="press", ignore=True)])
     (job,) = rack.order("soft", "m1", grace_seconds=0.2)
     rack.zoni.controller.local().ok("job.cancel", name=job)
     assert rack.ended(job)["outcome"] == "cancelled"
@@ -128,35 +128,34 @@ def test_an_off_that_is_acknowledged_and_does_not_happen_fails(rack: Rack) -> No
 def test_an_agent_that_is_killed_in_mid_operation_goes_on_with_it(rack: Rack) -> None:
     rack.add("m1")
     until(lambda: rack.row("m1")["power"] == "off", "it was looked at")
-    rack.world.set_faults([Fault(machine="m1", call="press", delay=30.0, times=1)])
+    rack.world.set_faults([Fault(device="m1", call="press", delay=30.0, times=1)])
     (job,) = rack.order("on", "m1")
-    until(lambda: rack.world.machine("m1").asked or _pressing(rack), "it is being done")  # type: ignore[union-attr]
+    until(lambda: rack.world.device("m1").asked or _pressing(rack), "it is being done")  # type: ignore[union-attr]
     rack.zoni.kill()
     rack.zoni.start()
     assert rack.ended(job)["outcome"] == "done"
-    assert rack.world.machine("m1").power == "on"  # type: ignore[union-attr]
+    assert rack.world.device("m1").power == "on"  # type: ignore[union-attr]
 
 
 def _pressing(rack: Rack) -> bool:
     """Whether the fault of the press was used up: its worker sleeps in it."""
-    faults = json.loads((Path(rack.zoni.world) / "faults/all.json").read_text())["faults"]
-    return not faults or faults[0].get("times", 2**31) == 0
+    return all(fault.times == 0 for fault in rack.world.faults())
 
 
 @pytest.mark.fault(4)
 def test_a_controller_that_is_killed_in_mid_operation_hears_how_it_ended(rack: Rack) -> None:
     rack.add("m1")
     until(lambda: rack.row("m1")["power"] == "off", "it was looked at")
-    rack.world.set_faults([Fault(machine="m1", call="press", delay=1.0, times=1)])
+    rack.world.set_faults([Fault(device="m1", call="press", delay=1.0, times=1)])
     (job,) = rack.order("on", "m1")
     until(lambda: _pressing(rack), "it is being done")
     controller = rack.zoni.controller
     controller.kill()
-    until(lambda: rack.world.machine("m1").power == "on", "it goes on without a controller")  # type: ignore[union-attr]
+    until(lambda: rack.world.device("m1").power == "on", "it goes on without a controller")  # type: ignore[union-attr]
     controller.start()
     rack.admin = controller.local()
     assert rack.ended(job)["outcome"] == "done"
-    assert rack.world.machine("m1").asked == ["on"]  # type: ignore[union-attr]
+    assert rack.world.device("m1").asked == ["on"]  # type: ignore[union-attr]
     until(lambda: rack.row("m1")["power"] == "on", "it is known to be on")
 
 
@@ -167,8 +166,8 @@ def test_of_fifty_machines_the_dead_the_lying_and_the_slow_keep_nobody_waiting(r
     rack.add(*names, power="on")
     until(lambda: all(each["power"] == "on" for each in rack.rows()), "all were looked at", 60)
     rack.world.set_faults([
-        Fault(machine=dead, delay=20.0, drop=True), Fault(machine=lying, call="power", lie="off"),
-        Fault(machine=slow, delay=3.0),
+        Fault(device=dead, delay=20.0, drop=True), Fault(device=lying, call="power", lie="off"),
+        Fault(device=slow, delay=3.0),
     ])  # fmt: skip
     jobs = dict(zip(names, rack.order("look", *names), strict=True))
     assert rack.ended(jobs[slow])["outcome"] == "done"

@@ -1,28 +1,20 @@
-"""The fake driver: machines that are rows of a fake world, as slow and as wrong as that world is told to be.
-
-Theory of operation. Nothing happens in the stack of a caller: a machine that was asked to change is a row with the
-instant at which it will have, and whoever looks first lets it happen. So a change goes on when its caller was killed,
-as with a real machine; and time is the world's clock, which may be a test's.
-"""
+"""The fake driver: machines that are rows of a fake world, as slow and as wrong as that world is told to be."""
 
 from __future__ import annotations
 
-import os
 from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tashi.run.clock import Clock, RealClock
-from tashi.run.shelf import FolderShelf, MemoryShelf, Shelf
 from tashi.wire.errors import Code
+from zoni.fake_world import DeviceFault, FakeWorld
 from zoni.outcome import Unproven
 from zoni.power.interface import Action, Boot, Capability, Entry, Identity, Power, PowerError, Sensor
 from zoni.power.paths import Fake
 
 CHANGE_SECONDS = 0.05  # from being asked to it being so
 SOFT_SECONDS = 0.2  # a system that ends
-ROOM = "machines"
 
 
 class FakeMachine(Struct, frozen=True, omit_defaults=True):
@@ -41,69 +33,14 @@ class FakeMachine(Struct, frozen=True, omit_defaults=True):
     weaknesses: list[str] = []
 
 
-class Fault(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What goes wrong with an exchange. Empty ``machine`` or ``call``: any. The first that fits, ``times`` times.
+class Fault(DeviceFault, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """``lie``: the power that is told."""
 
-    In this order: ``delay`` seconds pass; ``drop``: nothing arrives; ``refuse``: refused with this text; the effect,
-    unless ``ignore``: acknowledged, and nothing done; ``lose``: the answer is lost; ``lie``: the power that is told.
-    """
-
-    machine: str = ""
-    call: str = ""
-    delay: float = 0.0
-    drop: bool = False
-    refuse: str = ""
-    ignore: bool = False
-    lose: bool = False
     lie: Literal["", "on", "off", "unknown"] = ""
-    times: int = 2**31
-
-    def fits(self, machine: str, call: str) -> bool:
-        return self.times > 0 and self.machine in ("", machine) and self.call in ("", call)
 
 
-class _Faults(Struct, frozen=True):
-    faults: list[Fault] = []
-
-
-class World:
-    """``World(folder)`` for processes that share it; `World.in_memory` for one process with a clock of its own."""
-
-    def __init__(self, path: str | os.PathLike[str], clock: Clock | None = None) -> None:
-        self.clock: Clock = clock or RealClock()
-        self._shelf: Shelf = FolderShelf(path)
-
-    @classmethod
-    def in_memory(cls, clock: Clock) -> World:
-        world = cls.__new__(cls)
-        world.clock, world._shelf = clock, MemoryShelf()
-        return world
-
-    def put(self, name: str, machine: FakeMachine) -> None:
-        """Have this machine, or have it so."""
-        with self._shelf.locked():
-            self._shelf.put(ROOM, name, machine)
-
-    def machine(self, name: str) -> FakeMachine | None:
-        """How it is by now."""
-        with self._shelf.locked():
-            return self._settled(name)
-
-    def set_faults(self, faults: list[Fault]) -> None:
-        """These instead of all that were."""
-        with self._shelf.locked():
-            self._shelf.put("faults", "all", _Faults(faults))
-
-    def take_fault(self, machine: str, call: str) -> Fault:
-        """What an exchange has coming, counted; an empty one if nothing."""
-        with self._shelf.locked():
-            faults = (self._shelf.row("faults", "all", _Faults) or _Faults()).faults
-            for at, fault in enumerate(faults):
-                if fault.fits(machine, call):
-                    left = [*faults[:at], replace(fault, times=fault.times - 1), *faults[at + 1 :]]
-                    self._shelf.put("faults", "all", _Faults(left))
-                    return fault
-        return Fault()
+class World(FakeWorld[FakeMachine, Fault]):
+    ROOM, ROW, FAULT = "machines", FakeMachine, Fault
 
     def change(self, name: str, then: Power, seconds: float) -> None:
         """Its power from ``seconds`` from now on; what was coming does not come."""
@@ -117,7 +54,7 @@ class World:
 
     def note(self, name: str, action: Action) -> None:
         """It was asked for this."""
-        machine = self.machine(name)
+        machine = self.device(name)
         if machine is not None:
             self._replace(name, asked=[*machine.asked, action])
 
@@ -125,16 +62,16 @@ class World:
         with self._shelf.locked():
             machine = self._settled(name)
             if machine is not None:
-                self._shelf.put(ROOM, name, replace(machine, **fields))
+                self._shelf.put(self.ROOM, name, replace(machine, **fields))
 
     def _settled(self, name: str) -> FakeMachine | None:
-        machine = self._shelf.row(ROOM, name, FakeMachine)
+        machine = self._row(name)
         if machine is None or machine.due > self.clock.now() or machine.power == machine.then:
             return machine
         # a machine that starts has used up the boot device that was for one boot
         spent = machine.then == "on" and machine.boot.once
         machine = replace(machine, power=machine.then, boot=Boot("none") if spent else machine.boot)
-        self._shelf.put(ROOM, name, machine)
+        self._shelf.put(self.ROOM, name, machine)
         return machine
 
 
@@ -208,7 +145,7 @@ class FakeDriver:
         fault = self.world.take_fault(self._path.machine, call)
         if fault.delay:
             self.world.clock.sleep(fault.delay)
-        machine = self.world.machine(self._path.machine)
+        machine = self.world.device(self._path.machine)
         if machine is None or fault.drop:
             raise lost(Code.UNAVAILABLE, f"{self.where}: no answer")
         if (machine.user, machine.password) != (self._path.login.user, self._path.login.password):
