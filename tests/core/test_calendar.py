@@ -50,6 +50,25 @@ def test_next_begin_is_the_first_hour(seed: int) -> None:
             assert next_begin(calendar(*made), MACHINES, count, begin, hours) == wanted
 
 
+def test_a_long_calendar_of_many_machines_is_looked_through_once() -> None:
+    """It is looked for while everybody else waits."""
+    looked = 0
+
+    class Counted(dict[str, list[Reservation]]):
+        def get(self, key: str, default: object = None) -> list[Reservation]:  # type: ignore[override]
+            nonlocal looked
+            looked += 1
+            return self[key]
+
+    names = [f"m-{number}" for number in range(1000)]
+    made = Counted(
+        (name, [reservation("r-1", [name], week * 100 + number % 7, week * 100 + 90) for week in range(52)])
+        for number, name in enumerate(names)
+    )
+    assert next_begin(made, names, 1000, 5, 11) == 5190
+    assert looked <= 2 * len(names)
+
+
 def test_more_than_there_are() -> None:
     assert next_begin({}, MACHINES, 5, 0, 1) is None
 

@@ -5,7 +5,9 @@ A span is from ``begin`` to before ``end``, in seconds since 1970.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from math import inf
 
 from tashi.model.machine import Machine
 from tashi.model.reservation import Reservation
@@ -33,9 +35,22 @@ def next_begin(calendar: Calendar, machines: Collection[str], count: int, begin:
     """
     if len(machines) < count:
         return None
-    ends = {each.until_wall for machine in machines for each in calendar.get(machine, ()) if each.until_wall > begin}
-    for instant in sorted({begin, *ends}):
-        if len(free(calendar, machines, instant, instant + seconds)) >= count:
+    firsts, lasts = list[float](), list[float]()  # of the spans in which a machine can't be begun with
+    for machine in machines:
+        last = -inf
+        for each in sorted(calendar.get(machine, ()), key=lambda each: each.from_wall):
+            first = each.from_wall - seconds
+            if first < last:
+                lasts[-1] = each.until_wall  # too short a gap
+            else:
+                firsts.append(first)
+                lasts.append(each.until_wall)
+            last = each.until_wall
+    firsts.sort()
+    lasts.sort()
+    for instant in (begin, *lasts[bisect_right(lasts, begin) :]):
+        taken = bisect_left(firsts, instant) - bisect_right(lasts, instant)
+        if len(machines) - taken >= count:
             return instant
     raise AssertionError("after the last reservation all are free")
 
