@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from tashi.core.cluster import Principal
+from tashi.wire.zoni import MetalTell, PortSeen
 from tests.core.hardware import Network, wire_up
 from tests.core.world import World
 
@@ -221,7 +222,12 @@ def test_a_whole_reservation_is_one_operation_with_parts(world: World) -> None:
 
 def test_in_a_domain_its_record_stays(world: World) -> None:
     go(world)
-    assert "its ports and power paths stay" in world.refused("machine.set", name="m1", parts={"ports": ["s1:9"]}).text
+    wire_up(world, "net2")
+    for said in ({"ports": ["s1:9"]}, {"power_paths": []}, {"agent": "net2"}):
+        assert "zoni agent stay" in world.refused("machine.set", name="m1", parts=said).text
+        row = {"name": "m1", "parts": said}
+        assert "zoni agent stay" in world.ok("machine.import", machines=[row], update=True).missing["0"]
+    world.ok("zoniagent.remove", name="net2")
     assert world.refused("machine.remove", name="m1").code == "wrong-state"
     again = world.ok("machine.allocate", ANN, name="m1", domain="red")
     assert (again.done, again.note) == (True, "it is there already")
@@ -238,6 +244,21 @@ def test_a_whole_reservation_is_called_back_by_its_parts(world: World) -> None:
     network(world).let_go()
     assert ended(world, parent) == ("failed", "1 of 1 failed")
     assert (machine(world), ports(world)) == (("allocated", "red"), [RED, RED])
+
+
+@pytest.mark.attack(6)
+def test_an_agent_is_heard_of_the_ports_of_its_own_machines_alone(world: World) -> None:
+    world.ok("machine.set", name="m1", parts={"agent": "net1"})
+    other = wire_up(world, "net2")
+    network(world).holding.add("change")
+    job = go(world)
+    phase, generation = world.job(job)["phase"], world.cluster.state.machines["m-1"].allocation.generation
+    for number, outcome in enumerate(("done", "unknown", "refused"), 90):
+        lie = PortSeen("m-1", generation, outcome, newest=generation + 5)  # type: ignore[arg-type]
+        other.deliver(MetalTell(1, number, "boot-1", ports=lie))  # type: ignore[arg-type]
+    assert world.job(job)["phase"] == phase == "close-ports"
+    network(world).let_go()
+    assert ended(world, job) == ("done", "")
 
 
 def test_an_agent_that_knows_a_newer_order(world: World) -> None:

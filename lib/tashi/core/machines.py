@@ -68,9 +68,7 @@ def change(turn: Turn, body: MachineSet) -> Accepted:
             else None
         )
         changed = replace(changed, lock=lock)
-    if machine.allocation.is_away and (changed.ports, changed.paths) != (machine.ports, machine.paths):
-        text = f"{machine.name}: it is in a domain, or on its way: its ports and power paths stay"
-        raise Refused(Code.WRONG_STATE, text, f"zoni-release {machine.name}")
+    _refuse_away(machine, changed)
     turn.put(changed)
     return done(turn, "machine.set", "machine", changed, body.dry_run)
 
@@ -111,9 +109,18 @@ def _row(turn: Turn, row: NewMachine, update: bool) -> Machine:
     machine = turn.state.machines[known[0]]
     _refuse_locked(machine)
     changed = parts.applied(turn, machine, row.parts)
+    _refuse_away(machine, changed)
     if changed != machine:
         turn.put(changed)
     return changed
+
+
+def _refuse_away(machine: Machine, changed: Machine) -> None:
+    """While it may be in VLANs nothing changes of which ports those are, and of who closes them and how."""
+    before, after = ((each.ports, each.paths, each.agent) for each in (machine, changed))
+    if machine.allocation.is_away and before != after:
+        text = f"{machine.name}: it is in a domain, or on its way: its ports, power paths and zoni agent stay"
+        raise Refused(Code.WRONG_STATE, text, f"zoni-release {machine.name}")
 
 
 def _refuse_locked(machine: Machine) -> None:

@@ -53,7 +53,7 @@ def tell(turn: Turn, agent: ZoniAgent, contact: Contact, message: MetalTell, epo
     """One observation, or the outcome of a one-shot, from the agent's outbox."""
     contact.heard = turn.now.monotonic
     strangers: list[MetalRow] = []
-    if message.ports is not None:
+    if message.ports is not None and _is_own(turn, agent, message.ports.machine):
         handover.ports_said(turn, message.ports)
     if message.shot is not None:
         job = turn.state.jobs.get(message.shot.job)
