@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from msgspec.structs import replace
 
 from tashi.core import allocation as rules
 from tashi.core.allocation import SEALING, TABLE, WORK, End, Event, Stepped
@@ -144,7 +143,9 @@ def test_the_table_is_whole() -> None:
 
 def test_a_stuck_machine_can_be_asked_for_again() -> None:
     stuck = after(moving(2), Event.LATE, Event.FAILED, reason="dead").allocation
-    again = rules.seal(stuck, "j-9")
-    assert again.transfer is not None and (again.transfer.job, again.transfer.quarantine) == ("j-9", "")
-    assert after(again, Event.DONE, Event.DONE).ended is End.SEALED
-    assert after(replace(again), Event.FAILED).ended is End.QUARANTINED
+    assert rules.order_of(stuck) is None
+    again = after(stuck, Event.LATE).allocation
+    order = rules.order_of(again)
+    assert order is not None and (order.ports, order.generation) == ("closed", stuck.generation + 1)
+    assert again.quarantine == "dead", "nobody may have it before it is sealed"
+    assert after(again, Event.DONE, Event.DONE) == (Allocation("", order.generation + 1), None)

@@ -111,13 +111,6 @@ def evict(now: Allocation, job: str) -> Allocation:
     return _enter(now, Transfer(job, F.END_OFF, now.domain), F.END_OFF)
 
 
-def seal(now: Allocation, job: str) -> Allocation:
-    """Shut it off: its ports first, then its power. For one in quarantine this is one more attempt, at once."""
-    before = now.transfer
-    reason = before.quarantine if before is not None else ""
-    return _enter(now, Transfer(job, F.SEAL_CLOSE, now.domain, reason=reason), F.SEAL_CLOSE)
-
-
 def call_back(now: Allocation, by: str) -> Allocation | None:
     """Undo it from the next safe point on; None when it is too late."""
     if now.transfer is None or now.transfer.phase not in FORWARD:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from tashi.core import allocation as rules
 from tashi.core import calendar
 from tashi.core.allocation import End, Event, Stepped
-from tashi.core.machines import why_locked
+from tashi.core.machines import refuse_locked
 from tashi.core.metal_power import SOFT_SECONDS, check_way
 from tashi.core.quota import groups_of
 from tashi.core.turn import Turn
@@ -135,8 +135,7 @@ def look_after(turn: Turn) -> None:
 
 def _check(turn: Turn, machine: Machine) -> None:
     """Raise Refused for what can't be proven to be anywhere, and for what somebody is at work on."""
-    if machine.lock is not None:
-        raise Refused(Code.LOCKED, f"{machine.name}: {why_locked(machine.lock)}", f"zoni-set {machine.name} --unlock")
+    refuse_locked(machine)
     if machine.job:
         verb = turn.state.jobs[machine.job].verb
         raise Refused(Code.LOCKED, f"{machine.name}: locked by {machine.job} ({verb})", f"tjob-wait {machine.job}")

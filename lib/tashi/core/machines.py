@@ -53,7 +53,7 @@ def change(turn: Turn, body: MachineSet) -> Accepted:
     machine: Machine = turn.find("machine", body.name)
     says = body.parts
     if body.lock is None:
-        _refuse_locked(machine)
+        refuse_locked(machine)
     for flag in body.drop_flags:
         if flag not in machine.flags:
             raise Refused(Code.WRONG_STATE, f"{machine.name}: it has no flag {flag[:40]!r}")
@@ -76,7 +76,7 @@ def change(turn: Turn, body: MachineSet) -> Accepted:
 def remove(turn: Turn, body: Named) -> Accepted:
     """Forget a machine, and its passwords. Nothing is done to it."""
     machine: Machine = turn.find("machine", body.name)
-    _refuse_locked(machine)
+    refuse_locked(machine)
     if machine.job:
         raise Refused(Code.LOCKED, f"{machine.name}: locked by {machine.job}", f"tjob-wait {machine.job}")
     if machine.host:
@@ -102,12 +102,17 @@ def why_locked(lock: Lock) -> str:
     return f"locked by {lock.by} since {lock.at}: {lock.reason}"
 
 
+def refuse_locked(machine: Machine) -> None:
+    if machine.lock is not None:
+        raise Refused(Code.LOCKED, f"{machine.name}: {why_locked(machine.lock)}", f"zoni-set {machine.name} --unlock")
+
+
 def _row(turn: Turn, row: NewMachine, update: bool) -> Machine:
     known = turn.state.names["machine"].get(row.name, ())
     if not update or not known:
         return _new(turn, row)
     machine = turn.state.machines[known[0]]
-    _refuse_locked(machine)
+    refuse_locked(machine)
     changed = parts.applied(turn, machine, row.parts)
     _refuse_away(machine, changed)
     if changed != machine:
@@ -121,11 +126,6 @@ def _refuse_away(machine: Machine, changed: Machine) -> None:
     if machine.allocation.is_away and before != after:
         text = f"{machine.name}: it is in a domain, or on its way: its ports, power paths and zoni agent stay"
         raise Refused(Code.WRONG_STATE, text, f"zoni-release {machine.name}")
-
-
-def _refuse_locked(machine: Machine) -> None:
-    if machine.lock is not None:
-        raise Refused(Code.LOCKED, f"{machine.name}: {why_locked(machine.lock)}", f"zoni-set {machine.name} --unlock")
 
 
 def _new(turn: Turn, body: MachineAdd | NewMachine) -> Machine:

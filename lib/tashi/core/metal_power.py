@@ -11,7 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from tashi.core import calendar, metal_seen
-from tashi.core.machines import why_locked
+from tashi.core.machines import refuse_locked
 from tashi.core.metal_rows import LOOK, ONE_SHOTS, why_closed
 from tashi.core.turn import Turn
 from tashi.core.zoniagents import agent_of
@@ -73,20 +73,14 @@ def _shoot(turn: Turn, name: str, verb: str, args: dict[str, Any], dry_run: bool
     machine: Machine = turn.find("machine", name)
     check_way(turn, machine)
     if verb == "machine.boot":
-        _check_lock(machine)
+        refuse_locked(machine)
     job = turn.begin(verb, "machine", machine.id, machine.name, budget_seconds=SHOT_SECONDS, phase="ordered")
     turn.put(replace(job, result=args))
     return Accepted(job=job.id, kind="machine", objects={machine.id: machine.name}, dry_run=dry_run)
 
 
-def _check_lock(machine: Machine) -> None:
-    if machine.lock is not None:
-        text = f"{machine.name}: {why_locked(machine.lock)}"
-        raise Refused(Code.LOCKED, text, f"zoni-set {machine.name} --unlock")
-
-
 def _order(turn: Turn, machine: Machine, body: MachinePower, verb: str) -> Job:
-    _check_lock(machine)
+    refuse_locked(machine)
     if body.action != "on" and not body.force:
         _check_host(turn, machine)
     if machine.job:

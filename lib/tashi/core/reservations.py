@@ -16,6 +16,7 @@ from tashi.core.domains import check_user
 from tashi.core.turn import Turn, done
 from tashi.model.job import Job, JobState
 from tashi.model.machine import Machine
+from tashi.model.name import number_of
 from tashi.model.reservation import Reservation, stage_of, warnings_due
 from tashi.model.units import stamp
 from tashi.wire.domains import Extend, Reserve
@@ -150,7 +151,7 @@ def _counted(turn: Turn, body: Reserve, begin: float, end: float) -> list[Machin
 
 
 def _size(machine: Machine) -> tuple[int, int, int]:
-    return machine.cores, machine.memory_bytes, int(machine.id[2:])
+    return machine.cores, machine.memory_bytes, number_of(machine.id)
 
 
 def _are(count: int) -> str:

@@ -207,14 +207,16 @@ class Run:
             self.controller.start()
 
     def want(self, verb: str, machine: str, target: str = "", to_on: bool = True) -> None:
-        on = self.rack.on[machine]
+        on, there = self.rack.on[machine], self.controller.machines[machine]
+        if verb == "release" and there.quarantine:  # tried once more, at once
+            self.controller.heard(machine, Event.LATE, there.generation, "")
+            return
 
         def change(now: Allocation, job: str) -> Allocation | None:
             if verb == "cancel":
                 return rules.call_back(now, job)
             if now.transfer is not None:
-                stuck = bool(now.transfer.quarantine)
-                return rules.seal(now, job) if stuck and verb == "release" else None
+                return None
             if verb == "allocate":
                 return rules.begin(now, job, target, on, to_on) if target != now.domain else None
             if not now.domain:
