@@ -372,6 +372,7 @@ def test_a_device_is_set_bit_by_bit() -> None:
     world.ok("switch.set", name="s1", driver="ovs", address="br0")
     row = world.rows("pdu")[0]
     assert (row["address"], row["user"], row["used"]) == ("pdu.example.org", "zoni", [3])
+    assert "agent" not in row, "it is reached by the agents of the machines on it"
     row = world.rows("switch")[0]
     assert (row["driver"], row["snmp"], row["used"], row["port"]) == ("ovs", None, ["Gi1/0/1"], None)
     assert len(world.cluster.state.secrets) == 2, "the community went with the driver that used it"

@@ -25,7 +25,6 @@ class Pdu(Struct, frozen=True, omit_defaults=True):
     model: str
     port: int = 161
     outlets: int = 0
-    agent: str = ""
     rack: str = ""
     unit: str = ""
     note: str = ""
@@ -45,7 +44,6 @@ class Switch(Struct, frozen=True, omit_defaults=True):
     address: str
     model: str = ""
     port: int = 161
-    agent: str = ""
     rack: str = ""
     unit: str = ""
     note: str = ""
