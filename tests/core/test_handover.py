@@ -246,6 +246,19 @@ def test_a_whole_reservation_is_called_back_by_its_parts(world: World) -> None:
     assert (machine(world), ports(world)) == (("allocated", "red"), [RED, RED])
 
 
+@pytest.mark.parametrize("held", ["change", "on"])
+def test_a_domain_is_kept_for_who_may_go_on_or_back(world: World, held: str) -> None:
+    world.ok("domain.create", name="green", vlans=[300], user="ann")
+    go(world)
+    network(world).holding.add(held)
+    go(world, "green")
+    assert {row["name"]: row["machines"] for row in world.rows("domain")} == {"red": ["m1"], "blue": [], "green": ["m1"]}
+    for name in ("red", "green"):
+        assert world.refused("domain.remove", name=name).text == f"{name}: m1 is in it"
+    network(world).let_go()
+    world.ok("domain.remove", name="red")
+
+
 @pytest.mark.attack(6)
 def test_an_agent_is_heard_of_the_ports_of_its_own_machines_alone(world: World) -> None:
     world.ok("machine.set", name="m1", parts={"agent": "net1"})

@@ -47,13 +47,7 @@ def remove(turn: Turn, body: Named) -> Accepted:
 
 def machines_of(turn: Turn, domain: Domain) -> list[str]:
     """Names of the machines that are in it, are on their way there, or would go back there."""
-    found = []
-    for machine in turn.state.machines.values():
-        way = machine.allocation.transfer
-        on_the_way = (way.before, way.target) if way is not None else ()
-        if domain.id in (machine.allocation.domain, *on_the_way):
-            found.append(machine.name)
-    return sorted(found)
+    return sorted(machine.name for machine in turn.machines_on(domain.id))
 
 
 def check_user(turn: Turn, name: str) -> None:

@@ -19,7 +19,7 @@ from tashi.core.uses import Uses
 from tashi.model.domain import Domain
 from tashi.model.host import Host
 from tashi.model.job import Job
-from tashi.model.machine import Machine, devices_of, marks
+from tashi.model.machine import Machine, marks, ties_of
 from tashi.model.quota import Amount, amount_of
 from tashi.model.reservation import Reservation
 from tashi.model.user import Key, User
@@ -54,7 +54,7 @@ class State(Records):
         self.off_since: dict[str, float] = {}  # machine -> monotonic instant since when it is read off; not stored
         self.looking: dict[str, set[str]] = {}  # machine -> operations that wait for a look at it
         self.machine_of: dict[tuple[str, str], str] = {}  # what at most one machine has -> its id
-        self.machines_on: dict[str, dict[str, None]] = {}  # PDU or switch -> machines that hang on it
+        self.machines_on: dict[str, dict[str, None]] = {}  # PDU, switch or domain -> machines that hang on it
         self.domain_of_vlan: dict[int, str] = {}
         self.reservations_of: dict[str, tuple[Reservation, ...]] = {}  # of a machine
         self.members: dict[str, dict[str, None]] = {}  # name of a group -> names of its users
@@ -263,12 +263,12 @@ class State(Records):
         self._apply_name("machine", key, old, new)
         for mark in marks(old) if old is not None else ():
             self.machine_of.pop(mark, None)
-        for device in devices_of(old) if old is not None else ():
-            self.machines_on[device].pop(key, None)
+        for tie in ties_of(old) if old is not None else ():
+            self.machines_on[tie].pop(key, None)
         if new is not None:
             self.machine_of.update(dict.fromkeys(marks(new), key))
-            for device in devices_of(new):
-                self.machines_on.setdefault(device, {})[key] = None
+            for tie in ties_of(new):
+                self.machines_on.setdefault(tie, {})[key] = None
 
     def _apply_domain(self, key: str, old: Domain | None, new: Domain | None) -> None:
         self._apply_name("domain", key, old, new)

@@ -126,9 +126,9 @@ class Turn:
             raise Refused(Code.CONFLICT, f"{ref}: ambiguous, it may be {', '.join(ids)}", "give the id")
         return table[ids[0]]
 
-    def machines_on(self, device: str) -> list[Machine]:
-        """The machines that hang on a PDU or a switch, in the order of their ids."""
-        return [self.state.machines[each] for each in sorted(self.state.machines_on.get(device, ()), key=number_of)]
+    def machines_on(self, tie: str) -> list[Machine]:
+        """The machines that hang on a PDU, a switch or a domain, in the order of their ids."""
+        return [self.state.machines[each] for each in sorted(self.state.machines_on.get(tie, ()), key=number_of)]
 
     def host_name(self, host: str) -> str:
         """The name of a host id; the id itself when the host was removed, nothing for nothing."""

@@ -56,6 +56,12 @@ class Allocation(Struct, frozen=True, omit_defaults=True):
         return bool(self.domain) or self.transfer is not None
 
     @property
+    def domains(self) -> set[str]:
+        """Those that the machine is in, is on its way to, or would go back to."""
+        way = (self.transfer.before, self.transfer.target) if self.transfer is not None else ()
+        return {self.domain, *way} - {""}
+
+    @property
     def quarantine(self) -> str:
         """Why nobody may have the machine; empty when that is not so."""
         return self.transfer.quarantine if self.transfer is not None else ""

@@ -167,7 +167,7 @@ def marks(machine: Machine) -> Iterator[tuple[str, str]]:
         yield "port", f"{port.switch}:{port.port}"
 
 
-def devices_of(machine: Machine) -> set[str]:
-    """Ids of the PDUs and switches that it hangs on."""
+def ties_of(machine: Machine) -> set[str]:
+    """Ids of what it hangs on: PDUs, switches, and the domains that it is or may come to be in."""
     pdus = {path.pdu for path in machine.paths if path.pdu}
-    return pdus | {port.switch for port in machine.ports}
+    return pdus | {port.switch for port in machine.ports} | machine.allocation.domains
