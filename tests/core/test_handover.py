@@ -210,6 +210,50 @@ def test_a_dead_bmc_does_not_keep_the_ports_open(world: World) -> None:
     assert (machine(world)[0], ports(world)) == ("quarantine", [CLOSED, CLOSED])
 
 
+def test_what_is_free_at_the_end_of_a_reservation_does_not_wait_for_the_rest(world: World) -> None:
+    until = world.now().wall + DAY
+    world.ok("machine.release", ANN, name="r-1")
+    world.ok("machine.reserve", ANN, machines=["m1", "m2"], until_wall=until)
+    go(world)
+    network(world).holding.add("change")
+    world.seconds += DAY
+    world.run(3)
+    assert world.rows("reservation")[0]["machines"] == ["m1"]
+    assert world.refused("reservation.extend", ANN, name="r-2", until_wall=until + DAY).code == "too-late"
+    network(world).let_go()
+    assert world.rows("reservation") == []
+
+
+def test_who_gives_a_machine_back_gives_back_no_other_time(world: World) -> None:
+    after = world.now().wall + DAY
+    world.ok("machine.reserve", ANN, machines=["m1"], from_wall=after, until_wall=after + DAY)
+    world.ok("machine.reserve", BOB, machines=["m1"], from_wall=after + DAY, until_wall=after + 2 * DAY)
+    go(world)
+    world.ok("machine.release", ANN, name="m1")
+    assert [each["id"] for each in world.rows("reservation")] == ["r-2", "r-3"]
+
+
+def test_a_machine_whose_agent_is_removed_on_its_way_is_sealed_by_the_next(world: World) -> None:
+    network(world).holding.add("change")
+    job = go(world)
+    world.ok("zoniagent.remove", name="net1")
+    assert ended(world, job) == ("failed", "the zoni agent net1 was removed")
+    del world.hosts[network(world).id]
+    world.run(3)
+    assert machine(world)[0] == "quarantine"
+    world.network = wire_up(world, "net2")  # type: ignore[attr-defined]
+    network(world).power[BMC] = "on"
+    world.run(5)
+    assert (machine(world), ports(world), network(world).power[BMC]) == (("reserved", ""), [CLOSED, CLOSED], "off")
+
+
+def test_a_machine_that_a_vm_host_runs_on_stays_where_it_is(world: World) -> None:
+    world.ok("host.add", name="h1")
+    world.ok("machine.set", name="m1", parts={"host": "h1"})
+    body = {"name": "m1", "domain": "red"}
+    assert world.refused("machine.allocate", ANN, **body).text == "m1: the VM host h1 runs on it"
+
+
 def test_a_whole_reservation_is_one_operation_with_parts(world: World) -> None:
     world.ok("machine.reserve", ANN, machines=["m2"], until_wall=world.now().wall + DAY)
     go(world)
@@ -252,7 +296,11 @@ def test_a_domain_is_kept_for_who_may_go_on_or_back(world: World, held: str) -> 
     go(world)
     network(world).holding.add(held)
     go(world, "green")
-    assert {row["name"]: row["machines"] for row in world.rows("domain")} == {"red": ["m1"], "blue": [], "green": ["m1"]}
+    assert {row["name"]: row["machines"] for row in world.rows("domain")} == {
+        "red": ["m1"],
+        "blue": [],
+        "green": ["m1"],
+    }
     for name in ("red", "green"):
         assert world.refused("domain.remove", name=name).text == f"{name}: m1 is in it"
     network(world).let_go()

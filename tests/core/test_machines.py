@@ -210,6 +210,13 @@ def guesses(world: World, body: bytes) -> set[str]:
     return {hashlib.blake2b(b"machine.set\0" + each, digest_size=16).hexdigest() for each in bodies}
 
 
+def test_the_password_of_a_machine_goes_with_it() -> None:
+    world = rack()
+    before = set(world.cluster.state.secrets)
+    world.ok("machine.remove", name="m1")
+    assert len(before - set(world.cluster.state.secrets)) == 1
+
+
 def test_a_request_told_twice_is_one() -> None:
     world = rack()
     first = world.decide("machine.set", request_id="the-same-1", name="m2", parts=LOGIN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -9,11 +10,12 @@ import pytest
 from msgspec.structs import replace
 
 from tashi.agent import events
+from tashi.core import metal_power
 from tashi.core.cluster import Cluster, Found, Principal
 from tashi.wire.agents import ShotDone
 from tashi.wire.zoni import MetalBeat, MetalSeen, MetalTell
 from tests.core.hardware import Network, wire_up
-from tests.core.world import World
+from tests.core.world import SECRET, World
 
 
 class Rack:
@@ -372,6 +374,58 @@ def test_an_agent_is_heard_of_its_own_machines_alone() -> None:
     assert {**rack.row(), "power_age_seconds": 0} == {**before, "power_age_seconds": 0}
 
 
+def test_an_agent_that_is_not_well_says_so() -> None:
+    rack = Rack()
+    rack.net.deliver(MetalBeat(degraded="2 workers hang"))  # type: ignore[arg-type]
+    agent = rack.world.rows("zoniagent")[0]
+    assert (agent["health"], agent["reason"]) == ("degraded", "2 workers hang")
+
+
+@pytest.mark.attack(6)
+def test_a_token_and_a_key_are_good_for_one_agent() -> None:
+    world = Rack().world
+    guest = Principal("", "enroll")
+    world.ok("zoniagent.add", name="net2")
+    token = hashlib.blake2b(SECRET, digest_size=16).hexdigest()
+    body = {"agent": "net2", "token": token, "key": "net2".ljust(40, "z")}
+    assert world.refused("zoniagent.enroll", guest, **body | {"key": "net1".ljust(40, "z")}).code == "conflict"
+    world.seconds += world.cluster.settings.token_seconds + 1
+    assert "not valid" in world.refused("zoniagent.enroll", guest, **body).text
+    world.ok("zoniagent.add", name="net2")
+    world.ok("zoniagent.enroll", guest, **body)
+    assert "not valid" in world.refused("zoniagent.enroll", guest, **body).text
+
+
+def test_what_was_overtaken_on_its_way_is_not_believed() -> None:
+    rack = Rack()
+    rack.order("on")
+    rack.net.deliver(MetalTell(1, 0, "boot-1", seen=MetalSeen("m-1", "off", "long ago")))  # type: ignore[arg-type]
+    assert (rack.row()["power"], rack.row()["power_source"]) == ("on", "ipmi 10.0.0.1")
+
+
+def test_an_order_that_is_called_back_is_not_asked_for_any_more() -> None:
+    rack = Rack()
+    rack.net.holding.add("on")
+    job = rack.order("on")
+    assert rack.world.refused("machine.remove", name="m1").code == "locked"
+    rack.world.ok("job.cancel", name=job)
+    assert ended(rack, job)[0] == "cancelled"
+    assert (rack.row()["power_desired"], rack.row()["generation"], rack.row()["job"]) == (None, 2, None)
+
+
+def test_an_order_has_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metal_power, "POWER_SECONDS", 3.0)
+    rack = Rack()
+    rack.net.holding.add("on")
+    job = rack.order("on")
+    rack.world.run(2)
+    assert rack.job(job)["state"] == "running"
+    rack.world.run(2)
+    assert ended(rack, job) == ("failed", "no outcome in its time; it is asked again")
+    rack.net.let_go()
+    assert rack.row()["power"] == "on"
+
+
 def test_an_answer_has_its_limit() -> None:
     rack = Rack()
     rack.net.holding.add("sensors")
@@ -401,8 +455,15 @@ def test_a_power_off_that_was_read_back_is_evidence_once_the_host_is_silent_and_
     rack = hosted()
     rack.order("off", force=True)
     assert rack.row()["power_evidence"] is None, "its agent was heard a moment ago"
+    state = rack.world.cluster.state
+    seen = state.machines["m-1"].seen
+    assert seen is not None
+    state.put("machine", "m-1", replace(state.machines["m-1"], seen=replace(seen, whole=False)))
     rack.world.host("h1").power_cut()
     rack.world.run(10)
+    assert rack.row()["power_evidence"] is None, "not all paths were asked"
+    state.put("machine", "m-1", replace(state.machines["m-1"], seen=seen))
+    rack.world.run(2)
     assert rack.row()["power_evidence"].endswith(", by ipmi 10.0.0.1")
     assert len(rack.told("machine.evidence")) == 1
     assert rack.world.vm("web")["host"] == "h1" and rack.world.vm("web")["state"] == "unknown"
