@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -14,17 +13,16 @@ import msgspec
 from tashi.agent.events import Call, Called, Identity
 from tashi.agent.metal import Metal
 from tashi.config import Config
-from tashi.run import start
+from tashi.run import agent_main
 from tashi.run.agent import Agent, Own
 from tashi.run.document import Document
-from tashi.run.enroll import Enrolled, Place, enroll, enrolled
-from tashi.run.identity import Machine, identity, lock_state
+from tashi.run.enroll import Enrolled, Place, enroll
+from tashi.run.identity import Machine
 from tashi.run.log import Log
 from tashi.run.loop import Loop
 from tashi.run.notify import Notifier
 from tashi.run.outbox import Outbox
-from tashi.run.workers import Outcome
-from tashi.wire.bounds import Alive
+from tashi.run.workers import Outcome, why_stuck
 from tashi.wire.errors import Code
 from tashi.wire.messages import EnrollZoni
 from tashi.wire.zoni import MetalOrder
@@ -36,8 +34,7 @@ from zoni.queue import Limits
 from zoni.switch import calls as switch
 from zoni.switch.paths import read_path as read_switch
 
-NAME = "zoni-agent"
-PLACE = Place("agent", "zoni-agents add", NAME, "zoniagent.enroll", "agent")
+PLACE = Place("agent", "zoni-agents add", "zoni-agent", "zoniagent.enroll", "agent")
 QUIET = ("power", "enroll")  # looks, whose failures the controller is told and the log is not, again and again
 
 _order = msgspec.json.Decoder(MetalOrder).decode
@@ -45,33 +42,21 @@ _order = msgspec.json.Decoder(MetalOrder).decode
 
 def main(argv: list[str] | None = None) -> int:
     """Parse, run, and return the exit status."""
-    parser = start.parser(NAME, "Do what the controller wants of physical machines, and tell it how they are.")
-    wanted = "register this agent with the document that zoni-agents printed (-: standard input), and end"
-    parser.add_argument("--enroll", metavar="FILE", help=wanted)
-    return start.run(NAME, parser.parse_args(argv), serve)
+    what = "Do what the controller wants of physical machines, and tell it how they are."
+    return agent_main.main(argv, PLACE, what, serve)
 
 
 def serve(config: Config, options: argparse.Namespace, log: Log) -> None:
     """Enrol, or run until told to stop. Raises TashiError or OSError for what keeps it from that."""
-    state = config.zoni.state
-    log.format = config.zoni.log_format
-    start.raise_file_limit()
-    start.private_folder(state)
-    lock = lock_state(state)
-    try:
-        if options.enroll is not None:
-            name, _ = enroll(state, options.enroll, PLACE, _request)
-            sys.stdout.write(f"{name}: enrolled\n")
-            return
-        me, who = enrolled(state, PLACE), identity(state)
-        outbox = Outbox(os.path.join(state, "journal"))
-        try:
-            _Zoni(config, me, who, outbox, log).run()
-        finally:
-            outbox.close()
-        log.notice("stopped")
-    finally:
-        os.close(lock)
+
+    def register(file: str) -> None:
+        name, _ = enroll(config.zoni.state, file, PLACE, _request)
+        sys.stdout.write(f"{name}: enrolled\n")
+
+    def run(me: Enrolled, who: Machine, outbox: Outbox) -> None:
+        _Zoni(config, me, who, outbox, log).run()
+
+    agent_main.live(config.zoni, PLACE, log, options.enroll, register, run)
 
 
 def where(spec: dict[str, Any]) -> str:
@@ -102,7 +87,7 @@ class _Zoni:
         )
         who_ = Identity(me.name, who.uuid, who.boot_id, who.incarnation)
         self._mind = Metal(outbox.records, who_, where)
-        self._agent = Agent(self._loop, log, outbox, own.state, PLACE, me, Own(_order, self._begin, self._dress))
+        self._agent = Agent(self._loop, log, outbox, own.state, PLACE, me, Own(_order, self._begin, self._unwell))
         log.notice("started", agent=me.name, incarnation=who.incarnation, journal_lines=outbox.lines)
 
     def run(self) -> None:
@@ -115,9 +100,8 @@ class _Zoni:
             self._agent.close()
             self._loop.close()
 
-    def _dress(self, beat: Alive) -> Alive:
-        stuck = self._caller.stuck + self._switches.stuck
-        return msgspec.structs.replace(beat, degraded=f"{stuck} workers hang and can't be killed") if stuck else beat
+    def _unwell(self) -> str:
+        return why_stuck(self._caller.stuck + self._switches.stuck)
 
     def _begin(self, call: Call) -> None:
         args = dict(call.args)

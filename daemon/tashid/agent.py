@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from functools import partial
@@ -15,16 +14,16 @@ from tashi.agent.events import Call, Called, DriverEvent, DriverUp, Identity
 from tashi.agent.mind import Mind
 from tashi.config import Config
 from tashi.model.host import Facts
-from tashi.run import start
+from tashi.run import agent_main
 from tashi.run.agent import Agent, Own
-from tashi.run.enroll import Enrolled, enrolled
+from tashi.run.enroll import Enrolled
 from tashi.run.events import EventSource
-from tashi.run.identity import Machine, identity, lock_state
+from tashi.run.identity import Machine
 from tashi.run.log import Log
 from tashi.run.loop import Loop
 from tashi.run.notify import Notifier
 from tashi.run.outbox import Outbox
-from tashi.run.workers import Outcome, Pool
+from tashi.run.workers import Outcome, Pool, why_stuck
 from tashi.wire.agents import Beat, Certified, ControllerMessage, Pulse
 from tashi.wire.bounds import Alive
 from tashi.wire.errors import Refused
@@ -34,7 +33,6 @@ from tashid.driver.open import open_driver
 from tashid.driver.settings import DriverSettings, dump_settings
 from tashid.enroll import HOST, enroll
 
-NAME = "tashi-agent"
 FACTS_SECONDS = 100.0  # the accelerator's self-test is in it
 AGAIN_SECONDS = 5.0  # between two tries of what has to work before the agent can do anything
 USE_SECONDS = 30.0  # for certificates put in place, and libvirtd's reading of them
@@ -46,38 +44,26 @@ _controller_message = msgspec.json.Decoder(ControllerMessage).decode
 
 def main(argv: list[str] | None = None) -> int:
     """Parse, run, and return the exit status."""
-    parser = start.parser(NAME, "Make this host's guests as the controller wants them, and tell it how they are.")
-    wanted = "register this host with the document that thost-add printed (-: standard input), and end"
-    parser.add_argument("--enroll", metavar="FILE", help=wanted)
-    return start.run(NAME, parser.parse_args(argv), serve)
+    what = "Make this host's guests as the controller wants them, and tell it how they are."
+    return agent_main.main(argv, HOST, what, serve)
 
 
 def serve(config: Config, options: argparse.Namespace, log: Log) -> None:
     """Enrol, or run until told to stop. Raises TashiError or OSError for what keeps it from that."""
-    state = config.agent.state
-    log.format = config.agent.log_format
-    start.raise_file_limit()
-    start.private_folder(state)
-    lock = lock_state(state)
-    try:
-        if options.enroll is not None:
-            name = enroll(state, options.enroll, addresses_of(config.agent))
-            sys.stdout.write(f"{name}: enrolled\n")
-            try:
-                # At once, for a libvirtd that is told to speak TLS does not start without.
-                open_driver(_driver_settings(config, name)).use_certificate()
-            except (DriverError, OSError) as error:
-                log.warning("the certificate is not in use; the agent tries again", why=error)
-            return
-        me, who = enrolled(state, HOST), identity(state)
-        outbox = Outbox(os.path.join(state, "journal"))
+
+    def register(file: str) -> None:
+        name = enroll(config.agent.state, file, addresses_of(config.agent))
+        sys.stdout.write(f"{name}: enrolled\n")
         try:
-            _Host(config, me, who, outbox, log).run()
-        finally:
-            outbox.close()
-        log.notice("stopped")
-    finally:
-        os.close(lock)
+            # At once, for a libvirtd that is told to speak TLS does not start without.
+            open_driver(_driver_settings(config, name)).use_certificate()
+        except (DriverError, OSError) as error:
+            log.warning("the certificate is not in use; the agent tries again", why=error)
+
+    def run(me: Enrolled, who: Machine, outbox: Outbox) -> None:
+        _Host(config, me, who, outbox, log).run()
+
+    agent_main.live(config.agent, HOST, log, options.enroll, register, run)
 
 
 class _Host:
@@ -94,7 +80,7 @@ class _Host:
         self._events_argv = [sys.executable, "-P", "-m", "tashid.driver.events", settings]
         self._events: EventSource | None = None
         self._mind: Mind | None = None
-        own = Own(_controller_message, self._begin, self._dress, self._heard)
+        own = Own(_controller_message, self._begin, self._unwell, self._dress, self._heard)
         self._agent = Agent(self._loop, log, outbox, config.agent.state, HOST, me, own)
         self._credentials = Credentials(
             self._loop, config.agent, log, self._agent.send,
@@ -148,13 +134,10 @@ class _Host:
     def _dress(self, beat: Alive) -> Alive:
         assert isinstance(beat, Beat)
         mine = self._credentials
-        return msgspec.structs.replace(
-            beat, degraded=beat.degraded or self._unwell(), certificate=mine.certificate, revocation=mine.revocation
-        )
+        return msgspec.structs.replace(beat, certificate=mine.certificate, revocation=mine.revocation)
 
     def _unwell(self) -> str:
-        stuck = self._short.stuck + self._long.stuck
-        return f"{stuck} workers hang and can't be killed" if stuck else self._credentials.trouble
+        return why_stuck(self._short.stuck + self._long.stuck) or self._credentials.trouble
 
     def _heard(self, message: ControllerMessage) -> None:
         """What is about the host's certificate."""

@@ -14,7 +14,7 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import tomli_w
 import zmq
@@ -199,20 +199,21 @@ class Asker:
         self.socket.close(0)
 
 
-class Host:
-    """One fake host: its agent's folder and process. Hosts of one controller share a pool and a fake world."""
+class AgentProcess:
+    """One agent's folder and process; ``PROGRAM`` starts it, ``ADD`` is the request that gives it a place.
 
-    def __init__(self, controller: Controller, name: str) -> None:
+    ``settings``: its tashi.toml; what stands in braces there is `folder`, or the controller's.
+    """
+
+    PROGRAM: ClassVar[str]
+    ADD: ClassVar[str]
+
+    def __init__(self, controller: Controller, name: str, settings: str) -> None:
         self.controller, self.name = controller, name
         self.folder = controller.folder / name
         self.folder.mkdir()
-        (controller.folder / "pool").mkdir(exist_ok=True)
-        (controller.folder / "world").mkdir(exist_ok=True)
         self.config = self.folder / "tashi.toml"
-        self.config.write_text(
-            f'[agent]\nstate = "{self.folder}/state"\ndriver = "fake"\ncores = 64\nmemory = "256G"\ndisk = "4T"\n'
-            f'[pool]\npath = "{controller.folder}/pool"\n[fake]\npath = "{controller.folder}/world"\n'
-        )
+        self.config.write_text(settings.format(folder=self.folder, controller=controller.folder))
         (self.folder / "machine-id").write_text(uuid.uuid4().hex + "\n")
         self.boot()
         self.process: subprocess.Popen[bytes] | None = None
@@ -229,7 +230,8 @@ class Host:
     def agent(self, *options: str, **how: Any) -> subprocess.Popen[bytes]:
         """Start the agent's program."""
         ids = {name: str(self.folder / file) for name, file in ID_FILES.items()}
-        argv: list[str | Path] = [*WITH_US, sys.executable, ROOT / "cmd/tashi-agent", "--config", self.config, *options]
+        program = ROOT / "cmd" / self.PROGRAM
+        argv: list[str | Path] = [*WITH_US, sys.executable, program, "--config", self.config, *options]
         return subprocess.Popen(argv, env=environment() | ids, **how)
 
     def enroll(self, document: str = "") -> tuple[int, str]:
@@ -241,11 +243,11 @@ class Host:
         return agent.returncode, out.decode()
 
     def document(self) -> str:
-        """A new enrolment document, as thost-add prints it."""
-        extra = self.controller.local().ok("host.add", name=self.name)["extra"]
+        """A new enrolment document, as thost-add and zoni-agents print it."""
+        extra = self.controller.local().ok(self.ADD, name=self.name)["extra"]
         return tomli_w.dumps({**extra, **{key: extra[key].split(",") for key in ("controller", "enroll")}})
 
-    def start(self, **how: Any) -> Host:
+    def start(self, **how: Any) -> Self:
         """Start the agent and wait until it is welcome."""
         before = self.log.count(" welcome ")
         with open(self.folder / "log", "ab") as log:
@@ -255,11 +257,11 @@ class Host:
             assert process.poll() is None, f"it ended:\n{self.log}"
             return self.log.count(" welcome ") > before
 
-        until(welcome, f"the agent of {self.name} is welcome:\n{self.log}")
+        until(welcome, f"the agent {self.name} is welcome:\n{self.log}")
         return self
 
     def kill(self) -> None:
-        """The agent alone; guests run on."""
+        """The agent alone; guests and machines run on."""
         assert self.process is not None
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
@@ -275,69 +277,29 @@ class Host:
             self.kill()
 
 
-class Zoni:
-    """One zoni agent's folder and process, with a fake world of machines."""
+class Host(AgentProcess):
+    """One fake host. Hosts of one controller share a pool and a fake world."""
 
-    def __init__(self, controller: Controller, name: str = "net1", settings: str = "") -> None:
-        self.controller, self.name = controller, name
-        self.folder = controller.folder / name
-        self.folder.mkdir()
+    PROGRAM, ADD = "tashi-agent", "host.add"
+
+    def __init__(self, controller: Controller, name: str) -> None:
+        super().__init__(
+            controller, name,
+            '[agent]\nstate = "{folder}/state"\ndriver = "fake"\ncores = 64\nmemory = "256G"\ndisk = "4T"\n'
+            '[pool]\npath = "{controller}/pool"\n[fake]\npath = "{controller}/world"\n',
+        )  # fmt: skip
+        (controller.folder / "pool").mkdir(exist_ok=True)
+        (controller.folder / "world").mkdir(exist_ok=True)
+
+
+class Zoni(AgentProcess):
+    """One zoni agent, with a fake world of machines."""
+
+    PROGRAM, ADD = "zoni-agent", "zoniagent.add"
+
+    def __init__(self, controller: Controller, name: str = "net1") -> None:
+        super().__init__(controller, name, '[zoni]\nstate = "{folder}/state"\n')
         self.world = str(self.folder / "world")
-        self.config = self.folder / "tashi.toml"
-        self.config.write_text(f'[zoni]\nstate = "{self.folder}/state"\n{settings}\n')
-        (self.folder / "machine-id").write_text(uuid.uuid4().hex + "\n")
-        (self.folder / "boot-id").write_text(f"{uuid.uuid4()}\n")
-        self.process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def log(self) -> str:
-        path = self.folder / "log"
-        return path.read_text() if path.exists() else ""
-
-    def run(self, *options: str, **how: Any) -> subprocess.Popen[bytes]:
-        """Start the agent's program."""
-        ids = {name: str(self.folder / file) for name, file in ID_FILES.items()}
-        argv: list[str | Path] = [*WITH_US, sys.executable, ROOT / "cmd/zoni-agent", "--config", self.config, *options]
-        return subprocess.Popen(argv, env=environment() | ids, **how)
-
-    def enroll(self, document: str = "") -> tuple[int, str]:
-        """Enrol with a document, a fresh one if none is given: exit status, and all that was printed."""
-        agent = self.run("--enroll", "-", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        out, _ = agent.communicate((document or self.document()).encode(), PATIENCE)
-        return agent.returncode, out.decode()
-
-    def document(self) -> str:
-        """A new enrolment document, as zoni-agents add prints it."""
-        extra = self.controller.local().ok("zoniagent.add", name=self.name)["extra"]
-        return tomli_w.dumps({**extra, **{key: extra[key].split(",") for key in ("controller", "enroll")}})
-
-    def start(self) -> Zoni:
-        """Start the agent and wait until it is welcome."""
-        before = self.log.count(" welcome ")
-        with open(self.folder / "log", "ab") as log:
-            self.process = process = self.run(stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-
-        def welcome() -> bool:
-            assert process.poll() is None, f"it ended:\n{self.log}"
-            return self.log.count(" welcome ") > before
-
-        until(welcome, f"the zoni agent is welcome:\n{self.log}")
-        return self
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def stop(self) -> int:
-        """In good order; its exit status."""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(PATIENCE)
-
-    def close(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.kill()
 
 
 ID_FILES = {"TASHI_MACHINE_ID_FILE": "machine-id", "TASHI_BOOT_ID_FILE": "boot-id"}

@@ -63,12 +63,14 @@ class Mind(Protocol):
 class Own(NamedTuple):
     """What one kind of agent has of its own.
 
-    ``decode`` reads a frame of the controller's and raises ValueError; ``begin`` starts a call; ``dress`` adds to a
-    heartbeat what only the main knows; ``heard`` gets what the mind has heard, too.
+    ``decode`` reads a frame of the controller's and raises ValueError; ``begin`` starts a call; ``unwell``: what is
+    wrong with what only the main knows; ``dress`` adds to a heartbeat what else that is; ``heard`` gets what the mind
+    has heard, too.
     """
 
     decode: Callable[[bytes], Any]
     begin: Callable[[Call], None]
+    unwell: Callable[[], str]
     dress: Callable[[Alive], Alive] = lambda beat: beat
     heard: Callable[[Any], None] = lambda message: None
 
@@ -162,8 +164,9 @@ class Agent:
     def send(self, message: msgspec.Struct) -> None:
         """Say it, if anybody listens."""
         if isinstance(message, Alive):
-            if self._journal_trouble and not message.degraded:
-                message = msgspec.structs.replace(message, degraded=shorten(f"journal: {self._journal_trouble}", 200))
+            journal = f"journal: {self._journal_trouble}" if self._journal_trouble else ""
+            if why := "" if message.degraded else journal or self._own.unwell():
+                message = msgspec.structs.replace(message, degraded=shorten(why, 200))
             message = self._own.dress(message)
         self._link.send(_encode(message))
 

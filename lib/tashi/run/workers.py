@@ -46,6 +46,11 @@ class Outcome(NamedTuple):
 Done = Callable[[Outcome], None]
 
 
+def why_stuck(count: int) -> str:
+    """What an agent with so many stuck children says of itself."""
+    return f"{count} workers hang and can't be killed" if count else ""
+
+
 class _Call(NamedTuple):
     verb: str
     args: Mapping[str, Any]
