@@ -159,6 +159,8 @@ def test_a_library_that_tells_a_secret_is_not_repeated(
         {"driver": "ipmi", "address": "-oProxy=x", "login": {"password": SECRET}},
         {"driver": "redfish", "url": "http://10.0.0.7", "login": {"password": SECRET}},
         {"driver": "redfish", "url": f"https://admin:{SECRET}@10.0.0.7", "login": {}},
+        {"driver": "redfish", "url": "https://10.0.0.7:99999", "login": {"password": SECRET}},
+        {"driver": "redfish", "url": "https://[::7", "login": {"password": SECRET}},
         {"driver": "pdu", "address": "p", "model": "m", "outlet": 0, "access": {"user": "u"}},
         {"driver": "pdu", "address": "p", "model": "m", "outlet": 1, "access": {"community": SECRET}},
         {"driver": "pdu", "address": "p", "model": "m", "outlet": 1, "access": {"user": "u", "auth_password": SECRET}},

@@ -137,6 +137,12 @@ def test_a_password_in_the_wrong_place_is_refused_and_not_repeated(path: str) ->
     assert "first word" not in told.text + told.hint and told.text.startswith("m3: power_paths: ")
 
 
+@pytest.mark.parametrize("url", ["https://10.0.0.9:65536", "https://bmc:https", "https://[fe80::9", "https://:443"])
+def test_an_address_that_no_agent_could_make_sense_of_is_refused(url: str) -> None:
+    told = rack().refused("machine.add", name="m3", parts={"power_paths": [f"redfish:{url}"]})
+    assert "is not a BMC's address" in told.text
+
+
 def test_what_is_one_machines_is_free_once_it_is_taken_away() -> None:
     world = rack()
     world.ok("machine.set", name="m1", parts={"power_paths": ["ipmi:10.0.0.1"], "nics": [], "ports": []})

@@ -49,6 +49,8 @@ class Redfish(Path, frozen=True, kw_only=True, tag="redfish"):
     def __post_init__(self) -> None:
         if self.url.startswith("http:") and not self.plain:
             raise ValueError("http shows the password to the network: use https, or ask for it with plain")
+        if not urlsplit(self.url).hostname or not self.device:  # which raise ValueError, too
+            raise ValueError("the address of a BMC has a host")
 
     @property
     def where(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
+from urllib.parse import urlsplit
 
 from tashi.model.machine import Disk, MachineNic, PowerPath, SwitchPort
 from tashi.model.units import parse_size
@@ -141,7 +142,7 @@ def _redfish(given: dict[str, Any]) -> PowerPath:
     url, trust, system = given["url"], given.get("trust", ""), given.get("system", "")
     if "@" in url:
         raise ValueError("redfish: no user and no password in an address: write ,user=NAME, and give a password file")
-    if not _URL.fullmatch(url):
+    if not _URL.fullmatch(url) or not _names_host(url):
         raise ValueError(
             f"{url[:60]!r} is not a BMC's address: write redfish:https://ADDRESS, and system= for the path"
         )
@@ -155,6 +156,14 @@ def _redfish(given: dict[str, Any]) -> PowerPath:
     return PowerPath(
         "redfish", url=url.rstrip("/").lower(), system=system, trust=trust, plain=plain, user=_user("redfish", given)
     )
+
+
+def _names_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # no address between brackets, no number for a port
+        return False
 
 
 def _pdu(given: dict[str, Any]) -> PowerPath:
