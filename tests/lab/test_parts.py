@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from tashi.lab import cgroups
+from tashi.lab import cgroups, lab
 from tashi.lab.address import INDEXES, Plan
 from tashi.lab.beats import Beat, measure
 from tashi.lab.commands import _settings
 from tashi.lab.network import NETWORKS, parse_rate
 from tashi.lab.ports import free_ports
 from tashi.lab.process import MARK, Process, marked, spawn, tail
-from tashi.lab.record import Folders, HostRecord, Record, locked
+from tashi.lab.record import Folders, HostRecord, MachineRecord, Record, locked
 from tashi.wire.errors import NotFound, Refused, TashiError, Unavailable
 
 
@@ -150,6 +150,37 @@ def test_ports_are_free_and_not_promised_to_others() -> None:
     first = free_ports(3, "127.0.0.1", ())
     assert len(set(first)) == 3
     assert not set(first) & set(free_ports(3, "127.0.0.1", first))
+
+
+def test_no_other_lab_gets_a_port_that_a_lab_has() -> None:
+    record = Record(
+        "one", "mark", "fake", 4, False, {"user_port": 1}, {"h1": HostRecord(1, ports={"controller": 2})},
+        machines={"m1": MachineRecord(1, 3, 4)}, pdu_port=5, switch_port=6,
+    )  # fmt: skip
+    assert sorted(lab._ports(record)) == [1, 2, 3, 4, 5, 6]
+
+
+def test_what_can_not_be_killed_is_told_and_not_waited_for_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frozen tasks, or one that hangs in the kernel."""
+
+    class Frozen(Process, frozen=True):
+        def send(self, number: signal.Signals) -> None:
+            pass
+
+        def wait(self, seconds: float = 10.0) -> None:
+            raise Unavailable(f"process {self.pid} still lives")
+
+    monkeypatch.setattr("tashi.lab.record.homes", lambda: (tmp_path / "run", tmp_path / "data"))
+    monkeypatch.setattr(lab, "marked", lambda _: [Frozen(7, 8)])
+    monkeypatch.setattr(lab, "KILL_SECONDS", 0.1, raising=False)
+    folders = Folders("one")
+    folders.run.mkdir(parents=True)
+    folders.save(Record("one", "mark", "fake", 4, True, {}, {}))
+    with pytest.raises(Unavailable, match="process 7 still lives"):
+        lab.down("one")
+    assert folders.file.exists()
 
 
 def test_settings_are_toml_where_they_can_be() -> None:

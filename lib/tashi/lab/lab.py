@@ -13,6 +13,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -27,7 +28,7 @@ from tashi.lab.guests import build
 from tashi.lab.host import Host
 from tashi.lab.machines import MACHINES_MAX, Machines
 from tashi.lab.ports import free_ports
-from tashi.lab.process import marked, spawn
+from tashi.lab.process import Process, marked, spawn
 from tashi.lab.programs import lay_out_pages, surroundings
 from tashi.lab.proxy import Plan as ProxyPlan
 from tashi.lab.record import Folders, HostRecord, Kind, MachineRecord, Record, Settings, homes, locked, names, new_mark
@@ -39,6 +40,7 @@ CONTROLLER_PORTS = tuple(
     f"{second}{door}_port" for second in ("", "second_") for door in ("user", "admin", "agent", "enroll")
 )
 PROXY_SECONDS = 10.0
+KILL_SECONDS, KILL_PAUSE = 5.0, 0.02  # some can't die before their host is removed: frozen tasks are thawed by that
 # On the Linux guest's kernel line, beside the guests' network; the rest spares an emulated processor some work.
 KERNEL_ARGS = "console=ttyS0 quiet panic=-1 nokaslr mitigations=off cryptomgr.notests ipv6.disable=1"
 
@@ -209,11 +211,12 @@ def _end(folders: Folders) -> None:
     lab = Lab(folders, record)
     # Everything at once, also what was started and not recorded, and workers that outlived their agent; and again what
     # those had just started.
-    ended = []
-    while ours := marked(record.mark):
+    ended, until = set[Process](), time.monotonic() + KILL_SECONDS
+    while (ours := marked(record.mark)) and time.monotonic() < until:
         for process in ours:
             process.send(signal.SIGKILL)
-        ended += ours
+        ended.update(ours)
+        time.sleep(KILL_PAUSE)
     for host in lab.hosts.values():
         host.remove()
     for process in ended:
@@ -285,6 +288,7 @@ def _ports(record: Record) -> list[int]:
     of_hosts = [port for host in record.hosts.values() for port in host.ports.values()]
     of_machines = [
         record.pdu_port,
+        record.switch_port,
         *(port for each in record.machines.values() for port in (each.ipmi_port, each.redfish_port)),
     ]
     return [*record.ports.values(), *of_hosts, *of_machines]
