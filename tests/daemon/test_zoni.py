@@ -115,7 +115,15 @@ def test_what_is_wrong_with_one_machine_is_told_of_it_alone(rack: Rack) -> None:
 
 
 @pytest.mark.fault(39)
-def test_an_off_that_is_acknowledged_and_does_not_happen_fails(rack: Rack) -> None:
+def test_an_off_that_is_acknowledged_and_does_not_happen_is_not_believed(rack: Rack) -> None:
+    rack.add("m1", power="on")
+    rack.world.set_faults([Fault(device="m1", call="press", ignore=True, times=1)])
+    rack.done("soft", "m1", grace_seconds=0.2)
+    machine = rack.world.device("m1")
+    assert machine is not None and (machine.power, machine.asked) == ("off", ["off"]), "the soft one did nothing"
+
+
+def test_an_order_that_is_cancelled_leaves_nothing_asked_for(rack: Rack) -> None:
     rack.add("m1", power="on")
     rack.world.set_faults([Fault(device="m1", call="press", ignore=True)])
     (job,) = rack.order("soft", "m1", grace_seconds=0.2)
