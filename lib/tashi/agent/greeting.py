@@ -14,6 +14,6 @@ def why_unfit(welcome: Welcome, cluster: str) -> str:
             f"the controller speaks protocol {welcome.protocol}, this agent {OLDEST} to {PROTOCOL}: upgrade the {which}"
         )
     if cluster and welcome.cluster and welcome.cluster != cluster:
-        way = "to move the host there, empty its agent's state folder and enrol it anew"
+        way = "to move the agent there, empty its state folder and enrol it anew"
         return f"this agent belongs to cluster {cluster}, the controller is of cluster {welcome.cluster}: {way}"
     return ""

@@ -43,7 +43,7 @@ class Path(Struct):
 class Known(Struct):
     """``answer``: the newest question that was answered, ``ask`` the one that is open since ``asked_at``.
 
-    ``whole``: each path was asked since the last change. ``doubted``: when paths first contradicted each other.
+    ``doubted``: its paths have contradicted each other, and are asked once more before that is believed.
     """
 
     row: MetalRow
