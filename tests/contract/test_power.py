@@ -30,7 +30,7 @@ from tests.contract.power_rigs import (
     unproven,
 )
 from zoni.power.change import Changed
-from zoni.power.interface import Boot, Capability
+from zoni.power.interface import Boot, Capability, Identity
 
 STRIP = """[strip]
 about = "a model of the test's own"
@@ -311,6 +311,13 @@ class TestEnrolment:
         error = refused(rig, "enroll", **other)
         assert error.code is Code.CONFLICT
         assert rig.truth() == "off"
+
+    def test_a_path_that_does_not_tell_whose_it_is_is_refused(self, tmp_path: Path) -> None:
+        rig = FakeRig(tmp_path)
+        rig.world.put("m1", replace(rig.machine, identity=Identity()))
+        error = refused(rig, "enroll", uuid=peers.UUID)
+        assert error.code is Code.CONFLICT and error.text.endswith("does not tell which machine it is of")
+        assert rig.run("enroll").power == "off", "of a machine whose record has neither nothing is asked"
 
     @pytest.mark.attack(29)
     @on(fault="open")

@@ -317,6 +317,21 @@ class TestFaults:
         assert [step for step in rig.steps if isinstance(step, Open)] == [Open("p1")], "when it had moved"
         assert not rig.truth()["p1"].on
 
+    def test_what_is_not_seen_to_be_put_back_is_not_said_to_be(self, tmp_path: Path) -> None:
+        rig = FakeRig(tmp_path)
+        rig.world.set_faults(
+            [Fault(call="save", refuse="flash is full", times=1), Fault(call="open", after=1, ignore=True)]
+        )
+        error = unproven(rig, p1={"native": 200})
+        assert error.text.endswith("flash is full; taking back: p1 is on no; closed: p1")
+
+    def test_what_was_closed_in_doubt_stays_so_when_the_switch_starts_anew(self, tmp_path: Path) -> None:
+        rig = FakeRig(tmp_path)
+        rig.break_("ignores", "join")
+        assert unproven(rig, p1={"native": 200}).text.endswith("; closed: p1")
+        rig.restart()
+        assert not rig.truth()["p1"].on
+
     @pytest.mark.parametrize("call", ["create", "join", "save"])
     @on(fault="loses")
     def test_when_an_answer_is_lost_what_is_so_decides(self, rig: Rig, call: str) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from typing import Any
 
 import pytest
 
 from tashi.core import paths
 from tashi.core.cluster import Principal
+from tashi.core.secrets import NONCE_BYTES
 from tashid.watch import _recall
 from tests.core.world import GIB, World
 from zoni.power.paths import read_path
@@ -206,6 +208,26 @@ def test_a_password_is_nowhere_in_the_clear() -> None:
     assert decision.reply is not None and decision.reply.error is None
     hashes = {answered.hash for answered in world.cluster.state.requests.values()}
     assert hashes and not hashes & guesses(world, body), "nobody can try words against what is stored"
+
+
+def test_no_two_passwords_are_sealed_with_one_nonce() -> None:
+    world = rack()
+    sealed = [each.sealed for each in world.cluster.state.secrets.values()]
+    for _ in range(2):  # the same words once more
+        world.ok("machine.set", name="m1", parts=LOGIN)
+        sealed.append(max(world.cluster.state.secrets.values(), key=lambda each: int(each.id[2:])).sealed)
+    nonces = {b64decode(each)[:NONCE_BYTES] for each in sealed}
+    assert len(nonces) == len(sealed) == 5
+
+
+@pytest.mark.parametrize(("first", "then"), [("", "machine"), ("machine", "pdu"), ("machine", "switch")])
+def test_what_is_removed_leaves_no_password(first: str, then: str) -> None:
+    world = rack()
+    for noun in filter(None, (first, then)):
+        ident = world.rows(noun)[0]["id"]
+        assert ident in {each.of for each in world.cluster.state.secrets.values()}
+        world.ok(f"{noun}.remove", name=ident)
+        assert ident not in {each.of for each in world.cluster.state.secrets.values()}
 
 
 def guesses(world: World, body: bytes) -> set[str]:

@@ -473,6 +473,21 @@ def test_a_power_off_that_was_read_back_is_evidence_once_the_host_is_silent_and_
     assert rack.row()["power_evidence"] is None
 
 
+@pytest.mark.fault(37)
+def test_there_is_no_evidence_while_paths_are_still_being_asked() -> None:
+    rack = hosted(power_paths=["ipmi:10.0.0.1", "libvirt:m1,uri=test:///default"])
+    rack.net.power["m1"] = "on"
+    rack.net.holding |= {"power", "enroll"}
+    rack.order("off", force=True)
+    rack.world.host("h1").power_cut()
+    rack.world.run(10)
+    assert rack.row()["power"] == "off" and rack.row()["power_evidence"] is None
+    rack.net.let_go()
+    rack.world.run(10)
+    assert rack.row()["power_contradiction"] and rack.row()["power_evidence"] is None
+    assert not rack.told("machine.evidence")
+
+
 @pytest.mark.fault(36, 37)
 @pytest.mark.parametrize("fault", ["silent", "lies", "contradicts"])
 def test_there_is_no_evidence_without_a_bmc_that_can_be_believed(fault: str) -> None:

@@ -154,6 +154,19 @@ def test_a_hold_ends_behind_others_too(world: World) -> None:
     assert world.vm("next")["reason"] == "the hold is over: ann has asked for others before"
 
 
+def test_when_a_hold_ends_the_next_one_is_let_in(world: World) -> None:
+    world.create("half", cores=4, host="h1")
+    world.create("rest", cores=4, host="h1")
+    for host in ("h2", "h3"):
+        world.create(f"full-{host}", cores=8, host=host)
+    held(world, ANN, "first", 8, hold_seconds=20)
+    held(world, ANN, "next", 1)
+    world.ok("vm.destroy", name="rest")
+    assert states(world, "first", "next") == ["held", "held"]
+    world.run(30)
+    assert states(world, "first", "next") == ["failed", "running"]
+
+
 def test_nothing_is_tried_while_nothing_changes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(world)
     held(world, ANN, "w", 1)
@@ -243,6 +256,26 @@ def test_for_parts_of_one_request_a_host_each_is_kept(world: World) -> None:
     assert states(world, "large-00", "large-01") == ["held", "held"], "together or not at all"
     world.ok("vm.destroy", name="on-h2")
     assert states(world, "large-00", "large-01") == ["running", "running"]
+
+
+def test_one_is_let_in_where_a_group_of_the_same_is_not(world: World) -> None:
+    fill(world)
+    held(world, ANN, "group", 4, count=3)
+    held(world, BOB, "one", 4)
+    world.ok("vm.destroy", name="full-h1")
+    assert states(world, "group-00", "group-01", "group-02", "one") == ["held", "held", "held", "running"]
+
+
+def test_room_on_a_kept_host_is_for_the_one_that_it_is_kept_for(world: World) -> None:
+    """Though one that has waited longer for the same was tried before, and found none."""
+    for host in ("h1", "h2", "h3"):
+        world.create(f"on-{host}", cores=4, host=host)
+    held(world, ANN, "a", 8)
+    held(world, BOB, "b", 8)
+    pass_by(world, PASSES)
+    assert [world.vm(name)["kept"] for name in ("a", "b")] == ["h1", "h2"]
+    world.ok("vm.destroy", name="on-h2")
+    assert states(world, "a", "b") == ["held", "running"]
 
 
 def test_a_part_s_reason_is_that_of_all_parts(world: World) -> None:
