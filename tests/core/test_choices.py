@@ -19,6 +19,9 @@ from tashi.core.policy import adopt
 from tashi.core.rate import AT_ONCE
 from tashi.core.turn import done_key
 from tashi.model.choice import Choice
+from tashi.sched import survey
+from tashi.sched.demand import Demand
+from tashi.sched.index import Index
 from tashi.sched.plan.board import Board
 from tashi.sched.policy import parse_policy
 from tashi.wire.messages import Problem
@@ -57,6 +60,23 @@ def fill(world: World) -> None:
 
 
 # -- what is remembered ----------------------------------------------------------------------------------------------
+def test_parts_of_one_request_that_get_one_host_are_looked_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Demand] = []
+
+    def counted(index: Index, demand: Demand, wall: float = 0.0) -> survey.Survey:
+        seen.append(demand)
+        return found(index, demand, wall)
+
+    found = survey.survey
+    monkeypatch.setattr(survey, "survey", counted)
+    asks = {"labels": {"host": "h2"}}
+    world.ok("vm.create", name="n", image="tiny", cores=2, memory_bytes=GIB, asks=asks, count=4)
+    assert [ask(world, row["decision"])["host"] for row in world.rows(fields="decision")] == ["h2"] * 4
+    assert len(seen) == 1
+
+
 def test_a_placement_tells_what_was_chosen_from_what_and_why(world: World) -> None:
     world.create("first", host="h2")
     revision = world.cluster.revision

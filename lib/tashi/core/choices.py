@@ -48,13 +48,12 @@ class Weighed(NamedTuple):
 NOTHING = Weighed()  # it has to wait for another, and no host was looked at
 
 
-def weigh(turn: Turn, demand: Demand, host: str | None) -> None:
-    """Keep in mind what was chosen, before it is claimed."""
-    if host is None:
-        turn.weighed = Weighed(demand, "")
-    else:
-        best, counts = turn.state.surveyor.tell(demand, host, turn.now.wall)
-        turn.weighed = Weighed(demand, host, best, counts)
+def choose(turn: Turn, demand: Demand) -> str | None:
+    """The id of the host that a demand gets, None when there is none; how that came about is kept in mind."""
+    found = turn.state.surveyor.choose(demand, turn.now.wall)
+    host = found.best[0].host if found is not None else ""
+    turn.weighed = Weighed(demand, host, *found) if found is not None else Weighed(demand)
+    return host or None
 
 
 def note(turn: Turn, outcome: Outcome, vm: Vm, reason: str = "", job: str = "") -> str:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tashi.model.host import Health, Host, HostState
 from tashi.model.vm import Vm, Wish
-from tashi.sched.demand import Demand, Order, Rules
+from tashi.sched.demand import NO_RULES, Demand, Order, Rules
 from tashi.sched.supply import Reservation, Supply
 from tashi.sched.view import HOST_LABEL
 
@@ -79,6 +79,8 @@ def demand_of(
 
 def rules_of(owner: str, wish: Wish) -> Rules:
     """Groups are their owner's: another's of the same name is another group."""
+    if not (wish.group or wish.apart or wish.together or wish.away or wish.near or wish.spread):
+        return NO_RULES
 
     def theirs(names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(f"{owner}/{name}" for name in names)

@@ -47,8 +47,7 @@ def choose(
     nowhere.
     """
     demand = demand_of(vm, quota.groups_of(turn.state, vm.owner), pin, exclude, kept, firm=firm)
-    host = turn.state.index.pick(demand, turn.now.wall)
-    choices.weigh(turn, demand, host)
+    host = choices.choose(turn, demand)
     if host is None:
         raise _no_room(turn, vm.name, demand)
     return host

@@ -20,7 +20,7 @@ from tashi.sched.filters import Question
 from tashi.sched.geometry import Geometry
 from tashi.sched.kinds import NOWHERE, Kinds, Place, Standing
 from tashi.sched.policy import OPTIONAL, Policy
-from tashi.sched.search import NOTHING, Found, Search, fewest, slope_of, walk
+from tashi.sched.search import Best, Search, fewest, slope_of, walk
 from tashi.sched.shelf import Shelf
 from tashi.sched.supply import Supply
 from tashi.sched.view import Room, View
@@ -28,17 +28,18 @@ from tashi.sched.weights import terms
 
 
 class Last(NamedTuple):
-    """What was asked last, and the host that it got: the next one alike gets it too while it has room.
+    """What was asked last, and the best hosts for it, ``most`` at most: one that asks the same gets the first again.
 
-    Under pack a host that was chosen is chosen again, because it only got fuller, until anything else changes. That is
-    so for demands that mind nobody else, the pool or the time.
+    Under pack that is so while it has room, because it only got fuller, until anything else changes; and only for
+    demands that mind nobody else, the pool or the time.
     """
 
     demand: Demand | None
-    room: Room
+    rooms: list[Room]
+    most: int
 
 
-NOBODY = Last(None, Room("nobody-0"))
+NOBODY = Last(None, [Room("nobody-0")], 0)
 
 
 class Index(View):
@@ -86,7 +87,7 @@ class Index(View):
         return room
 
     def _change(self, room: Room, demand: Demand, sign: int) -> None:
-        if sign < 0 or room is not self._last.room:
+        if sign < 0 or room is not self._last.rooms[0]:
             self._last = NOBODY
         super()._change(room, demand, sign)
         if room.place is not None:
@@ -95,37 +96,35 @@ class Index(View):
     # -- the question -----------------------------------------------------------------------------------------------
     def pick(self, demand: Demand, now_wall: float = 0.0) -> str | None:
         """The id of the best host for a VM, None when there is none. It claims nothing."""
-        last, room = self._last
-        if demand is last and demand.cores <= room.free_cores and demand.memory_bytes <= room.free_memory:
-            return room.host
+        rooms = self.best(demand, 1, now_wall)
+        return rooms[0].host if rooms else None
+
+    def best(self, demand: Demand, count: int, now_wall: float = 0.0) -> list[Room]:
+        """The host that `pick` chooses, then those that it would choose were the ones before not there.
+
+        ``count`` at most, and of a demand with a pin that fits that one alone.
+        """
+        last, rooms, known = self._last
+        if count <= known and demand == last and _holds(rooms[0], demand):
+            return rooms[:count]
         asked = demand
         if not self._all_ask:
             demand = self.policy.heed(demand)
         if demand.disk and self._pool_is_full(demand):
-            return None
+            return []
         shelves, search = self._prepare(demand, now_wall)
         if demand.pin:
-            pinned = self._judge([demand.pin], demand, shelves, search).room
-            if pinned is not None or not demand.fallback:
-                return pinned.host if pinned is not None else None
-        best = self._best(demand, shelves, search)
-        if best.room is None:
-            return None
+            pinned = Best()
+            self._judge([demand.pin], demand, shelves, search, pinned)
+            if pinned.found or not demand.fallback:
+                return [each.room for each in pinned.found]
+        best = Best(count)
+        self._look(demand, shelves, search, best)
+        rooms = [each.room for each in best.found]
         alone = demand.rules is NO_RULES and not (demand.disk or demand.local or self._kinds.reserved)
-        if alone and (demand.order or self.policy.order) == "pack":
-            self._last = Last(asked, best.room)
-        return best.room.host
-
-    def next_best(self, demand: Demand, host: str, count: int, now_wall: float = 0.0) -> list[Room]:
-        """The hosts that `pick` would choose were this one not there, nor those before them here: ``count`` at most."""
-        demand = self.policy.heed(demand)
-        shelves, search = self._prepare(demand, now_wall)
-        search.plain, search.exclude = False, search.exclude | {host}
-        found: list[Room] = []
-        while len(found) < count and (room := self._best(demand, shelves, search).room) is not None:
-            found.append(room)
-            search.exclude |= {room.host}
-        return found
+        if rooms and alone and (demand.order or self.policy.order) == "pack":
+            self._last = Last(asked, rooms, count)
+        return rooms
 
     def latest(self) -> object:
         """The same object as long as nothing was claimed but what `pick` has chosen for one demand again and again.
@@ -209,32 +208,29 @@ class Index(View):
             search.most = most + demand.rules.skew - 1
         return shelves, search
 
-    def _best(self, demand: Demand, shelves: Standing, search: Search) -> Found:
-        """The best host on these shelves that passes; a pin is not looked at."""
-        best = NOTHING
+    def _look(self, demand: Demand, shelves: Standing, search: Search, best: Best) -> None:
+        """Let ``best`` see the best hosts on these shelves that pass; a pin is not looked at."""
         if demand.rules is not NO_RULES or demand.local:
             if search.together:
                 few = min(search.together, key=len)
-                return self._judge(few, demand, shelves, search)
+                self._judge(few, demand, shelves, search, best)
+                return
             if special := self._special(demand):
-                best = self._judge(special, demand, shelves, search)
+                self._judge(special, demand, shelves, search, best)
                 search.special, search.plain = special, False
         order = demand.order or self.policy.order
-        return walk(shelves, self._slopes[order], self._failure, search, self._by_turn, best)
+        walk(shelves, self._slopes[order], self._failure, search, self._by_turn, best)
 
-    def _judge(self, hosts: Iterable[str], demand: Demand, shelves: Standing, search: Search) -> Found:
-        """The best of a few hosts, looked at one by one."""
-        best, kinds = NOTHING, {kind for kind, _ in shelves}
+    def _judge(self, hosts: Iterable[str], demand: Demand, shelves: Standing, search: Search, best: Best) -> None:
+        """Let ``best`` see a few hosts, one by one."""
+        kinds = {kind for kind, _ in shelves}
         for host in hosts:
             room = self.rooms.get(host)
             if room is None or room.place is None or room.place.kind not in kinds:
                 continue
             if not demand.labels <= room.labels.items() or not search.takes(room):
                 continue
-            points = sum(each for _, each in terms(self, room, demand, self.policy))
-            if points > best.points or (points == best.points and room.turn < best.turn):
-                best = Found(points, room.turn, room)
-        return best
+            best.see(sum(each for _, each in terms(self, room, demand, self.policy)), room.turn, room)
 
     def _special(self, demand: Demand) -> set[str]:
         """Hosts whose points do not follow from their kind and what is free there."""
@@ -281,3 +277,7 @@ class Index(View):
                 shelf.take(room.turn, old_row, old_level)
             if row != NOWHERE:
                 shelf.put(room.turn, row, level)
+
+
+def _holds(room: Room, demand: Demand) -> bool:
+    return demand.cores <= room.free_cores and demand.memory_bytes <= room.free_memory

@@ -21,11 +21,38 @@ from tashi.sched.view import Room, View
 class Found(NamedTuple):
     points: int
     turn: int
-    room: Room | None
+    room: Room
 
 
 MOST = 10**20  # above every turn of a host, and all points
-NOTHING = Found(-MOST, 0, None)
+
+
+class Best:
+    """The best hosts that were found so far, ``count`` of them at most.
+
+    One that is to come among them has more points than ``least``, or as many and an earlier turn than ``last``.
+    """
+
+    __slots__ = ("count", "found", "last", "least")
+
+    def __init__(self, count: int = 1) -> None:
+        self.count = count
+        self.found: list[Found] = []  # the best first
+        self.least, self.last = -MOST, MOST
+
+    def see(self, points: int, turn: int, room: Room) -> None:
+        """Take a host in, if it is good enough."""
+        if points < self.least or (points == self.least and turn > self.last):
+            return
+        found = self.found
+        at = len(found)
+        while at and (found[at - 1].points < points or (found[at - 1].points == points and found[at - 1].turn > turn)):
+            at -= 1
+        found.insert(at, Found(points, turn, room))
+        if len(found) > self.count:
+            found.pop()
+        if len(found) == self.count:
+            self.least, self.last, _ = found[-1]
 
 
 class Search:
@@ -128,9 +155,9 @@ def hope(left: int, shape: Geometry, slope: Slope, search: Search) -> int:
 
 
 def best_on(
-    shelf: Shelf, shape: Geometry, slope: Slope, other: int, search: Search, rooms: Mapping[int, Room], best: Found
-) -> Found:
-    """The best of a shelf, if it beats ``best``. ``other``: what every host of it has besides."""
+    shelf: Shelf, shape: Geometry, slope: Slope, other: int, search: Search, rooms: Mapping[int, Room], best: Best
+) -> None:
+    """Let ``best`` see the best of a shelf. ``other``: what every host of it has besides."""
     core_grain, core_full, memory_grain, memory_full = shape
     core_level, memory_level = search.cores // core_grain, search.memory // memory_grain
     order, uneven, top = slope
@@ -138,13 +165,12 @@ def best_on(
     pack = order < 0
     # How empty of memory the best host of a row may be.
     edge = 0 if pack else (memory_full - memory_level) * SCALE // memory_full
-    least = best.points
     left = shelf.filled >> core_level
     while left:
         above = (left & -left if pack else left).bit_length() - 1
         left ^= 1 << above
         x = above * SCALE // core_full
-        if top + order * (x + edge) - uneven * abs(x - edge) < least:
+        if top + order * (x + edge) - uneven * abs(x - edge) < best.least:
             break  # the best that this row and all after it could have
         row = shelf.rows[core_level + above]
         cells = row.filled >> memory_level
@@ -153,26 +179,21 @@ def best_on(
             cells ^= 1 << level
             y = level * SCALE // memory_full
             points = top + order * (x + y) - uneven * (x - y if x > y else y - x)
-            if points < least:
+            if points < best.least:
                 break
-            found = _first(row.cells[memory_level + level], points, search, rooms, best)
-            if found is not best:
-                best, least = found, points
-    return best
+            _look(row.cells[memory_level + level], points, search, rooms, best)
 
 
-def _first(cell: list[int], points: int, search: Search, rooms: Mapping[int, Room], best: Found) -> Found:
-    """The first host of a cell that passes, if it beats ``best``."""
-    last = best.turn if points == best.points else MOST
+def _look(cell: list[int], points: int, search: Search, rooms: Mapping[int, Room], best: Best) -> None:
+    """Let ``best`` see the first hosts of a cell that pass."""
     for negated in reversed(cell):
-        if -negated > last:
+        if points == best.least and -negated > best.last:
             break
         room = rooms[-negated]
         if room.free_cores < search.cores or room.free_memory < search.memory:
             continue
         if search.plain or (search.minds(room) and room.host not in search.special):
-            return Found(points, -negated, room)
-    return best
+            best.see(points, -negated, room)
 
 
 def walk(
@@ -181,12 +202,16 @@ def walk(
     failure: int,
     search: Search,
     rooms: Mapping[int, Room],
-    best: Found,
-) -> Found:
-    """The best of all shelves, those with the most hope first. ``failure``: thousandths for each of its points."""
+    best: Best,
+) -> None:
+    """Let ``best`` see the best of all shelves, those with the most hope first.
+
+    ``failure``: thousandths for each of its points.
+    """
     if len(shelves) == 1:
         ((kind, shelf),) = shelves
-        return best_on(shelf, kind.geometry, slope, failure * kind.failures, search, rooms, best)
+        best_on(shelf, kind.geometry, slope, failure * kind.failures, search, rooms, best)
+        return
     hopes: list[tuple[int, int, Kind, Shelf, int]] = []
     for kind, shelf in shelves:
         left = shelf.filled >> search.cores // kind.geometry.core_grain
@@ -195,7 +220,6 @@ def walk(
             hopes.append((-hope(left, kind.geometry, slope, search) - other, len(hopes), kind, shelf, other))
     hopes.sort()
     for least, _, kind, shelf, other in hopes:
-        if -least < best.points:
+        if -least < best.least:
             break
-        best = best_on(shelf, kind.geometry, slope, other, search, rooms, best)
-    return best
+        best_on(shelf, kind.geometry, slope, other, search, rooms, best)

@@ -48,7 +48,10 @@ class Standing(NamedTuple):
 
 
 class Surveyor:
-    """Tells of an index' choices. What was found for one is good for the next alike, while it goes to the same host."""
+    """Chooses by an index, and tells how the choice stands.
+
+    What was found for one is good for the next alike, while it goes to the same host.
+    """
 
     def __init__(self, index: Index) -> None:
         self._index = index
@@ -56,21 +59,23 @@ class Surveyor:
         self._others: tuple[Scored, ...] = ()
         self._survey = NO_SURVEY
 
-    def tell(self, demand: Demand, host: str, wall: float = 0.0) -> Standing:
-        """The choice that `Index.pick` has just made; nothing was claimed since."""
-        index, latest = self._index, self._index.latest()
-        chosen = score(index, demand, host)
+    def choose(self, demand: Demand, wall: float = 0.0) -> Standing | None:
+        """What `Index.pick` chooses, None where it finds no host. It claims nothing."""
+        index = self._index
+        rooms = index.best(demand, 1 + NEXT_BEST, wall)
+        if not rooms:
+            return None
+        latest = index.latest()
         if latest is None or latest is not self._seen:
-            rooms = [] if demand.pin else index.next_best(demand, host, NEXT_BEST, wall)
-            self._others = tuple([score(index, demand, room.host) for room in rooms])
+            self._others = tuple([_score(index, demand, room) for room in rooms[1:]])
             self._seen, self._survey = latest, survey(index, demand, wall)
-        return Standing((chosen, *self._others), self._survey)
+        return Standing((_score(index, demand, rooms[0]), *self._others), self._survey)
 
 
-def score(index: Index, demand: Demand, host: str) -> Scored:
+def _score(index: Index, demand: Demand, room: Room) -> Scored:
     """A host's points for a demand that fits there."""
-    parts = {name: points for name, points in terms(index, index.rooms[host], demand, index.policy) if points}
-    return Scored(host, sum(parts.values()), parts)
+    parts = {name: points for name, points in terms(index, room, demand, index.policy) if points}
+    return Scored(room.host, sum(parts.values()), parts)
 
 
 def nearest(index: Index, demand: Demand, wall: float = 0.0) -> list[Verdict]:
