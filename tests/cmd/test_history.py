@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tashi.cli.history import tell
+from tashi.cli.table import KINDS
+from tashi.core.records import TYPES, UNTOLD
 from tests.cmd.fake_controller import FakeController, run
 
 
@@ -23,6 +25,10 @@ def job(state: str, number: str = "j-1", target: str = "v-1", **more: Any) -> di
 
 def told(*entries: dict[str, Any]) -> list[tuple[Any, ...]]:
     return [(act["at"], act["by"], act["verb"], act["outcome"], act["reason"]) for act in tell(log(*entries))]
+
+
+def test_every_kind_of_which_the_log_tells_can_be_asked_for() -> None:
+    assert set(KINDS) == {*TYPES, "decision", "policy", "denied"} - {*UNTOLD}
 
 
 def test_an_operation_is_one_act_from_its_begin_to_its_end() -> None:

@@ -21,6 +21,10 @@ PLAN = (
     Field("note", "NOTE", "what else there is to say", shown=True),
 )
 _STATE = Field("state", "STATE", "gone", shown=True)  # for what is gone and had none
+KINDS = (  # of what the change log tells
+    "vm", "host", "image", "user", "group", "key", "job", "machine", "pdu", "switch", "domain", "reservation",
+    "zoniagent", "decision", "policy", "denied",
+)  # fmt: skip
 _OWN: dict[str, tuple[Field, ...]] = {
     "plan": PLAN,
     "event": (
@@ -29,8 +33,7 @@ _OWN: dict[str, tuple[Field, ...]] = {
         Field(
             "kind",
             "KIND",
-            "vm, host, image, user, group, key, job, machine, pdu, switch, domain, reservation, decision, policy "
-            "or denied",
+            f"{', '.join(KINDS[:-1])} or {KINDS[-1]}",
             shown=True,
             width=5,
         ),
