@@ -15,6 +15,7 @@ from tashi.core.demands import Ratios
 from tashi.core.placement import PASSES
 from tashi.core.settings import Settings
 from tashi.sched.policy import parse_policy
+from tashi.sched.survey import LOOKED_AT
 from tests.core.world import GIB, ROOT, World
 
 ANN = Principal("ann", "user")
@@ -218,6 +219,14 @@ def test_a_refusal_tells_of_few_hosts_by_name_and_counts_many() -> None:
     moved = world.refused("vm.migrate", name="big")
     assert moved.code == "no-room", moved
     assert "nearest is" in moved.text and moved.hint.startswith("tashi-explain big tells of every host")
+
+
+def test_where_no_host_is_open_none_is_the_nearest() -> None:
+    world = World(LOOKED_AT + 1)
+    for host in world.cluster.state.hosts.values():
+        world.ok("host.drain", name=host.name)
+    refused = world.refused("vm.create", name="web", image="tiny", cores=1, memory_bytes=GIB)
+    assert refused.text.endswith(f": of {LOOKED_AT + 1} hosts {LOOKED_AT + 1} drained or draining")
 
 
 def test_hosts_are_explained_page_by_page() -> None:

@@ -12,7 +12,7 @@ from tashi.sched.filters import FILTERS, Question
 from tashi.sched.index import Index
 from tashi.sched.oracle import choose
 from tashi.sched.supply import Supply
-from tashi.sched.survey import LOOKED_AT, NEAREST, NEXT_BEST, Surveyor, nearest, survey
+from tashi.sched.survey import LOOKED_AT, NEAREST, NEXT_BEST, WORDS, Surveyor, nearest, survey
 from tashi.sched.weights import terms
 from tests.sched.made import GIB, cluster
 from tests.sched.test_index import NOW, Played, demands, steps, supplies
@@ -118,6 +118,29 @@ def test_the_nearest_have_the_least_against_them() -> None:
     told = nearest(index, Demand(1, 8 * GIB))
     assert len(told) == NEAREST and all(each.refusals for each in told)
     assert told[0].host == "h-77" and [each.filter for each in told[0].refusals] == ["memory"]
+    assert nearest(index, Demand(9, 8 * GIB))[0].host == "h-77"
     few = cluster(2, cores=8)
     few.set_host(Supply("h-3", 8, 8 * GIB, closed="draining", unwell="silent"))
     assert [each.host for each in nearest(few, Demand(9, GIB))] == ["h-1", "h-2", "h-3"]
+
+
+def test_of_those_that_lack_room_alone_the_nearest_lacks_least() -> None:
+    index = Index()
+    for number in (1, 2, 3):
+        index.set_host(Supply(f"h-{number}", 16, 16 * GIB, closed="draining" if number == 3 else ""))
+    index.claim("h-1", Demand(10, 10 * GIB))
+    index.claim("h-2", Demand(12, GIB))
+    assert [each.host for each in nearest(index, Demand(8, GIB))] == ["h-1", "h-2", "h-3"]
+    assert nearest(index, Demand(8, GIB, exclude=frozenset({"h-1"})))[0].host == "h-2"
+    assert survey(index, Demand(8, GIB)).words == "2 with too few cores free, 1 drained or draining"
+
+
+def test_of_many_that_lack_memory_the_nearest_is_among_those_looked_at() -> None:
+    index = cluster(200, cores=8, memory=8)
+    for number in range(1, 201):
+        index.claim(f"h-{number}", Demand(*((7, 2 * GIB) if number == 150 else (1, 7 * GIB))))
+    assert nearest(index, Demand(1, 7 * GIB))[0].host == "h-150"
+
+
+def test_every_filter_has_words_for_whom_it_keeps_out() -> None:
+    assert list(WORDS) == list(FILTERS)

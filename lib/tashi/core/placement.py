@@ -19,9 +19,9 @@ from tashi.model.name import number_of
 from tashi.model.shorten import shorten
 from tashi.model.units import format_size
 from tashi.model.vm import Leftover, Vm, Waiting, claims
-from tashi.sched.census import census
 from tashi.sched.demand import Demand
 from tashi.sched.explain import Verdict, explain, most_ever, size_of, why_never
+from tashi.sched.survey import FOR_ROOM, nearest, survey
 from tashi.wire.errors import Code, Refused
 
 PASSES = 10  # so many later ones may get a place before one that waits; then a host is kept for it
@@ -89,11 +89,10 @@ def _no_room(turn: Turn, name: str, demand: Demand) -> Refused:
     if len(others) <= FEW_HOSTS:
         verdicts = explain(index, demand, turn.now.wall, others)
         return Refused(Code.NO_ROOM, text + "; ".join(f"{turn.host_name(no.host)}: {no.reason}" for no in verdicts))
-    counted = census(index, demand, turn.now.wall)
-    text += f"of {len(index.rooms)} hosts {counted.words}"
-    if counted.nearest:
-        (verdict,) = explain(index, demand, turn.now.wall, [counted.nearest])
-        text += f"; nearest is {turn.host_name(counted.nearest)}: {verdict.reason}"
+    text += f"of {len(index.rooms)} hosts {survey(index, demand, turn.now.wall).words}"
+    for near in nearest(index, demand, turn.now.wall)[:1]:
+        if near.refusals[0].filter in FOR_ROOM:
+            text += f"; nearest is {turn.host_name(near.host)}: {near.reason}"
     return Refused(Code.NO_ROOM, text, f"tashi-explain {machine} tells of every host")
 
 

@@ -66,12 +66,8 @@ class Question:
         """What every filter has against a host, in their order."""
         return [no._replace(filter=each.name) for each in self.asked if (no := each.why_not(self, room))]
 
-    def first(self, room: Room) -> str:
-        """The first filter that says no; empty when none does."""
-        return next((each.name for each in self.asked if each.why_not(self, room)), "")
-
     def fits(self, room: Room) -> bool:
-        return not self.first(room)
+        return not any(each.why_not(self, room) for each in self.asked)
 
 
 WhyNot = Callable[[Question, Room], Refusal | None]

@@ -11,17 +11,14 @@ The choice depends on what is there, never on how it came about. `oracle` says t
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from tashi.sched.demand import NO_RULES, SHARED, Demand
 from tashi.sched.filters import Question
-from tashi.sched.geometry import Geometry
 from tashi.sched.kinds import NOWHERE, Kinds, Place, Standing
 from tashi.sched.policy import OPTIONAL, Policy
 from tashi.sched.search import Best, Search, fewest, slope_of, walk
-from tashi.sched.shelf import Shelf
 from tashi.sched.supply import Supply
 from tashi.sched.view import Room, View
 from tashi.sched.weights import terms
@@ -178,20 +175,6 @@ class Index(View):
         if search.spread:
             question.values = set[str]().union(*(shelf.domains.get(search.spread, ()) for _, shelf in shelves))
         return question
-
-    def unlike(self, demand: Demand, now_wall: float = 0.0) -> Counter[str]:
-        """By filter, how many hosts a demand can't have for what they are, whatever is free there."""
-        counts = Counter(state=self._closed, health=len(self.rooms) - self._closed - self._kinds.standing)
-        self._kinds.count_unlike(self.policy.heed(demand), now_wall, counts)
-        return counts
-
-    def shelves(self, demand: Demand, now_wall: float = 0.0) -> list[tuple[Geometry, Shelf]]:
-        """Where the others stand."""
-        return [(kind.geometry, shelf) for kind, shelf in self._kinds.passing(self.policy.heed(demand), now_wall)]
-
-    def on(self, cell: list[int]) -> Iterator[Room]:
-        """The hosts of a shelf's cell."""
-        return (self._by_turn[-negated] for negated in cell)
 
     def _pool_is_full(self, demand: Demand) -> bool:
         return any(pool == SHARED and self.pool.why_not(size) for pool, size in demand.disk)

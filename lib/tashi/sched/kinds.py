@@ -6,7 +6,6 @@ once and kept until a kind comes or goes.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection
 from typing import NamedTuple
 
@@ -154,21 +153,6 @@ class Kinds:
                 if (held := kind.trait.reservation) is None or held.admits(owner, groups, wall)
             ]
         return self._labelled_so(shelves, demand.labels) if demand.labels else shelves
-
-    def count_unlike(self, demand: Demand, wall: float, counts: Counter[str]) -> None:
-        """Add the hosts that are not among those of `passing`, by the filter that keeps them out."""
-        question = Question(_NOTHING, demand, _POLICY, wall)
-        such = Counter(place.kind for _, place in self._having(demand.labels)) if demand.labels else None
-        for kind in self._kinds.values():
-            no = next((name for name in _LIKENESS if FILTERS[name].why_not(question, kind.sample)), "")
-            if no:
-                counts[no] += kind.size
-                continue
-            labelled = kind.size if such is None else such[kind]
-            counts["labels"] += kind.size - labelled
-            held = kind.trait.reservation
-            if held is not None and not held.admits(demand.owner, demand.groups, wall):
-                counts["reservation"] += labelled
 
     def every(self) -> Collection[Kind]:
         """All kinds that there are now."""

@@ -1,5 +1,7 @@
 """How a choice stands among all hosts: the next best, and how many hosts each filter keeps out, by what is counted.
 
+Of a demand that fits nowhere: which hosts come nearest to it.
+
 No host is asked one by one, but for a few that stand at the very level of what is wanted: that costs the same however
 many hosts there are. A host that is open and well is counted under every filter that is against it, another one once,
 under `state` or `health`.
@@ -7,7 +9,7 @@ under `state` or `health`.
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import chain, islice
 from typing import NamedTuple
 
 from tashi.model.choice import Scored
@@ -22,6 +24,25 @@ from tashi.sched.weights import terms
 NEXT_BEST = 2
 LOOKED_AT = 64  # hosts that are looked at one by one, for each filter
 NEAREST = 20
+WORDS = {
+    "pin": "not asked for",
+    "state": "drained or draining",
+    "health": "not well or not heard",
+    "leftover": "with something of it",
+    "queue": "kept for others",
+    "version": "with older programs",
+    "features": "without its features",
+    "networks": "without its networks",
+    "labels": "without its labels",
+    "reservation": "reserved for others",
+    "cores": "with too few cores free",
+    "memory": "with too little memory free",
+    "disk": "with too little disk free",
+    "affinity": "without what it must be with",
+    "anti-affinity": "with what it must be apart from",
+    "spread": "where its group is ahead",
+}
+FOR_ROOM = tuple(FILTERS)[list(FILTERS).index("cores") :]  # filters that look at what is free, and at company
 _LIKENESS = ("version", "features", "networks")
 
 
@@ -35,6 +56,13 @@ class Survey(NamedTuple):
     open: int
     kept_out: dict[str, int]
     exact: bool = True
+
+    @property
+    def words(self) -> str:
+        """How many are kept out, and why, most first; one may be counted for several things."""
+        least = "" if self.exact else "at least "
+        most = sorted(self.kept_out.items(), key=lambda each: -each[1])
+        return ", ".join(f"{least}{count} {WORDS[name]}" for name, count in most)
 
 
 NO_SURVEY = Survey(0, 0, {})
@@ -81,11 +109,20 @@ def _score(index: Index, demand: Demand, room: Room) -> Scored:
 def nearest(index: Index, demand: Demand, wall: float = 0.0) -> list[Verdict]:
     """What is against the hosts that come nearest to a demand which fits nowhere: those with the least against them.
 
-    Where there are many hosts, the emptiest of each kind are looked at.
+    First those that lack room alone, in the end those that are not as they must be. Where there are many hosts, the
+    emptiest of each kind are looked at.
     """
     hosts = list(index.rooms) if len(index.rooms) <= LOOKED_AT else _emptiest(index)
     verdicts = explain(index, demand, wall, hosts)
-    return sorted(verdicts, key=lambda each: len(each.refusals))[:NEAREST]
+    return sorted(verdicts, key=lambda each: _distance(index.rooms[each.host], demand, each))[:NEAREST]
+
+
+def _distance(room: Room, demand: Demand, verdict: Verdict) -> tuple[bool, int, float]:
+    """Whether more than room is against a host, how much is, and what share of the demand is not free there."""
+    asked = ((room.free_cores, demand.cores), (room.free_memory, demand.memory_bytes))
+    lacks = max((1 - free / wanted for free, wanted in asked if wanted), default=0.0)
+    refusals = verdict.refusals
+    return bool(refusals) and refusals[0].filter not in FOR_ROOM, len(refusals), max(lacks, 0.0)
 
 
 def survey(index: Index, demand: Demand, wall: float = 0.0) -> Survey:
@@ -197,11 +234,13 @@ class _Count:
 
 
 def _emptiest(index: Index) -> list[str]:
-    """A few hosts of each kind, with the most cores free."""
+    """A few hosts of each kind: for each number of free cores one with the most memory, then those with most cores."""
     kinds = sorted(index.kinds.every(), key=lambda kind: -kind.size)[:LOOKED_AT]
     each = max(1, LOOKED_AT // max(1, len(kinds)))
-    found: list[Room] = []
+    found: dict[int, None] = {}
     for kind in kinds:
-        turns = (-turn for row in reversed(kind.shelf.rows) for cell in row.cells.values() for turn in reversed(cell))
-        found += [index.at(turn) for turn in islice(turns, each)]
-    return [room.host for room in found]
+        rows = [row for row in reversed(kind.shelf.rows) if row.filled]
+        best = (-row.cells[row.filled.bit_length() - 1][-1] for row in rows)
+        turns = (-turn for row in rows for cell in row.cells.values() for turn in reversed(cell))
+        found.update(dict.fromkeys(islice(chain(best, turns), each)))
+    return [index.at(turn).host for turn in found]
