@@ -16,6 +16,7 @@ from zoni.switch.plan import Goal, Planned, Rules, Want, at_risk, differences, p
 from zoni.switch.steps import apply, say
 
 ALL = frozenset(Capability)
+NO = Rules()
 NAMES = {1: "default", 100: "red", 200: "blue", 300: ""}
 VLANS = st.sampled_from(sorted(NAMES))
 
@@ -62,7 +63,9 @@ def goals(draw: st.DrawFn) -> Goal:
         others = sorted(draw(st.sets(st.sampled_from(there), max_size=3)) - {native})
         tagged = None if native is None else draw(st.sampled_from([None, tuple(others)]))
         on, label = draw(st.sampled_from([None, True, False])), draw(st.sampled_from([None, "", "m-1"]))
-        ports[name] = Want(native, tagged, on, label)
+        join = tuple(draw(st.sets(st.sampled_from(there), max_size=1)) - {native})
+        leave = tuple(draw(st.sets(st.sampled_from([100, 200, 300]), max_size=2)))
+        ports[name] = Want(native, tagged, on, label, join, leave)
     return Goal(created, gone, ports)
 
 
@@ -140,7 +143,9 @@ def test_it_ends_where_it_should_and_then_there_is_nothing_to_do(change: Change)
         if want.native is not None:
             assert (port.native, port.untagged) == (want.native, (want.native,) if want.native else ())
         if want.tagged is not None:
-            assert port.tagged == want.tagged
+            assert set(port.tagged) == {*want.tagged, *want.join}
+        assert set(want.join) <= set(port.tagged)
+        assert not set(want.leave) - {*want.join, *(want.tagged or ()), want.native} & {*port.untagged, *port.tagged}
         assert not port.on or port.mode != "odd" or port.heard_in == before.ports[name].heard_in
     assert said(plan(end, goal, Rules(), ALL)) == ["save to the start-up configuration"]
     assert plan(end, goal, Rules(), ALL - {Capability.SAVE}) == []
@@ -210,6 +215,37 @@ def test_tagged_vlans_come_and_go_while_a_port_is_open() -> None:
     assert "close p1" not in said(planned)
 
 
+def test_what_is_joined_and_left_leaves_the_rest_as_it_is() -> None:
+    planned = plan(state(p1=access(1, tagged=(100, 300))), Goal(ports={"p1": Want(join=(200,), leave=(100,))}), NO, ALL)
+    assert said(planned)[:2] == ["take p1 out of VLAN 100", "put p1 into VLAN 200, tagged"]
+    assert "close p1" not in said(planned)
+
+
+def test_who_leaves_its_untagged_vlan_is_in_none_without_a_tag() -> None:
+    planned = plan(state(p1=access(100, tagged=(200,))), Goal(ports={"p1": Want(leave=(100,))}), NO, ALL)
+    assert said(planned)[:3] == ["close p1", "take p1 out of VLAN 100", "let p1 drop what has no tag"]
+    assert "take p1 out of VLAN 200" not in said(planned) and said(planned)[-3] == "open p1"
+
+
+def test_a_vlan_that_is_left_and_wanted_is_changed_from_tagged_to_native() -> None:
+    planned = plan(state(p1=access(1, tagged=(100,))), Goal(ports={"p1": Want(100, leave=(100,))}), NO, ALL)
+    end = state(p1=access(1, tagged=(100,)))
+    for each in planned:
+        end = apply(end, each.step)
+    assert (end.ports["p1"].untagged, end.ports["p1"].tagged) == ((100,), ())
+
+
+def test_a_vlan_goes_once_its_ports_have_left_it() -> None:
+    before = state(up=access(1, tagged=(100, 200)))
+    planned = plan(before, Goal(gone=(100,), ports={"up": Want(leave=(100,))}), Rules(uplinks=("up",)), ALL)
+    assert said(planned)[:2] == ["take up out of VLAN 100", "destroy VLAN 100"]
+
+
+def test_what_belongs_to_another_domain_may_be_left() -> None:
+    rules = Rules("red", {200: "blue"})
+    assert plan(state(p1=access(1, tagged=(200,))), Goal(ports={"p1": Want(leave=(200,))}), rules, ALL)
+
+
 def test_ports_of_one_change_are_opened_together() -> None:
     goal = Goal(ports={"p1": Want(200), "p2": Want(200)})
     words = said(plan(state(p1=access(100), p2=access(100)), goal, Rules(), ALL))
@@ -234,6 +270,11 @@ def test_without_a_capability_there_is_no_step_for_it() -> None:
         (Goal(ports={"p1": Want(4095)}), Code.BAD_REQUEST, "4095 is no VLAN: they are 1 to 4094"),
         (Goal(ports={"p1": Want(tagged=(0,))}), Code.BAD_REQUEST, "0 is no VLAN: they are 1 to 4094"),
         (Goal(ports={"p1": Want(-1)}), Code.BAD_REQUEST, "-1 is no VLAN: they are 1 to 4094"),
+        (Goal(ports={"p1": Want(join=(4095,))}), Code.BAD_REQUEST, "4095 is no VLAN: they are 1 to 4094"),
+        (Goal(ports={"p1": Want(leave=(4095,))}), Code.BAD_REQUEST, "4095 is no VLAN: they are 1 to 4094"),
+        (Goal(ports={"p1": Want(join=(200,))}), Code.CONFLICT, "VLAN 200 is in domain blue"),
+        (Goal(ports={"p1": Want(join=(400,))}), Code.NOT_FOUND, "p1: there is no VLAN 400"),
+        (Goal(ports={"p1": Want(join=(100,))}), Code.WRONG_STATE, "p1: is untagged in VLAN 100"),
         (Goal({0: "x"}), Code.BAD_REQUEST, "0 is no VLAN: they are 1 to 4094"),
         (Goal({1003: "x"}), Code.IMPOSSIBLE, "VLAN 1003 is reserved (1002 to 1005)"),
         (Goal({100: "x"}), Code.CONFLICT, "VLAN 100 is taken: it is red"),

@@ -28,6 +28,8 @@ PortName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[!-~]+( [
 class Want(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a port shall be; None is "as it is". ``native`` is its untagged VLAN, 0 for none; ``tagged`` all others.
 
+    ``leave`` and ``join`` are about what it is in now: VLANs that it shall be in no more, tagged or not, unless the
+    rest says so; and those that it shall be in, tagged, besides all others.
     A port that is to be open has to be said ``on``: one that was left closed half-way would stay so.
     """
 
@@ -35,6 +37,8 @@ class Want(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     tagged: tuple[int, ...] | None = None
     on: bool | None = None
     label: Text | None = None
+    join: tuple[int, ...] = ()
+    leave: tuple[int, ...] = ()
 
 
 class Goal(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -138,9 +142,14 @@ def _port(port: Port, want: Want, capabilities: frozenset[Capability]) -> Iterat
 
 def _members(port: Port, want: Want) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
     """Native, untagged and tagged VLANs, as they shall be."""
-    native = port.native if want.native is None else want.native
-    untagged = port.untagged if want.native is None else (native,) if native else ()
-    return native, untagged, port.tagged if want.tagged is None else tuple(sorted(set(want.tagged)))
+    native = want.native
+    if native is None:
+        native = 0 if port.native in want.leave else port.native
+        untagged = tuple(vlan for vlan in port.untagged if vlan not in want.leave)
+    else:
+        untagged = (native,) if native else ()
+    tagged = [vlan for vlan in port.tagged if vlan not in want.leave] if want.tagged is None else want.tagged
+    return native, untagged, tuple(sorted({*tagged, *want.join}))
 
 
 def _check(state: State, goal: Goal, rules: Rules, capabilities: frozenset[Capability]) -> None:
@@ -152,6 +161,8 @@ def _check(state: State, goal: Goal, rules: Rules, capabilities: frozenset[Capab
     for vlan in goal.gone:
         if vlan == DEFAULT or vlan in goal.vlans:
             raise SwitchError(Code.IMPOSSIBLE, f"VLAN {vlan} can't be destroyed")
+    for vlan in (vlan for want in goal.ports.values() for vlan in want.leave):
+        _check_range(vlan)
     there = (set(state.vlans) | set(goal.vlans)) - set(goal.gone)
     for name, want in goal.ports.items():
         if name not in state.ports:
@@ -162,13 +173,20 @@ def _check(state: State, goal: Goal, rules: Rules, capabilities: frozenset[Capab
             if vlan not in there and Capability.VLANS in capabilities:
                 raise SwitchError(Code.NOT_FOUND, f"{name}: there is no VLAN {vlan}", "create it first")
         _, untagged, tagged = _members(state.ports[name], want)
+        if already := set(want.join) & set(untagged) - {want.native}:
+            vlan = min(already)
+            raise SwitchError(Code.WRONG_STATE, f"{name}: is untagged in VLAN {vlan}", "take it out of it first")
         if both := set(untagged) & set(tagged):
             raise SwitchError(Code.BAD_REQUEST, f"{name}: VLAN {min(both)} can't be native and tagged")
 
 
-def _check_number(vlan: int, rules: Rules) -> None:
+def _check_range(vlan: int) -> None:
     if not LEAST <= vlan <= MOST:
         raise SwitchError(Code.BAD_REQUEST, f"{vlan} is no VLAN: they are {LEAST} to {MOST}")
+
+
+def _check_number(vlan: int, rules: Rules) -> None:
+    _check_range(vlan)
     if vlan in RESERVED:
         raise SwitchError(Code.IMPOSSIBLE, f"VLAN {vlan} is reserved ({RESERVED[0]} to {RESERVED[-1]})")
     owner = rules.domains.get(vlan, rules.domain)
@@ -194,7 +212,7 @@ def _check_end(end: State, goal: Goal, planned: list[Planned], rules: Rules) -> 
 
 
 def _named(goal: Goal) -> Iterator[int]:
-    """All VLANs that a goal names."""
+    """All VLANs that a goal names, but for those that are left."""
     yield from goal.vlans
     yield from goal.gone
     for want in goal.ports.values():
@@ -205,6 +223,7 @@ def _wanted(want: Want) -> Iterator[int]:
     if want.native:
         yield want.native
     yield from want.tagged or ()
+    yield from want.join
 
 
 def _vlan(state: State, vlan: int) -> str:
