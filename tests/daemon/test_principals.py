@@ -268,6 +268,7 @@ def test_a_descriptor_taken_over_by_root_does_not_make_its_first_owner_root() ->
         seen = []
         for uid in (NOBODY, 0):
             run_as(uid, script, f"ipc://{run}/user.sock")
+            assert user.poll(20_000), "it was let in, before it is seen to be gone"
             until(lambda: open_sockets() == before, "its descriptor is closed")
         for _ in range(2):
             assert user.poll(20_000)
