@@ -62,7 +62,8 @@ def ask(loop: Loop, pool: Pool, verb: str, path: paths.AnyPath, deadline: float 
 def test_calls_have_their_outcomes(loop: Loop, pool: Pool, path: paths.Fake, world: World) -> None:
     assert ask(loop, pool, "look", path).value["vlans"] == {str(vlan): name for vlan, name in NAMES.items()}
     moved = ask(loop, pool, "change", path, **MOVE)
-    assert (moved.outcome, moved.value["ports"]["p1"]["untagged"]) == ("ok", [200])
+    port = moved.value["ports"]["p1"]
+    assert (moved.outcome, port["untagged"], port["mode"]) == ("ok", [200], "access")
     refused = ask(loop, pool, "change", path, goal={"ports": {"p1": {"native": 4095}}})
     assert (refused.outcome, refused.code) == ("failed", "bad-request")
     world.set_faults([Fault(call="join", ignore=True)])

@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Literal, Protocol
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from zoni.outcome import DeviceError
 from zoni.switch.steps import DeviceStep
@@ -43,7 +44,8 @@ class Port(Struct, frozen=True, omit_defaults=True):
 
     ``on`` is what was ordered (ifAdminStatus), ``up`` what there is of a link, None where it isn't told.
     ``untagged`` and ``tagged``: the VLANs whose frames leave by it, sorted. ``native``: the VLAN that frames without a
-    tag enter (PVID), 0 where they are dropped. ``filters``: frames of a VLAN that it is not in are dropped.
+    tag enter (PVID), 0 where they are dropped. ``filters``: frames of a VLAN that it is not in are dropped. ``mode``
+    follows from the rest, whatever is given.
     """
 
     name: str
@@ -55,6 +57,10 @@ class Port(Struct, frozen=True, omit_defaults=True):
     untagged: tuple[int, ...] = ()
     tagged: tuple[int, ...] = ()
     filters: bool = True
+    mode: Mode = "none"  # a field, so that it is told with the others
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "mode", self._mode())
 
     @property
     def enters(self) -> int:
@@ -68,8 +74,7 @@ class Port(Struct, frozen=True, omit_defaults=True):
         leak between them."""
         return frozenset(self.untagged) | ({self.enters} if self.enters else frozenset())
 
-    @property
-    def mode(self) -> Mode:
+    def _mode(self) -> Mode:
         if len(self.heard_in) > 1 or (self.untagged and not self.enters):
             return "odd"
         return "trunk" if self.tagged else "access" if self.heard_in else "none"
