@@ -14,7 +14,7 @@ class Network(Hypervisor):
     """``power``: what a path says, by what it leads to (10.0.0.1, 3 for an outlet). ``failing``: verb and path ->
     (outcome, code); ``stuck``: paths on which an order is acknowledged and nothing happens.
 
-    ``ports``: what switches have.
+    ``ports``: what switches have. ``answers``: what a question to a switch is answered with.
     """
 
     def start(self) -> None:
@@ -25,6 +25,7 @@ class Network(Hypervisor):
             self.power: dict[str, str] = {}
             self.faults: dict[str, tuple[str, str]] = {}
             self.did: list[str] = []
+            self.answers: dict[str, Any] = {}
             self.ports: dict[tuple[str, str], tuple[bool, tuple[int, ...]]] = {}  # (bridge, port) -> (open, VLANs)
         who = events.Identity(self.name, f"uuid-{self.name}", self.boot, self.incarnation)
         self.mind: Any = Metal(list(self.journal), who, lambda spec: f"{spec['driver']} {leads_to(spec)}")
@@ -73,6 +74,9 @@ class Network(Hypervisor):
         outcome, code = self.faults.get(f"{call.verb} {name}") or self.faults.get(name) or ("ok", "")
         if outcome == "failed":
             return events.Called(call.id, outcome, None, f"ovs {name}: {code}", code)
+        if call.verb != "change":
+            self.did.append(f"{call.verb} {name}")
+            return events.Called(call.id, outcome, self.answers.get(f"{call.verb} {name}"))
         told = []
         for port, want in call.args.get("goal", {}).get("ports", {}).items():
             wanted = (want["on"], tuple(filter(None, (want["native"], *want["tagged"]))))

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.daemon.processes import Asker, Controller, Zoni
 from tests.daemon.test_zoni import Rack
@@ -128,3 +129,22 @@ def test_a_switch_that_forgets(site: Site) -> None:
     (seal,) = [each for each in site.operations() if each["verb"] == "machine.seal"]
     assert site.ended(seal["id"])["outcome"] == "done"
     assert (site.vlans("1"), site.row("m1")["state"], site.row("m1")["domain"]) == ((), "reserved", None)
+
+
+def test_a_switch_is_asked_and_saved(site: Site) -> None:
+    def answer(call: str) -> Any:
+        ended = site.ended(str(site.admin.ok(f"switch.{call}", name="sw")["job"]))
+        assert ended["outcome"] == "done", ended["reason"]
+        return json.loads(ended["answer"])
+
+    looked = answer("look")
+    assert (looked["vlans"], sorted(looked["ports"])) == ({"1": "default"}, ["1", "2"])
+    assert answer("macs") == answer("neighbours") == []
+    assert answer("enroll")["ports"] == ["1", "2"]
+    switch = site.switches.device("sw")
+    assert switch is not None
+    running = State(switch.running.vlans, {"1": Port("1", label="by hand")}, 0.0)
+    site.switches.put("sw", replace(switch, running=running))
+    answer("save")
+    switch = site.switches.device("sw")
+    assert switch is not None and switch.startup.ports["1"].label == "by hand"

@@ -25,6 +25,7 @@ from tashi.agent.machine import Known, Path
 from tashi.agent.ports import PORTS, Ports, is_of_ports
 from tashi.agent.rhythm import ALL_AGAIN_SECONDS
 from tashi.agent.session import Session
+from tashi.agent.switches import SWITCH, Switches
 from tashi.agent.watch import Watch
 from tashi.model.shorten import shorten
 from tashi.wire.agents import ShotDone
@@ -40,6 +41,7 @@ from tashi.wire.zoni import (
     MetalShot,
     MetalTell,
     PortRows,
+    SwitchShot,
 )
 
 LOOK_SECONDS = 30.0
@@ -67,6 +69,7 @@ class Metal:
         self.memory, self._desk = self._session.memory, self._session.desk
         self._shots = self._session.shots
         self._ports = Ports(self._desk)
+        self._switches = Switches(self._desk, self._shots)
         self._machines: dict[str, Known] = {}
         self._watch = Watch()
         self._looked: dict[str, None] = {}  # as they were told before, since the last heartbeat
@@ -119,6 +122,8 @@ class Metal:
                     self._ports.row(each)
             case MetalShot():
                 self._shot(message)
+            case SwitchShot():
+                self._switches.shot(message)
 
     # -- rows -------------------------------------------------------------------------------------------------------
     def _row(self, row: MetalRow) -> None:
@@ -369,6 +374,9 @@ class Metal:
         doing = self._desk.doing.pop(called.id, None)
         if doing is not None and doing.verb == PORTS:
             self._ports.called(doing.of, called)
+            return
+        if doing is not None and doing.verb == SWITCH:
+            self._switches.called(doing.job, called)
             return
         known = self._machines.get(doing.of) if doing is not None else None
         if doing is None or known is None:

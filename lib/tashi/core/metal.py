@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from tashi.core import handover, metal_power, metal_seen
+from tashi.core import handover, metal_power, metal_seen, switch_calls
 from tashi.core.contact import Contact, welcome
 from tashi.core.metal_rows import SHOTS, gone
 from tashi.core.turn import Turn
 from tashi.core.zoniagents import agent_of
+from tashi.model.device import Switch
 from tashi.model.machine import Machine
 from tashi.model.zoniagent import ZoniAgent
 from tashi.wire.agents import Acked, Pulse
@@ -59,15 +60,17 @@ def tell(turn: Turn, agent: ZoniAgent, contact: Contact, message: MetalTell, epo
         job = turn.state.jobs.get(message.shot.job)
         if job is not None and job.verb in SHOTS and _is_own(turn, agent, job.target):
             metal_power.shot_done(turn, job, message.shot)
+        elif job is not None and job.verb in switch_calls.CALLS and _is_own(turn, agent, job.target):
+            switch_calls.shot_done(turn, job, message.shot)
     if message.seen is not None:
         stranger = _observe(turn, agent, contact, message.seen, (message.incarnation, message.seq))
         strangers += [stranger] if stranger is not None else []
     return _answer(epoch, message.incarnation, message.seq, strangers)
 
 
-def _is_own(turn: Turn, agent: ZoniAgent, machine: str) -> bool:
-    """Whether it may speak of this machine."""
-    record: Machine | None = turn.state.machines.get(machine)
+def _is_own(turn: Turn, agent: ZoniAgent, ident: str) -> bool:
+    """Whether it may speak of this machine, or of this switch."""
+    record: Machine | Switch | None = turn.state.machines.get(ident) or turn.state.switches.get(ident)
     return record is not None and agent_of(turn.state, record) == agent.id
 
 

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from tashi.core.hosts import digest, token_of
 from tashi.core.state import State
 from tashi.core.turn import Turn, done
+from tashi.model.device import Switch
 from tashi.model.job import JobState
 from tashi.model.machine import Machine
 from tashi.model.name import check_name
@@ -75,10 +76,10 @@ def remove(turn: Turn, body: Named) -> Accepted:
     return done(turn, "zoniagent.remove", "zoniagent", agent, body.dry_run)
 
 
-def agent_of(state: State, machine: Machine) -> str:
-    """The id of the agent that reaches a machine; empty when there is none, or several and the machine names none."""
-    if machine.agent:
-        return machine.agent
+def agent_of(state: State, record: Machine | Switch) -> str:
+    """The id of the agent that reaches it; empty when there is none, or several and the record names none."""
+    if record.agent:
+        return record.agent
     return next(iter(state.zoniagents)) if len(state.zoniagents) == 1 else ""
 
 

@@ -34,7 +34,8 @@ class Pdu(Struct, frozen=True, omit_defaults=True):
 class Switch(Struct, frozen=True, omit_defaults=True):
     """``driver``: snmp, ovs, linux-bridge or fake. ``address``: a host for snmp; else what the driver calls it.
 
-    ``model``: a table of how it saves, by its name; empty: the standard one.
+    ``model``: a table of how it saves, by its name; empty: the standard one. ``agent``: the zoni agent that reaches it;
+    empty: the only one there is.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Switch(Struct, frozen=True, omit_defaults=True):
     unit: str = ""
     note: str = ""
     snmp: SnmpUse | None = None
+    agent: str = ""
 
 
 class Secret(Struct, frozen=True):

@@ -1,0 +1,120 @@
+"""What is asked of a switch itself: operations whose answers its zoni agent sends.
+
+A question may be asked again and again, what changes something is done at most once. Either is answered, or has failed,
+when its time is up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from tashi.core import metal_seen, paths
+from tashi.core.metal_power import ANSWER_MAX
+from tashi.core.secrets import vault_of
+from tashi.core.turn import Turn
+from tashi.core.zoniagents import agent_of
+from tashi.model.device import Switch
+from tashi.model.job import Job, JobState
+from tashi.wire.agents import ShotDone
+from tashi.wire.errors import Code, Refused, TashiError
+from tashi.wire.messages import Accepted, Named
+from tashi.wire.zoni import SwitchShot
+
+CALL_SECONDS = 30.0  # that the switch may take, and taking back a little more
+ASK_SECONDS = 90.0  # with all that waits for its turn before it
+ARGS = "args"  # where an operation keeps what its call is asked with, as JSON
+# operation -> call
+CALLS: Mapping[str, Any] = {
+    "switch.look": "look", "switch.macs": "macs", "switch.neighbours": "neighbours", "switch.enroll": "enroll",
+    "switch.save": "save",
+}  # fmt: skip
+
+
+def look(turn: Turn, body: Named) -> Accepted:
+    """Its VLANs and ports, as they are now."""
+    return _ask(turn, body, "switch.look")
+
+
+def macs(turn: Turn, body: Named) -> Accepted:
+    """The stations that it has heard, each with its port."""
+    return _ask(turn, body, "switch.macs")
+
+
+def neighbours(turn: Turn, body: Named) -> Accepted:
+    """Who says by LLDP that it is at the other end of a port."""
+    return _ask(turn, body, "switch.neighbours")
+
+
+def enroll(turn: Turn, body: Named) -> Accepted:
+    """Which switch it is, what can be done with it, and whether it keeps strangers out."""
+    return _ask(turn, body, "switch.enroll")
+
+
+def save(turn: Turn, body: Named) -> Accepted:
+    """Make what runs what it starts with."""
+    return _ask(turn, body, "switch.save")
+
+
+def _ask(turn: Turn, body: Named, verb: str) -> Accepted:
+    switch: Switch = turn.find("switch", body.name)
+    check_way(turn, switch)
+    job = turn.begin(verb, "switch", switch.id, switch.name, budget_seconds=ASK_SECONDS, phase="ordered")
+    return Accepted(job=job.id, kind="switch", objects={switch.id: switch.name}, dry_run=body.dry_run)
+
+
+def check_way(turn: Turn, switch: Switch) -> None:
+    """Raise Refused where nobody could carry it out now."""
+    try:
+        paths.switch_path(turn.state, vault_of(turn), switch)
+    except TashiError as error:
+        hint = f"zoni-switch set {switch.name} --auth-file FILE --privacy-file FILE"
+        text = f"{switch.name}: its passwords can't be read: {error.text}"
+        raise Refused(Code.WRONG_STATE, text, hint) from None
+    if not turn.state.zoniagents:
+        raise Refused(Code.WRONG_STATE, f"{switch.name}: there is no zoni agent", "zoni-agents add NAME")
+    agent = turn.state.zoniagents.get(agent_of(turn.state, switch))
+    if agent is None:
+        text = f"{switch.name}: no zoni agent is named for it, and there are several"
+        raise Refused(Code.WRONG_STATE, text, f"zoni-switch set {switch.name} --agent AGENT")
+    if why := metal_seen.why_silent(turn, agent.id):
+        raise Refused(Code.UNAVAILABLE, f"{switch.name}: {why}", f"systemctl status zoni-agent, where {agent.name} is")
+
+
+# -- the zoni agent --------------------------------------------------------------------------------------------------
+def shot_owed(turn: Turn, job: Job) -> tuple[str, SwitchShot] | None:
+    """(agent, what it is to do) that this operation waits for, or None."""
+    switch = turn.state.switches.get(job.target)
+    if job.verb not in CALLS or switch is None:
+        return None
+    try:
+        path = paths.switch_path(turn.state, vault_of(turn), switch)
+    except TashiError:  # whoever begins one is told; see `check_way`
+        return None
+    args = msgspec.json.decode(str(job.result.get(ARGS, "{}")))
+    return agent_of(turn.state, switch), SwitchShot(0, job.id, CALLS[job.verb], path, CALL_SECONDS, args)
+
+
+def shot_done(turn: Turn, job: Job, done: ShotDone) -> None:
+    """Its agent has answered, or can't say whether it was done."""
+    if done.outcome != "done":
+        doubt = "it may have been done: " if done.outcome == "unknown" else ""
+        turn.end(job.id, JobState.FAILED, f"{doubt}{done.reason}")
+        return
+    answer = done.result.get("answer", "")
+    if len(answer) > ANSWER_MAX:
+        text = f"{job.name} answers with {len(answer)} characters, the limit is {ANSWER_MAX}"
+        turn.put(replace(turn.state.jobs[job.id], result={}))
+        turn.end(job.id, JobState.FAILED, text)
+        return
+    turn.end(job.id, JobState.DONE, result={"answer": answer})
+
+
+def budget_spent(turn: Turn, job: Job) -> None:
+    """Nobody has answered in time."""
+    switch = turn.state.switches.get(job.target)
+    why = metal_seen.why_silent(turn, agent_of(turn.state, switch)) if switch is not None else ""
+    turn.end(job.id, JobState.FAILED, why or "no answer in its time")
