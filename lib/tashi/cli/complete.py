@@ -15,13 +15,17 @@ Printed = Callable[[Mapping[str, Any]], str]  # whose fields -o picks from, by t
 Completer = Callable[[click.Context, click.Parameter, str], list[str]]
 PATIENCE_SECONDS = 0.1
 LIMIT = 500
+# What is no record of the controller's: kind of the records that it is named by -> what follows their names.
+_KINDS = {"port": {"switch": ":", "machine": ""}, "vlan": dict[str, str]()}
 
 
 def complete_names(noun: str) -> Completer:
     """Names of the noun's objects that the caller may see (for operations: ids)."""
 
     def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-        return live_names(noun, incomplete, context.params.get("controller"), context.params.get("config"))
+        where = context.params.get("controller"), context.params.get("config")
+        kinds = _KINDS.get(noun, {noun: ""})
+        return [f"{name}{more}" for kind, more in kinds.items() for name in live_names(kind, incomplete, *where)]
 
     return complete
 

@@ -17,6 +17,7 @@ import click
 
 from tashi.model.name import kind_of_id
 
+_CALLED = {"job": "id", "vlan": "vlan"}  # what records are called by that is not their name: theirs is another's
 LONGEST = 80  # characters of an operand: more than any name or id has
 
 
@@ -91,9 +92,10 @@ def input_lines(null: bool) -> Iterator[tuple[int, str | dict[str, Any]]]:
 
 def name_in(record: dict[str, Any], number: int, noun: str) -> str:
     """What a record in line ``number`` is called: its id, if that is one of the noun, else its name."""
-    identity, name = record.get("id"), record.get("name")
+    identity, key = record.get("id"), _CALLED.get(noun, "name")
     if isinstance(identity, str) and kind_of_id(identity) == noun:
         return identity
-    if not isinstance(name, str) or noun == "job":  # an operation's name is its object's
-        raise click.UsageError(f"standard input, line {number}: no {'id' if noun == 'job' else 'name'} in this record")
-    return name
+    name = record.get(key)
+    if key == "id" or isinstance(name, bool) or not isinstance(name, int if key == "vlan" else str):
+        raise click.UsageError(f"standard input, line {number}: no {key} in this record")
+    return str(name)

@@ -82,6 +82,16 @@ def vlans(text: str) -> tuple[int, ...]:
         raise click.BadParameter(str(error)) from error
 
 
+def vlan_set(text: str) -> tuple[int, ...]:
+    """The same, also of VLANs that no domain may have. Raises click.UsageError."""
+    from tashi.model.vlan import check_number, parse_vlans
+
+    try:
+        return parse_vlans(text, check_number)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
 def addresses(text: str) -> tuple[str, ...]:
     """A click type: where controllers are, comma separated."""
     found = tuple(part.strip() for part in text.split(","))

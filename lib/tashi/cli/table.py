@@ -77,6 +77,36 @@ _OWN: dict[str, tuple[Field, ...]] = {
         Field("once", "ONCE", "whether for the next boot alone", "flag", shown=True),
         Field("uefi", "UEFI", "whether by UEFI; null where that is not told", "flag", shown=True),
     ),
+    "port": (
+        Field("name", "NAME", "SWITCH:PORT", shown=True, width=10),
+        Field("on", "ON", "whether it was switched on", "flag", shown=True, width=3),
+        Field("up", "UP", "whether there is a link; null where that is not told", "flag", shown=True, width=3),
+        Field("speed_mbps", "MBIT/S", "speed of the link, in Mbit/s", "count", shown=True),
+        Field("mode", "MODE", "access, trunk, none: in no VLAN, or odd: untagged in two", shown=True),
+        Field("native", "NATIVE", "VLAN that frames without a tag get into", "count", shown=True),
+        Field("untagged", "UNTAGGED", "VLANs whose frames leave by it without a tag", "list", shown=True),
+        Field("tagged", "TAGGED", "VLANs whose frames leave by it with one", "list", shown=True),
+        Field("label", "LABEL", "what it is called on the switch", shown=True),
+        Field("machine", "MACHINE", "machine that the records have there", shown=True),
+        Field("nic", "NIC", "its NIC, where the records say which"),
+        Field("domain", "DOMAIN", "domain that the machine is in"),
+        Field("uplink", "UPLINK", "whether the records have it as one to another switch", "flag"),
+        Field("switch", "SWITCH", "name of the switch"),
+        Field("port", "PORT", "what the switch calls it"),
+    ),
+    "vlan": (
+        Field("vlan", "VLAN", "its number", "count", shown=True, width=4),
+        Field("name", "NAME", "what switches call it; several where they don't agree", shown=True, width=10),
+        Field("domain", "DOMAIN", "domain that it is in", shown=True),
+        Field("switches", "SWITCHES", "switches that have it", "list", shown=True),
+        Field("untagged", "UNTAGGED", "ports that are in it without a tag, SWITCH:PORT", "list", shown=True),
+        Field("tagged", "TAGGED", "ports that are in it with one", "list", shown=True),
+    ),
+    "planned": (
+        Field("name", "NAME", "the switch", shown=True, width=10),
+        Field("step", "STEP", "what would be done", shown=True, width=30),
+        Field("undo", "UNDO", "what takes it back; null where nothing is changed", shown=True),
+    ),
     "status": (
         Field("epoch", "EPOCH", "how often a controller has taken over the records", "count"),
         Field("revision", "REVISION", "newest entry of the change log", "count"),
@@ -266,11 +296,15 @@ def print_records(output: Output, fields: Sequence[Field], records: Collection[d
 
 def print_gone(output: Output, noun: str, objects: dict[str, str]) -> None:
     """Records of what is no more (id, or the name that was asked for, -> name); their state is ``gone``."""
+    print_ended(output, noun, [{"id": ref if kind_of_id(ref) else None, "name": each} for ref, each in objects.items()])
+
+
+def print_ended(output: Output, noun: str, records: Collection[dict[str, Any]]) -> None:
+    """What is known of what is no more; its state is ``gone``."""
     columns = fields_of(noun)
     if not any(field.key == "state" for field in columns):
         columns = (*columns, _STATE)
-    gone = ({"id": ref if kind_of_id(ref) else None, "name": name, "state": "gone"} for ref, name in objects.items())
-    print_records(output, columns, list(gone))
+    print_records(output, columns, [each | {"state": "gone"} for each in records])
 
 
 def print_blocks(output: Output, fields: Sequence[Field], records: Iterable[dict[str, Any]]) -> None:

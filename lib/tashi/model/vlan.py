@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 LEAST, MOST = 1, 4094  # IEEE 802.1Q: 0 is a priority tag, 4095 is reserved
 DEFAULT = 1  # where a port is that nobody has put anywhere
@@ -12,18 +12,23 @@ SET_MAX = 64  # of one domain
 _RANGE = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", re.ASCII)
 
 
-def check_vlan(number: int) -> int:
-    """The number, if a domain may have it. Raises ValueError that says why not."""
+def check_number(number: int) -> int:
+    """The number, if a port may be in it. Raises ValueError that says why not."""
     if not LEAST <= number <= MOST:
         raise ValueError(f"{number} is no VLAN: they are {LEAST} to {MOST}")
-    if number == DEFAULT:
-        raise ValueError(f"VLAN {number} is where ports are that belong to nobody")
     if number in RESERVED:
         raise ValueError(f"VLAN {number} is reserved ({RESERVED[0]} to {RESERVED[-1]})")
     return number
 
 
-def parse_vlans(text: str) -> tuple[int, ...]:
+def check_vlan(number: int) -> int:
+    """The number, if a domain may have it. Raises ValueError that says why not."""
+    if number == DEFAULT:
+        raise ValueError(f"VLAN {number} is where ports are that belong to nobody")
+    return check_number(number)
+
+
+def parse_vlans(text: str, check: Callable[[int], int] = check_vlan) -> tuple[int, ...]:
     """``100,200-203`` as numbers, each once, in the order given. Raises ValueError naming the bad one."""
     found: dict[int, None] = {}
     for word in text.split(","):
@@ -34,7 +39,7 @@ def parse_vlans(text: str) -> tuple[int, ...]:
         if last < first:
             raise ValueError(f"{word!r}: the range ends before it begins")
         for number in range(first, min(last, first + SET_MAX) + 1):
-            check_vlan(number)
+            check(number)
         found |= dict.fromkeys(range(first, last + 1))
     if len(found) > SET_MAX:
         raise ValueError(f"{len(found)} VLANs, the limit is {SET_MAX}")
