@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import msgspec
 import pytest
+from pyghmi.ipmi.private import session
 
+from tashi.lab.relay import CLIENTS
 from tashi.run.loop import Loop
 from tashi.run.workers import Outcome, Pool
 from tests.contract import power_peers as peers
@@ -19,10 +24,11 @@ from zoni.access import Login, Snmp
 from zoni.caller import Caller
 from zoni.calls import bind
 from zoni.outcome import Unproven
-from zoni.power import paths
+from zoni.power import ipmi_doors, paths
 from zoni.power.calls import CALLS, WORKER
 from zoni.power.fake import FakeMachine, Fault, World
 from zoni.power.interface import PowerError
+from zoni.power.open import open_driver
 from zoni.queue import Limits
 
 SECRET = "correct horse"
@@ -200,6 +206,32 @@ def test_a_login_that_never_ends_is_killed(loop: Loop, pool: Pool, bmcs: peers.P
     assert killed == Outcome("unknown", None, "no answer within 1 s, killed")
     assert time.monotonic() - began < 10.0
     assert ask(loop, pool, "power", bmc_path(bmcs, "b0")).value == "on"
+
+
+def test_an_answer_that_came_before_it_was_waited_for_is_not_overlooked(bmcs: peers.Peer) -> None:
+    """It wakes nobody, so nobody may wait for long without looking what is there."""
+    assert bind(CALLS, open_driver)["power"]({"path": msgspec.to_builtins(bmc_path(bmcs, "b0"))}) == "on"
+    waiting = Thread(target=session._io_wait, args=(600.0,), daemon=True)
+    waiting.start()
+    waiting.join(60.0)
+    assert not waiting.is_alive()
+
+
+def test_a_peer_has_room_for_client_after_client(bmcs: peers.Peer) -> None:
+    """Each comes from a port of its own."""
+    port = bmcs.ask(bmc="b0")["port"]
+    before = descriptors(bmcs)
+    for _ in range(2 * CLIENTS):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.connect((peers.ADDRESS, port))
+            client.settimeout(60.0)
+            client.send(ipmi_doors._capabilities())
+            assert client.recv(100)
+    assert descriptors(bmcs) <= before + CLIENTS
+
+
+def descriptors(program: peers.Program) -> int:
+    return len(os.listdir(f"/proc/{program.process.pid}/fd"))
 
 
 @pytest.mark.fault(38)

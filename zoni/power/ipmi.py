@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import struct
 import time
+from collections.abc import Callable
 from typing import Any
 
 from pyghmi.exceptions import IpmiException
 from pyghmi.ipmi.command import Command
 from pyghmi.ipmi.fru import FRU
+from pyghmi.ipmi.private import session as pyghmi_session
 from pyghmi.ipmi.private.util import decode_wireformat_uuid
 
 from tashi.wire.errors import Code
@@ -47,6 +49,24 @@ HEALTH: list[tuple[int, Health]] = [(4, "failed"), (2, "critical"), (1, "warning
 # Parts of what pyghmi says -> what it means. Everything else while logging in is a BMC that does not answer as it
 # should.
 DENIED = ("password", "Unauthorized", "Invalid role", "privilege", "privelege", "name length", "user")
+
+LOOK_AGAIN = 0.02  # seconds
+
+
+def _in_slices(wait: Callable[..., None]) -> Callable[..., None]:
+    """pyghmi's wait for a packet, a slice at a time; who waits looks what has come after each.
+
+    One that comes between sending and waiting wakes nobody: a BMC that answers at once, which many do on a busy
+    machine, was heard only when it should have been asked again, half a second to two later.
+    """
+
+    def wait_a_slice(seconds: float, *more: Any) -> None:
+        wait(min(seconds, LOOK_AGAIN), *more)
+
+    return wait_a_slice
+
+
+pyghmi_session._io_wait = _in_slices(pyghmi_session._io_wait)
 
 
 class IpmiDriver:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 Address = tuple[str, int]
 
+CLIENTS = 8  # of a device at a time: each takes a descriptor, and comes from a port of its own
+
 
 @dataclass
 class Weather:
@@ -63,15 +65,25 @@ class Relay(asyncio.DatagramProtocol):
 
     async def _forward(self, data: bytes, client: Address, delay: float) -> None:
         await asyncio.sleep(delay)
-        line = self._clients.get(client)
-        if line is None:
+        line = self._clients.pop(client, None)
+        if line is not None:
+            self._clients[client] = line  # the one that asked last is the last
+        else:
             line = self._clients[client] = _Line(self, client)
+            self._hang_up()
             loop = asyncio.get_running_loop()
             line.upstream, _ = await loop.create_datagram_endpoint(lambda: line, remote_addr=self._device)
             line.ready.set()
         await line.ready.wait()
         assert line.upstream is not None
         line.upstream.sendto(data)
+
+    def _hang_up(self) -> None:
+        """On those that have not asked for longest, when there are too many."""
+        for client in list(self._clients)[:-CLIENTS]:
+            former = self._clients.pop(client).upstream
+            if former is not None:
+                former.close()
 
     def answer(self, data: bytes, line: _Line) -> None:
         """An answer of the device on its way to the client of ``line``."""
