@@ -262,7 +262,9 @@ def test_a_descriptor_taken_over_by_root_does_not_make_its_first_owner_root() ->
     run.mkdir(mode=0o755)
     sockets = Sockets(context, Settings(run=str(run), listen=(), group="nogroup"), [], Log("test"))
     (user,) = [socket for socket in sockets.all if "user.sock" in str(socket.last_endpoint)]
-    script = "s = zmq.Context().socket(zmq.DEALER); s.connect(sys.argv[1]); s.send(b'question')"
+    script = (
+        "c = zmq.Context(); s = c.socket(zmq.DEALER); s.connect(sys.argv[1]); s.send(b'question'); s.close(); c.term()"
+    )
     try:
         before = open_sockets()
         seen = []
