@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -157,6 +158,22 @@ class TestChanging:
         assert changed.ports["p1"].untagged == (200,)
         assert rig.truth() == PORTS | {"p1": replace(PORTS["p1"], native=200, untagged=(200,))}
         assert rig.native("p1") == 200
+
+    @on()
+    def test_it_tells_which_switch_it_changed_and_another_is_not_changed(self, rig: Rig) -> None:
+        move = {"ports": {"p1": {"native": 200}}}
+        for verb in ("plan", "change"):
+            error = refused(rig, verb, goal=move, base_mac="02:00:00:00:00:99")
+            assert error.code is Code.CONFLICT and f"is another switch ({BASE_MAC})" in error.text
+        assert rig.truth() == PORTS and rig.asked() == 0
+        assert rig.run("change", goal=move, base_mac="").base_mac == BASE_MAC
+
+    @on()
+    def test_a_change_is_taken_back_by_what_it_told(self, rig: Rig) -> None:
+        changed = rig.change(p1={"native": 200, "join": [100]}, p4={"leave": [100]}, p3={"on": False})
+        assert rig.truth() != PORTS
+        rig.run("change", goal=msgspec.to_builtins(changed.back))
+        assert rig.truth() == PORTS
 
     @on()
     def test_a_plan_is_told_and_nothing_is_done(self, rig: Rig) -> None:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from tashi.wire.errors import Code
 from zoni.switch import steps
+from zoni.switch.goals import completed, way_back
 from zoni.switch.interface import Capability, Port, State, SwitchError
 from zoni.switch.plan import Goal, Planned, Rules, Want, at_risk, differences, plan
 from zoni.switch.steps import apply, say
@@ -251,6 +252,54 @@ def test_ports_of_one_change_are_opened_together() -> None:
     words = said(plan(state(p1=access(100), p2=access(100)), goal, Rules(), ALL))
     assert words[-5:-1] == ["read back", "open p1", "open p2", "read back"]
     assert max(words.index(f"put {port} into VLAN 200, untagged") for port in ("p1", "p2")) < words.index("read back")
+
+
+def test_what_is_for_nobody_reaches_uplinks_alone_and_makes_vlans_by_their_own_name() -> None:
+    rules = Rules("", {100: "red", 200: "blue"}, ("up",))
+    before = state(up=access(1), p1=access(1))
+    goal = Goal({200: "blue"}, (), {"up": Want(join=(100, 200))})
+    assert said(plan(before, goal, rules, ALL))[:2] == [f"put up into VLAN {vlan}, tagged" for vlan in (100, 200)]
+    for other in (replace(goal, ports={"p1": Want(join=(200,))}), Goal({200: "x"}), Goal(gone=(200,))):
+        with pytest.raises(SwitchError, match="VLAN 200 is in domain blue"):
+            plan(before, other, rules, ALL)
+
+
+def test_vlans_that_go_leave_the_uplinks_and_those_of_another_name_stay() -> None:
+    before = state(up=access(1, tagged=(100, 200, 300)), p1=access(1))
+    rules, goal = Rules("", {}, ("up", "p9"), "red"), Goal(gone=(100, 200, 400))
+    whole = completed(before, goal, rules, ALL)
+    assert whole == Goal(gone=(100, 400), ports={"up": Want(leave=(100,))})
+    assert said(plan(before, whole, rules, ALL))[:2] == ["take up out of VLAN 100", "destroy VLAN 100"]
+    used = replace(before, ports=before.ports | {"p1": Port("p1", tagged=(100,))})
+    with pytest.raises(SwitchError, match="VLAN 100 is in use by p1"):
+        plan(used, whole, rules, ALL)
+    unnamed = replace(before, vlans=dict.fromkeys(NAMES, ""))
+    assert completed(unnamed, goal, rules, frozenset()).ports == {"up": Want(leave=(100, 200))}
+
+
+@few
+@given(changes(goals()), st.data())
+def test_the_way_back_leads_back_and_leaves_alone_what_others_did(change: Change, data: st.DataObject) -> None:
+    end = change.before
+    for each in change.planned:
+        end = apply(end, each.step)
+    back = way_back(change.before, end, change.planned)
+    joined = data.draw(st.sampled_from(sorted(end.ports)))
+    others = steps.Join(joined, 500, True)
+    end = replace(apply(end, others), vlans=end.vlans | {500: "others"})
+    try:
+        planned = plan(end, back, Rules(), ALL)
+    except SwitchError:
+        reject()  # it was odd before: untagged in two
+    for each in planned:
+        end = apply(end, each.step)
+    assert end.vlans == change.before.vlans | {500: "others"}
+    for name, port in end.ports.items():
+        was = change.before.ports[name]
+        assert (500 in port.tagged) == (name == joined)
+        if was.untagged == ((was.native,) if was.native else ()):
+            assert set(port.tagged) - {500} == set(was.tagged)
+            assert (port.on, port.native, port.untagged, port.label) == (was.on, was.native, was.untagged, was.label)
 
 
 def test_a_port_that_passes_what_is_not_its_own_is_mended_when_it_is_touched() -> None:

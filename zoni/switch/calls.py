@@ -22,6 +22,7 @@ from zoni.switch.interface import Capability, Driver, SwitchError
 from zoni.switch.paths import AnyPath
 from zoni.switch.plan import Goal, PortName, Rules
 
+BaseMac = Annotated[str, Meta(max_length=17)]
 WORKER = [sys.executable, "-P", "-m", "zoni.switch.worker"]
 
 
@@ -33,8 +34,11 @@ class Shape(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class Change(Shape, frozen=True, kw_only=True):
+    """``base_mac``: which switch it has to be; empty: any, but tell which; None: don't ask."""
+
     goal: Goal
     rules: Rules = Rules()
+    base_mac: BaseMac | None = None
 
 
 class Close(Shape, frozen=True, kw_only=True):
@@ -42,7 +46,7 @@ class Close(Shape, frozen=True, kw_only=True):
 
 
 class Enroll(Shape, frozen=True, kw_only=True):
-    base_mac: Annotated[str, Meta(max_length=17)] = ""
+    base_mac: BaseMac = ""
 
 
 def _read(
@@ -63,8 +67,10 @@ CALLS: dict[str, Verb] = {
     "macs": Verb(Shape, False, _read(Capability.MACS, lambda driver: driver.macs())),
     "neighbours": Verb(Shape, False, _read(Capability.NEIGHBOURS, lambda driver: driver.neighbours())),
     "enroll": Verb(Enroll, False, lambda driver, a, _: change.enroll(driver, a.base_mac)),
-    "plan": Verb(Change, False, lambda driver, a, _: change.foresee(driver, a.goal, a.rules)),
-    "change": Verb(Change, True, lambda driver, a, clock: change.change(driver, a.goal, a.rules, a.seconds, clock)),
+    "plan": Verb(Change, False, lambda driver, a, _: change.foresee(driver, a.goal, a.rules, a.base_mac)),
+    "change": Verb(
+        Change, True, lambda driver, a, clock: change.change(driver, a.goal, a.rules, a.base_mac, a.seconds, clock)
+    ),
     "close": Verb(Close, True, lambda driver, a, clock: change.close(driver, a.ports, clock)),
     "save": Verb(Shape, True, _read(Capability.SAVE, lambda driver: driver.save())),
 }

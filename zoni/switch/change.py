@@ -23,6 +23,7 @@ from tashi.wire.errors import Code, TashiError
 from zoni.outcome import DeviceError, Unproven
 from zoni.pauses import FIRST_PAUSE, LONGEST_PAUSE, Steps
 from zoni.switch import steps
+from zoni.switch.goals import completed, way_back
 from zoni.switch.interface import Capability, Driver, Identity, Port, State, SwitchError
 from zoni.switch.plan import Goal, Planned, Rules, at_risk, differences, plan
 from zoni.switch.steps import DeviceStep, apply, say
@@ -32,11 +33,14 @@ BACK_SECONDS = 4.0  # that taking back may take, and closing as much again; with
 
 class Changed(Struct, frozen=True):
     """``steps``: what was done, in words. ``ports``: those that were touched, as read back. The switch will start with
-    it, as far as it says. ``changed``: more was done than to look and to save."""
+    it, as far as it says. ``changed``: more was done than to look and to save. ``back`` is the goal that takes it back.
+    ``base_mac``: which switch it is, where that was asked for."""
 
     steps: list[str]
     ports: dict[str, Port]
     changed: bool
+    back: Goal = Goal()
+    base_mac: str = ""
 
 
 class Told(Struct, frozen=True):
@@ -58,21 +62,25 @@ class Enrolled(Struct, frozen=True):
     ports: list[str]
 
 
-def foresee(driver: Driver, goal: Goal, rules: Rules) -> Steps[list[Told]]:
+def foresee(driver: Driver, goal: Goal, rules: Rules, base_mac: str | None) -> Steps[list[Told]]:
     """The plan of a change, and nothing else."""
     yield 0.0
+    _which(driver, base_mac)
     planned = _plan(driver, driver.look(), goal, rules)
     return [Told(say(each.step), say(each.undo) if each.undo is not None else "") for each in planned]
 
 
-def change(driver: Driver, goal: Goal, rules: Rules, seconds: float, clock: Clock) -> Steps[Changed]:
-    """Make it so within ``seconds``; where it is so already, it is saved.
+def change(
+    driver: Driver, goal: Goal, rules: Rules, base_mac: str | None, seconds: float, clock: Clock
+) -> Steps[Changed]:  # fmt: skip
+    """Make it so within ``seconds``; where it is so already, it is saved. ``base_mac``: as of `_which`.
 
     Raises DeviceError: nothing was changed, or it was taken back and that was seen. Raises Unproven: look again; the
     ports that it names as closed were seen to be.
     """
     end = clock.now() + seconds
     yield 0.0
+    found = _which(driver, base_mac)
     before = driver.look()
     planned = _plan(driver, before, goal, rules)
     seen, now, begun = before, before, list[Planned]()
@@ -98,7 +106,8 @@ def change(driver: Driver, goal: Goal, rules: Rules, seconds: float, clock: Cloc
             raise Unproven(error.code, f"{why}; taken back, but it may start with it") from error
     ports = {each.step.port for each in planned if isinstance(each.step, steps.PortStep)} | set(goal.ports)
     changed = any(not isinstance(each.step, steps.Prove | steps.Save) for each in planned)
-    return Changed([say(each.step) for each in planned], {name: seen.ports[name] for name in sorted(ports)}, changed)
+    said, told = [say(each.step) for each in planned], {name: seen.ports[name] for name in sorted(ports)}
+    return Changed(said, told, changed, way_back(before, now, planned), found)
 
 
 def close(driver: Driver, ports: list[str], clock: Clock) -> Steps[Closed]:
@@ -123,19 +132,28 @@ def enroll(driver: Driver, base_mac: str) -> Steps[Enrolled]:
         raise SwitchError(
             Code.WRONG_STATE, f"{driver.where}: {'; '.join(open_doors)}", "close it on the device, then try again"
         )
-    found = driver.identity()
-    if base_mac and found.base_mac != base_mac.lower():
-        told = f"is another switch ({found.base_mac})" if found.base_mac else "does not tell which switch it is"
-        raise SwitchError(Code.CONFLICT, f"{driver.where}: {told}")
-    return Enrolled(found, sorted(driver.capabilities), list(driver.look().ports))
+    _which(driver, base_mac)
+    return Enrolled(driver.identity(), sorted(driver.capabilities), list(driver.look().ports))
 
 
 # -- parts -----------------------------------------------------------------------------------------------------------
+def _which(driver: Driver, base_mac: str | None) -> str:
+    """The MAC address that tells which switch this is, if that is not to be left alone (None).
+
+    Raises SwitchError: conflict for another switch than that with ``base_mac``; an empty one is any.
+    """
+    if base_mac is None:
+        return ""
+    found = driver.identity().base_mac.lower()
+    if base_mac and found != base_mac.lower():
+        told = f"is another switch ({found})" if found else "does not tell which switch it is"
+        raise SwitchError(Code.CONFLICT, f"{driver.where}: {told}")
+    return found
 
 
 def _plan(driver: Driver, before: State, goal: Goal, rules: Rules) -> list[Planned]:
     try:
-        return plan(before, goal, rules, driver.capabilities)
+        return plan(before, completed(before, goal, rules, driver.capabilities), rules, driver.capabilities)
     except SwitchError as error:
         raise SwitchError(error.code, f"{driver.where}: {error.text}", error.hint) from None
 

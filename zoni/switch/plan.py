@@ -51,11 +51,14 @@ class Goal(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
 
 class Rules(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What the change must not do. ``domain`` is for whom it is, ``domains`` whose each VLAN is; others' are not
-    touched. ``uplinks`` are never closed: a change that would have to is refused."""
+    touched, unless it is for nobody: then they may be on uplinks, and be made by the name of their domain.
+    ``uplinks`` are never closed: a change that would have to is refused. ``called``: VLANs of another name don't go.
+    """
 
     domain: str = ""
     domains: dict[int, str] = {}
     uplinks: tuple[str, ...] = ()
+    called: str = ""
 
 
 class Planned(Struct, frozen=True):
@@ -153,8 +156,12 @@ def _members(port: Port, want: Want) -> tuple[int, tuple[int, ...], tuple[int, .
 
 
 def _check(state: State, goal: Goal, rules: Rules, capabilities: frozenset[Capability]) -> None:
-    for vlan in _named(goal):
-        _check_number(vlan, rules)
+    for vlan, port in _named(goal):
+        _check_number(vlan)
+        owner = rules.domains.get(vlan, rules.domain)
+        freely = port in rules.uplinks if port else goal.vlans.get(vlan) == owner
+        if owner != rules.domain and (rules.domain or not freely):
+            raise SwitchError(Code.CONFLICT, f"VLAN {vlan} is in domain {owner}")
     for vlan, name in goal.vlans.items():
         if state.vlans.get(vlan, name) != name and Capability.VLANS in capabilities:
             raise SwitchError(Code.CONFLICT, f"VLAN {vlan} is taken: it is {_vlan(state, vlan)}")
@@ -185,13 +192,10 @@ def _check_range(vlan: int) -> None:
         raise SwitchError(Code.BAD_REQUEST, f"{vlan} is no VLAN: they are {LEAST} to {MOST}")
 
 
-def _check_number(vlan: int, rules: Rules) -> None:
+def _check_number(vlan: int) -> None:
     _check_range(vlan)
     if vlan in RESERVED:
         raise SwitchError(Code.IMPOSSIBLE, f"VLAN {vlan} is reserved ({RESERVED[0]} to {RESERVED[-1]})")
-    owner = rules.domains.get(vlan, rules.domain)
-    if owner != rules.domain:
-        raise SwitchError(Code.CONFLICT, f"VLAN {vlan} is in domain {owner}")
 
 
 def _check_end(end: State, goal: Goal, planned: list[Planned], rules: Rules) -> None:
@@ -211,12 +215,11 @@ def _check_end(end: State, goal: Goal, planned: list[Planned], rules: Rules) -> 
             raise SwitchError(Code.WRONG_STATE, f"{each.step.port}: is an uplink, and would have to be closed")
 
 
-def _named(goal: Goal) -> Iterator[int]:
-    """All VLANs that a goal names, but for those that are left."""
-    yield from goal.vlans
-    yield from goal.gone
-    for want in goal.ports.values():
-        yield from _wanted(want)
+def _named(goal: Goal) -> Iterator[tuple[int, str]]:
+    """All VLANs that a goal names, but for those that are left; each with the port, or without one."""
+    yield from ((vlan, "") for vlan in (*goal.vlans, *goal.gone))
+    for port, want in goal.ports.items():
+        yield from ((vlan, port) for vlan in _wanted(want))
 
 
 def _wanted(want: Want) -> Iterator[int]:
