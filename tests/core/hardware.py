@@ -5,16 +5,29 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+import msgspec
+from msgspec.structs import replace
+
 from tashi.agent import events
 from tashi.agent.metal import Metal
 from tests.core.world import SECRET, Hypervisor, Principal, World
+from zoni.switch.calls import Change
+from zoni.switch.change import Changed, Told
+from zoni.switch.goals import completed, way_back
+from zoni.switch.interface import Capability, Port, State, SwitchError
+from zoni.switch.plan import plan
+from zoni.switch.steps import Prove, Save, apply, say
+
+ALL = frozenset(Capability)
 
 
 class Network(Hypervisor):
     """``power``: what a path says, by what it leads to (10.0.0.1, 3 for an outlet). ``failing``: verb and path ->
     (outcome, code); ``stuck``: paths on which an order is acknowledged and nothing happens.
 
-    ``ports``: what switches have. ``answers``: what a question to a switch is answered with.
+    ``switches``: each bridge as it is; a port that somebody names by a number is there. ``macs``: which switch each
+    says that it is. ``answers``: what other questions to a switch are answered with.
+    ``junk``: calls to switches that are answered with what is no answer.
     """
 
     def start(self) -> None:
@@ -26,7 +39,9 @@ class Network(Hypervisor):
             self.faults: dict[str, tuple[str, str]] = {}
             self.did: list[str] = []
             self.answers: dict[str, Any] = {}
-            self.ports: dict[tuple[str, str], tuple[bool, tuple[int, ...]]] = {}  # (bridge, port) -> (open, VLANs)
+            self.junk: set[str] = set()
+            self.switches: dict[str, State] = {}
+            self.macs: dict[str, str] = {}
         who = events.Identity(self.name, f"uuid-{self.name}", self.boot, self.incarnation)
         self.mind: Any = Metal(list(self.journal), who, lambda spec: f"{spec['driver']} {leads_to(spec)}")
         self.happen(events.Connected())
@@ -49,6 +64,11 @@ class Network(Hypervisor):
         self.queue, self.held = self.held + self.queue, []
         self.world.settle()
 
+    def work_one(self) -> None:
+        """The first of what was held back goes on, and nothing else."""
+        self.happen(self.call(self.held.pop(0)))
+        self.world.settle()
+
     def call(self, call: events.Call) -> events.Called:
         if "switch" in call.args:
             return self.switch(call)
@@ -68,26 +88,59 @@ class Network(Hypervisor):
         value: Any = power if call.verb == "power" else {"power": power, "identity": {}}
         return events.Called(call.id, "ok", value)
 
+    def port(self, bridge: str, name: str) -> tuple[bool, tuple[int, ...]]:
+        """Whether it is open, and its VLANs, the native one first."""
+        port = self.bridge(bridge).ports.get(name, Port(name, on=False))
+        return port.on, (*port.untagged, *port.tagged)
+
+    def bridge(self, name: str) -> State:
+        return self.switches.setdefault(name, State({1: "default"}, {}))
+
+    def plug(self, bridge: str, *ports: Port) -> None:
+        """Make these ports so."""
+        before = self.bridge(bridge)
+        self.switches[bridge] = replace(before, ports=before.ports | {port.name: port for port in ports})
+
     def switch(self, call: events.Call) -> events.Called:
         """A call to a switch; what it is asked for is so at once."""
-        name = call.args["switch"]["bridge"]
+        path = call.args["switch"]
+        name = path.get("bridge") or path.get("switch") or path["address"]
+        where = f"{path['driver']} {name}"
         outcome, code = self.faults.get(f"{call.verb} {name}") or self.faults.get(name) or ("ok", "")
         if outcome == "failed":
-            return events.Called(call.id, outcome, None, f"ovs {name}: {code}", code)
-        if call.verb != "change":
-            self.did.append(f"{call.verb} {name}")
-            return events.Called(call.id, outcome, self.answers.get(f"{call.verb} {name}"))
-        told = []
-        for port, want in call.args.get("goal", {}).get("ports", {}).items():
-            wanted = (want["on"], tuple(filter(None, (want["native"], *want["tagged"]))))
-            if self.ports.get((name, port)) != wanted:
-                told.append(f"move {port}")
-            if outcome == "ok":
-                self.ports[name, port] = wanted
+            return events.Called(call.id, outcome, None, f"{where}: {code}", code)
         self.did.append(f"{call.verb} {name}")
+        if call.verb in self.junk:
+            return events.Called(call.id, "ok", {"what": "ever"})
+        if call.verb not in ("change", "plan"):
+            return events.Called(call.id, outcome, self.answers.get(f"{call.verb} {name}"))
+        args = {key: value for key, value in call.args.items() if key != "switch"}
+        args["path"] = {"driver": "ovs", "bridge": "br0"}
+        read: Change = msgspec.convert(args, Change, str_keys=True)
+        for port in read.goal.ports:
+            if port.isdigit() and port not in self.bridge(name).ports:
+                self.plug(name, Port(port, on=False))
+        before = self.bridge(name)
+        mac = self.macs.get(name, "") if read.base_mac is not None else ""
+        if read.base_mac and mac != read.base_mac:
+            return events.Called(call.id, "failed", None, f"{where}: is another switch ({mac})", "conflict")
+        try:
+            planned = plan(before, completed(before, read.goal, read.rules, ALL), read.rules, ALL)
+        except SwitchError as error:
+            return events.Called(call.id, "failed", None, f"{where}: {error.text}", error.code)
+        if call.verb == "plan":
+            told = [Told(say(each.step), say(each.undo) if each.undo is not None else "") for each in planned]
+            return events.Called(call.id, "ok", msgspec.to_builtins(told))
+        after = before
+        for each in planned:
+            after = apply(after, each.step)
+        self.switches[name] = after
         if outcome != "ok":
-            return events.Called(call.id, outcome, None, f"ovs {name}: {code}", code)
-        return events.Called(call.id, "ok", {"steps": [*told, "save"], "ports": {}, "changed": bool(told)})
+            return events.Called(call.id, outcome, None, f"{where}: {code}", code)
+        moved = any(not isinstance(each.step, Prove | Save) for each in planned)
+        ports = {port: after.ports[port] for port in read.goal.ports}
+        changed = Changed([say(each.step) for each in planned], ports, moved, way_back(before, after, planned), mac)
+        return events.Called(call.id, "ok", msgspec.to_builtins(changed, str_keys=True))
 
 
 def leads_to(spec: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from tashi.core.cluster import Principal
 from tashi.wire.zoni import MetalTell, PortSeen
 from tests.core.hardware import Network, wire_up
 from tests.core.world import World
+from zoni.switch.interface import Port
 
 ANN, BOB = Principal("ann", "user"), Principal("bob", "user")
 DAY = 86_400.0
@@ -40,8 +41,7 @@ def network(world: World) -> Network:
 
 
 def ports(world: World) -> list[tuple[bool, tuple[int, ...]]]:
-    there = network(world).ports
-    return [there.get((switch, "1"), CLOSED) for switch in ("s1", "s2")]
+    return [network(world).port(switch, "1") for switch in ("s1", "s2")]
 
 
 def machine(world: World, name: str = "m1") -> tuple[str, str]:
@@ -86,7 +86,7 @@ def test_switched_off_and_closed_before_it_joins(world: World) -> None:
 def test_what_is_closed_already_is_saved_all_the_same(world: World) -> None:
     """It may have been closed by a change whose saving nobody saw."""
     for switch in ("s1", "s2"):
-        network(world).ports[switch, "1"] = CLOSED
+        network(world).plug(switch, Port("1", on=False))
     go(world)
     assert network(world).did[:3] == [f"soft {BMC}", "change s1", "change s2"]  # which save in any case
 
@@ -94,7 +94,7 @@ def test_what_is_closed_already_is_saved_all_the_same(world: World) -> None:
 def test_who_found_all_as_it_should_be_has_changed_nothing(world: World) -> None:
     """So when another of its switches refuses, nothing is in doubt."""
     for switch in ("s1", "s2"):
-        network(world).ports[switch, "1"] = CLOSED
+        network(world).plug(switch, Port("1", on=False))
     network(world).faults["change s2"] = ("failed", "denied")
     assert ended(world, go(world)) == ("failed", "ovs s2: denied; m1 is as it was before")
     assert machine(world) == ("reserved", "")

@@ -101,6 +101,7 @@ WALK: dict[str, Row] = {
     "switch.neighbours": named("s1", "s2", "nix"),
     "switch.enroll": named("s1", "s2", "nix"),
     "switch.save": named("s1", "s2", "nix"),
+    "switch.change": Row(*({"changes": [{"switch": name}]} for name in ("s1", "s2", "nix"))),
     "domain.create": Row({"name": "green", "vlans": [200]}),
     "domain.remove": named("red", "blue", "nix"),
     "machine.reserve": Row(*({"machines": [name], "until_wall": FAR} for name in ("m1", "m1", "nix"))),

@@ -254,11 +254,12 @@ def test_ports_of_one_change_are_opened_together() -> None:
     assert max(words.index(f"put {port} into VLAN 200, untagged") for port in ("p1", "p2")) < words.index("read back")
 
 
-def test_what_is_for_nobody_reaches_uplinks_alone_and_makes_vlans_by_their_own_name() -> None:
-    rules = Rules("", {100: "red", 200: "blue"}, ("up",))
-    before = state(up=access(1), p1=access(1))
+def test_what_is_for_nobody_reaches_uplinks_and_ports_of_the_domain_and_makes_vlans_by_their_own_name() -> None:
+    rules = Rules("", {100: "red", 200: "blue"}, {"p2": "blue"}, ("up",))
+    before = state(up=access(1), p1=access(1), p2=access(1))
     goal = Goal({200: "blue"}, (), {"up": Want(join=(100, 200))})
     assert said(plan(before, goal, rules, ALL))[:2] == [f"put up into VLAN {vlan}, tagged" for vlan in (100, 200)]
+    assert plan(before, Goal(ports={"p2": Want(200)}), rules, ALL)
     for other in (replace(goal, ports={"p1": Want(join=(200,))}), Goal({200: "x"}), Goal(gone=(200,))):
         with pytest.raises(SwitchError, match="VLAN 200 is in domain blue"):
             plan(before, other, rules, ALL)
@@ -266,7 +267,7 @@ def test_what_is_for_nobody_reaches_uplinks_alone_and_makes_vlans_by_their_own_n
 
 def test_vlans_that_go_leave_the_uplinks_and_those_of_another_name_stay() -> None:
     before = state(up=access(1, tagged=(100, 200, 300)), p1=access(1))
-    rules, goal = Rules("", {}, ("up", "p9"), "red"), Goal(gone=(100, 200, 400))
+    rules, goal = Rules(uplinks=("up", "p9"), called="red"), Goal(gone=(100, 200, 400))
     whole = completed(before, goal, rules, ALL)
     assert whole == Goal(gone=(100, 400), ports={"up": Want(leave=(100,))})
     assert said(plan(before, whole, rules, ALL))[:2] == ["take up out of VLAN 100", "destroy VLAN 100"]
@@ -346,7 +347,7 @@ def test_without_a_capability_there_is_no_step_for_it() -> None:
 def test_what_can_not_be_is_refused_before_anything_is_done(goal: Goal, code: Code, text: str) -> None:
     now = state(p1=access(100), p2=access(100), p3={"native": 1, "untagged": (1, 300), "on": False})
     with pytest.raises(SwitchError) as caught:
-        plan(now, goal, Rules("red", {100: "red", 200: "blue"}, ("p2",)), ALL)
+        plan(now, goal, Rules("red", {100: "red", 200: "blue"}, uplinks=("p2",)), ALL)
     assert (caught.value.code, caught.value.text) == (code, text)
 
 

@@ -78,6 +78,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "switch.neighbours": {"name": "s1"},
     "switch.enroll": {"name": "s1"},
     "switch.save": {"name": "s1"},
+    "switch.change": {"changes": [{"switch": "s1"}]},
     "domain.create": {"name": "green", "vlans": [200]},
     "domain.remove": {"name": "red"},
     "machine.reserve": {"count": 1, "until_wall": FAR},

@@ -51,12 +51,14 @@ class Goal(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
 
 class Rules(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What the change must not do. ``domain`` is for whom it is, ``domains`` whose each VLAN is; others' are not
-    touched, unless it is for nobody: then they may be on uplinks, and be made by the name of their domain.
+    touched. One for nobody may touch them on uplinks, on ports of their own machines (``ports``: whose they are), and
+    make them by the name of their domain.
     ``uplinks`` are never closed: a change that would have to is refused. ``called``: VLANs of another name don't go.
     """
 
     domain: str = ""
     domains: dict[int, str] = {}
+    ports: dict[PortName, str] = {}
     uplinks: tuple[str, ...] = ()
     called: str = ""
 
@@ -159,8 +161,9 @@ def _check(state: State, goal: Goal, rules: Rules, capabilities: frozenset[Capab
     for vlan, port in _named(goal):
         _check_number(vlan)
         owner = rules.domains.get(vlan, rules.domain)
-        freely = port in rules.uplinks if port else goal.vlans.get(vlan) == owner
-        if owner != rules.domain and (rules.domain or not freely):
+        whose = rules.ports.get(port) if port else goal.vlans.get(vlan)
+        freely = not rules.domain and (port in rules.uplinks or whose == owner)
+        if owner != rules.domain and not freely:
             raise SwitchError(Code.CONFLICT, f"VLAN {vlan} is in domain {owner}")
     for vlan, name in goal.vlans.items():
         if state.vlans.get(vlan, name) != name and Capability.VLANS in capabilities:

@@ -16,10 +16,10 @@ from tashi.agent.desk import Desk, Doing
 from tashi.agent.events import Called
 from tashi.agent.journal import Told, outcome_record, why_stale
 from tashi.model.shorten import shorten
+from tashi.model.vlan import vlan_name
 from tashi.wire.zoni import PortRow, PortSeen
 
 PORTS = "ports"  # the verb of all its calls, as the desk has it
-NAME_MAX = 32  # dot1qVlanStaticName
 _MARK = "/ports"  # tells a machine's ports from its power in the journal
 
 
@@ -86,8 +86,10 @@ class Ports:
             return
         switch = row.switches[work.at]
         want = {"native": row.vlans[0] if row.vlans else 0, "tagged": row.vlans[1:], "on": bool(row.vlans)}
-        name = row.name[:NAME_MAX]
-        goal = {"vlans": {str(vlan): name for vlan in row.vlans}, "ports": dict.fromkeys(switch.ports, want)}
+        goal = {
+            "vlans": {str(vlan): vlan_name(row.name) for vlan in row.vlans},
+            "ports": dict.fromkeys(switch.ports, want),
+        }
         args = {"switch": switch.path, "seconds": row.seconds, "goal": goal}
         self._desk.call("change", args, row.seconds, Doing(PORTS, row.machine))
 

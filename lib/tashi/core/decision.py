@@ -14,6 +14,7 @@ from tashi.core.policy import Ruling
 from tashi.core.records import Answered
 from tashi.core.turn import KIND_OF_LETTER, Sent, Turn
 from tashi.model.choice import Choice
+from tashi.model.device import Switch
 from tashi.model.host import Host
 from tashi.model.job import Job
 from tashi.model.machine import Machine
@@ -171,7 +172,7 @@ def _at_work(turn: Turn, kind: str, record: Any, ended: Mapping[str, str]) -> st
     return own or ended.get(record.id) or turn.job
 
 
-LOCKED = ("vm", "host", "image", "machine")  # kinds with an operation at work on them
+LOCKED = ("vm", "host", "image", "machine", "switch")  # kinds with an operation at work on them
 SEEN_BY: dict[str, Callable[[Any], str]] = {  # kinds that only some may see
     "vm": lambda vm: str(vm.owner),
     "job": lambda job: str(job.owner),
@@ -301,6 +302,11 @@ def _machine(turn: Turn, revision: int, machine: Machine, job: str, gone: bool) 
     return replace(change, state=lease_views.state_of_machine(turn, machine), reason=words)
 
 
+def _switch(turn: Turn, revision: int, switch: Switch, job: str, gone: bool) -> Change:
+    """Which switch it is, as soon as that is known."""
+    return replace(_plain(turn, revision, switch, job, gone), reason=switch.base_mac and f"it is {switch.base_mac}")
+
+
 def _host_state(host: Host) -> str:
     return host.state.value if host.health == "up" else f"{host.state.value}, {host.health.value}"
 
@@ -322,6 +328,7 @@ _CHANGES: dict[str, Callable[[Turn, int, Any, str, bool], Change]] = dict.fromke
     "vm": _vm,
     "job": _job,
     "machine": _machine,
+    "switch": _switch,
     "policy": _policy,
     "decision": _choice,
 }

@@ -7,6 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from tashi.core import parts, secrets
+from tashi.core.switch_calls import TELL_WHICH
 from tashi.core.turn import Turn, done
 from tashi.model import machine_words as words
 from tashi.model.device import Pdu, SnmpUse, Switch
@@ -15,6 +16,7 @@ from tashi.wire.errors import Code, Refused
 from tashi.wire.messages import Accepted, Named
 from tashi.wire.metal import Device, PduAdd, PduSet, Snmp, SwitchAdd, SwitchSet
 
+PORT_MAX = 64  # characters
 NAMED = 5  # of many machines a text names so many
 LEAST_PASSWORD = 8  # characters, RFC 3414
 _TEXTS = {"model": parts.short, "rack": parts.place, "unit": parts.place, "note": parts.long}
@@ -57,11 +59,13 @@ def add_switch(turn: Turn, body: SwitchAdd) -> Accepted:
 
 def set_switch(turn: Turn, body: SwitchSet) -> Accepted:
     switch: Switch = turn.find("switch", body.name)
+    _refuse_at_work(turn, switch)
     return done(turn, "switch.set", "switch", turn.put(_switch(turn, switch, body)), body.dry_run)
 
 
 def remove_switch(turn: Turn, body: Named) -> Accepted:
     switch: Switch = turn.find("switch", body.name)
+    _refuse_at_work(turn, switch)
     _refuse_in_use(turn, switch)
     if switch.snmp is not None:
         secrets.drop(turn, [switch.snmp.secret])
@@ -81,8 +85,8 @@ def _pdu(turn: Turn, pdu: Pdu, body: PduAdd | PduSet) -> Pdu:
 
 
 def _switch(turn: Turn, switch: Switch, body: SwitchAdd | SwitchSet) -> Switch:
-    given = _common(switch, body)
     driver = body.driver or switch.driver
+    given = _common(switch, body) | _of_switch(turn, switch, body, driver)
     changed = replace(switch, **given, driver=driver)
     if driver == "snmp":
         snmp = _snmp(turn, switch, switch.snmp or SnmpUse(), body.snmp)
@@ -96,6 +100,37 @@ def _switch(turn: Turn, switch: Switch, body: SwitchAdd | SwitchSet) -> Switch:
     if switch.snmp is not None:
         secrets.drop(turn, [switch.snmp.secret])
     return replace(changed, snmp=None)
+
+
+def _of_switch(turn: Turn, switch: Switch, body: SwitchAdd | SwitchSet, driver: str) -> dict[str, Any]:
+    """Its uplinks, which switch it is, and who reaches it, if the request says so."""
+    given: dict[str, Any] = {}
+    if body.uplinks is not None:
+        given["uplinks"] = tuple(
+            dict.fromkeys(parts.read(switch.name, "uplinks", _port, each) for each in body.uplinks)
+        )
+        for port in given["uplinks"]:
+            ident = turn.state.machine_of.get(("port", f"{switch.id}:{port}"))
+            if ident is not None:
+                name = turn.state.machines[ident].name
+                raise Refused(Code.CONFLICT, f"{switch.name}: uplinks: {name} is on port {port}", f"zoni-show {name}")
+    if body.base_mac:
+        if driver not in TELL_WHICH:
+            text = f"{switch.name}: base_mac: a bridge of the driver {driver} is known by its name"
+            raise Refused(Code.BAD_REQUEST, text)
+        given["base_mac"] = parts.read(switch.name, "base_mac", words.parse_mac, body.base_mac)
+    elif body.base_mac is not None or driver not in TELL_WHICH:
+        given["base_mac"] = ""
+    if body.agent is not None:
+        given["agent"] = turn.find("zoniagent", body.agent).id if body.agent else ""
+    return given
+
+
+def _port(text: str) -> str:
+    """The name of a port, as its switch has it."""
+    if not text or len(text) > PORT_MAX or not text.isprintable() or "," in text:
+        raise ValueError(f"{text[:40]!r} is no port of a switch")
+    return text
 
 
 def _common(record: Pdu | Switch, body: Device) -> dict[str, Any]:
@@ -157,6 +192,12 @@ def _check_snmp(name: str, use: SnmpUse, known: dict[str, str]) -> None:
             flag = f"--{word.replace('_', '-')}-file FILE"
             text = f"{name}: {word}: SNMP v3 needs one of {LEAST_PASSWORD} characters or more"
             raise Refused(Code.BAD_REQUEST, text, flag)
+
+
+def _refuse_at_work(turn: Turn, switch: Switch) -> None:
+    if switch.job:
+        verb = turn.state.jobs[switch.job].verb
+        raise Refused(Code.LOCKED, f"{switch.name}: locked by {switch.job} ({verb})", f"tjob-wait {switch.job}")
 
 
 def _refuse_in_use(turn: Turn, record: Pdu | Switch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from tashi.core import handover, images, metal_power, move, switch_calls
+from tashi.core import handover, images, metal_power, move, switch_calls, switch_change
 from tashi.core.doubts import why_held
 from tashi.core.metal_rows import SHOTS
 from tashi.core.observe import STARTING, gone
@@ -186,8 +186,9 @@ def budget_spent(turn: Turn, job: Job) -> None:
         handover.late(turn, job)
     elif job.kind == "machine":
         metal_power.budget_spent(turn, job)
-    elif job.verb in switch_calls.CALLS:
-        switch_calls.budget_spent(turn, job)
+    elif job.kind == "switch":
+        changes = job.result[switch_calls.CALL] in switch_change.SHAPES
+        (switch_change if changes else switch_calls).budget_spent(turn, job)
     elif job.phase in ("abort", "aborting"):
         turn.phase(job.id, "aborting", "the source does not answer; asked again")
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from tashi.core import handover, metal_power, metal_seen, switch_calls
+from tashi.core import handover, metal_power, metal_seen, switch_calls, switch_change
 from tashi.core.contact import Contact, welcome
 from tashi.core.metal_rows import SHOTS, gone
 from tashi.core.turn import Turn
@@ -60,8 +60,9 @@ def tell(turn: Turn, agent: ZoniAgent, contact: Contact, message: MetalTell, epo
         job = turn.state.jobs.get(message.shot.job)
         if job is not None and job.verb in SHOTS and _is_own(turn, agent, job.target):
             metal_power.shot_done(turn, job, message.shot)
-        elif job is not None and job.verb in switch_calls.CALLS and _is_own(turn, agent, job.target):
-            switch_calls.shot_done(turn, job, message.shot)
+        elif job is not None and job.kind == "switch" and _is_own(turn, agent, job.target):
+            asked = job.result[switch_calls.CALL] in switch_change.SHAPES
+            (switch_change if asked else switch_calls).shot_done(turn, job, message.shot)
     if message.seen is not None:
         stranger = _observe(turn, agent, contact, message.seen, (message.incarnation, message.seq))
         strangers += [stranger] if stranger is not None else []

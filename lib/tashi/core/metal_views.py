@@ -114,6 +114,8 @@ METAL: dict[str, dict[str, Getter]] = {
     "switch": {
         "port": lambda turn, switch: switch.port if switch.snmp is not None else None,
         "used": _ports_used,
+        "uplinks": lambda turn, switch: list(switch.uplinks),
+        "agent": _agent,
         **_SNMP,
     },
 }

@@ -157,6 +157,10 @@ def _ports(turn: Turn, machine: Machine, says: Parts) -> tuple[SwitchPort, ...]:
             where = words.port_text(port, turn.state.switches[port.switch].name)
             text = f"{machine.name}: ports: {where}: it has {nics} NICs: which is plugged in there?"
             raise Refused(Code.BAD_REQUEST, text, f"{where},nic={machine.nics[0].name or machine.nics[0].mac}")
+        if says.ports is not None and port.port in turn.state.switches[port.switch].uplinks:
+            where = words.port_text(port, turn.state.switches[port.switch].name)
+            text = f"{machine.name}: ports: {where}: it is an uplink"
+            raise Refused(Code.CONFLICT, text, f"zoni-switch show {turn.state.switches[port.switch].name}")
         if not port.port.isprintable():
             raise Refused(Code.BAD_REQUEST, f"{machine.name}: ports: {port.port!r}: a control character in it")
     return ports

@@ -6,10 +6,10 @@ when its time is up.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from tashi.core import metal_seen, paths
@@ -26,12 +26,8 @@ from tashi.wire.zoni import SwitchShot
 
 CALL_SECONDS = 30.0  # that the switch may take, and taking back a little more
 ASK_SECONDS = 90.0  # with all that waits for its turn before it
-ARGS = "args"  # where an operation keeps what its call is asked with, as JSON
-# operation -> call
-CALLS: Mapping[str, Any] = {
-    "switch.look": "look", "switch.macs": "macs", "switch.neighbours": "neighbours", "switch.enroll": "enroll",
-    "switch.save": "save",
-}  # fmt: skip
+CALL, ARGS = "call", "args"  # what an operation keeps of what its agent is asked: the call, and as JSON its arguments
+TELL_WHICH = ("snmp", "fake")  # drivers of devices; a bridge of the agent's own machine is known by its name
 
 
 def look(turn: Turn, body: Named) -> Accepted:
@@ -63,7 +59,27 @@ def _ask(turn: Turn, body: Named, verb: str) -> Accepted:
     switch: Switch = turn.find("switch", body.name)
     check_way(turn, switch)
     job = turn.begin(verb, "switch", switch.id, switch.name, budget_seconds=ASK_SECONDS, phase="ordered")
+    call = verb.removeprefix("switch.")
+    turn.put(replace(job, result={CALL: call, ARGS: text_of(which(switch) if call == "enroll" else {})}))
     return Accepted(job=job.id, kind="switch", objects={switch.id: switch.name}, dry_run=body.dry_run)
+
+
+def which(switch: Switch) -> dict[str, str]:
+    """Which switch it has to be, as an argument of its call; an empty address is any, and is told."""
+    return {"base_mac": switch.base_mac} if switch.driver in TELL_WHICH else {}
+
+
+def learn(turn: Turn, ident: str, base_mac: str) -> None:
+    """The first address that a switch tells is its own from then on."""
+    switch: Switch | None = turn.state.switches.get(ident)
+    if switch is not None and base_mac and not switch.base_mac and switch.driver in TELL_WHICH:
+        turn.verb = "switch.identity"
+        turn.put(replace(switch, base_mac=base_mac))
+
+
+def text_of(value: Any) -> str:
+    """What an operation keeps of a value."""
+    return msgspec.json.encode(value).decode()
 
 
 def check_way(turn: Turn, switch: Switch) -> None:
@@ -84,18 +100,23 @@ def check_way(turn: Turn, switch: Switch) -> None:
         raise Refused(Code.UNAVAILABLE, f"{switch.name}: {why}", f"systemctl status zoni-agent, where {agent.name} is")
 
 
+class _Enrolled(Struct, frozen=True):
+    identity: dict[str, str] = {}
+
+
 # -- the zoni agent --------------------------------------------------------------------------------------------------
 def shot_owed(turn: Turn, job: Job) -> tuple[str, SwitchShot] | None:
     """(agent, what it is to do) that this operation waits for, or None."""
     switch = turn.state.switches.get(job.target)
-    if job.verb not in CALLS or switch is None:
+    if CALL not in job.result or switch is None:
         return None
     try:
         path = paths.switch_path(turn.state, vault_of(turn), switch)
     except TashiError:  # whoever begins one is told; see `check_way`
         return None
-    args = msgspec.json.decode(str(job.result.get(ARGS, "{}")))
-    return agent_of(turn.state, switch), SwitchShot(0, job.id, CALLS[job.verb], path, CALL_SECONDS, args)
+    call: Any = job.result[CALL]
+    args = msgspec.json.decode(str(job.result[ARGS]))
+    return agent_of(turn.state, switch), SwitchShot(0, job.id, call, path, CALL_SECONDS, args)
 
 
 def shot_done(turn: Turn, job: Job, done: ShotDone) -> None:
@@ -107,9 +128,10 @@ def shot_done(turn: Turn, job: Job, done: ShotDone) -> None:
     answer = done.result.get("answer", "")
     if len(answer) > ANSWER_MAX:
         text = f"{job.name} answers with {len(answer)} characters, the limit is {ANSWER_MAX}"
-        turn.put(replace(turn.state.jobs[job.id], result={}))
         turn.end(job.id, JobState.FAILED, text)
         return
+    if job.result[CALL] == "enroll":
+        learn(turn, job.target, msgspec.json.decode(answer, type=_Enrolled).identity.get("base_mac", ""))
     turn.end(job.id, JobState.DONE, result={"answer": answer})
 
 

@@ -51,6 +51,7 @@ Sent = ControllerMessage | MetalOrder  # to the agent of a host, or of a hardwar
 CONTROLLER = Principal("controller", "admin")
 RANK = {"": 0, "enroll": 0, "agent": 0, "user": 1, "operator": 2, "admin": 3}
 JOB_KEY_DIGITS = 18
+HELD = "held"  # where an operation keeps the ids of what it is at work on, besides its object
 OWNED = ("vm", "job")
 PLACING = ("vm.create", "vm.start", "vm.place", "vm.migrate")  # verbs that give a VM a host
 SAID = {"zoniagent": "zoni agent"}  # kinds that people call otherwise
@@ -266,6 +267,10 @@ class Turn:
             record = self.state.tables[job.kind].get(job.target)
             if record is not None and record.job == job.id:
                 self.put(replace(record, job=""))
+        for ident in str(job.result.get(HELD, "")).split():
+            record = self.state.tables[KIND_OF_LETTER[ident[0]]].get(ident)
+            if record is not None and record.job == job.id:
+                self.put(replace(record, job=""))
         if job.cancelling:
             if state is JobState.CANCELLED:
                 self.end(job.cancelling, JobState.DONE)
@@ -284,7 +289,7 @@ class Turn:
             failed_children=parent.failed_children + (state is not JobState.DONE),
         )
         self.put(parent)
-        if parent.open_children == 0 and parent.verb != "host.drain":
+        if parent.open_children == 0 and parent.verb != "host.drain" and parent.kind != "switch":
             bad = parent.failed_children
             if parent.cancelling:
                 self.end(parent.id, JobState.CANCELLED, f"by {parent.cancelling}")

@@ -30,12 +30,13 @@ from tashi.core import (
     power,
     reservations,
     switch_calls,
+    switch_change,
     users,
     zoniagents,
 )
 from tashi.core.turn import Turn
 from tashi.wire import domains as leases
-from tashi.wire import messages, metal, placing
+from tashi.wire import messages, metal, placing, switching
 from tashi.wire.bounds import Strict
 from tashi.wire.errors import Fault
 from tashi.wire.messages import Accepted
@@ -107,6 +108,7 @@ VERBS: dict[str, Verb] = {
     "switch.neighbours": Verb(messages.Named, "operator", switch_calls.neighbours),
     "switch.enroll": Verb(messages.Named, "operator", switch_calls.enroll),
     "switch.save": Verb(messages.Named, "operator", switch_calls.save),
+    "switch.change": Verb(switching.SwitchChange, "operator", switch_change.change),
     "domain.create": Verb(leases.DomainCreate, "operator", domains.create),
     "domain.remove": Verb(messages.Named, "operator", domains.remove),
     "machine.reserve": Verb(leases.Reserve, "user", reservations.reserve),
@@ -125,11 +127,15 @@ SECRET = metal.WITH_PASSWORDS | {"host.add", "user.enroll", "zoniagent.add"}
 DECODERS = {name: msgspec.json.Decoder(verb.body) for name, verb in VERBS.items()}
 
 
+SPOKEN = (messages, placing, metal, switching, leases)
+
+
 def check() -> None:
     """Refuse to run with a request that no verb takes. Raises Fault naming it."""
     used = {verb.body for verb in VERBS.values()}
     parts = {Strict, messages.Request, messages.Limits, placing.Asks}
+    parts |= {switching.PortWant, switching.SwitchGoal}
     parts |= {metal.Parts, metal.NewMachine, metal.Snmp, metal.Device}
-    for name, kind in (*vars(messages).items(), *vars(placing).items(), *vars(metal).items(), *vars(leases).items()):
+    for name, kind in (each for module in SPOKEN for each in vars(module).items()):
         if isinstance(kind, type) and issubclass(kind, Strict) and kind not in used | parts:
             raise Fault(f"no verb takes {name}: refusing to start")

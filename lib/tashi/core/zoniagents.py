@@ -65,7 +65,8 @@ def enroll(turn: Turn, body: EnrollZoni) -> Accepted:
 def remove(turn: Turn, body: Named) -> Accepted:
     """Forget an agent. Its key is worth nothing from the next message on; its machines are another's, or nobody's."""
     agent: ZoniAgent = turn.find("zoniagent", body.name)
-    named = [machine.name for machine in turn.state.machines.values() if machine.agent == agent.id]
+    every: list[Machine | Switch] = [*turn.state.machines.values(), *turn.state.switches.values()]
+    named = [each.name for each in every if each.agent == agent.id]
     if named:
         text = f"{agent.name}: it is the agent of {', '.join(named[:5])}{' and more' if len(named) > 5 else ''}"
         raise Refused(Code.WRONG_STATE, text)

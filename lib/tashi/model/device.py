@@ -35,7 +35,8 @@ class Switch(Struct, frozen=True, omit_defaults=True):
     """``driver``: snmp, ovs, linux-bridge or fake. ``address``: a host for snmp; else what the driver calls it.
 
     ``model``: a table of how it saves, by its name; empty: the standard one. ``agent``: the zoni agent that reaches it;
-    empty: the only one there is.
+    empty: the only one there is. ``uplinks``: ports that lead to other switches, and carry the VLANs of all domains.
+    ``base_mac``: which switch it is; empty: not known yet. ``job``: the operation that changes it.
     """
 
     id: str
@@ -50,6 +51,9 @@ class Switch(Struct, frozen=True, omit_defaults=True):
     note: str = ""
     snmp: SnmpUse | None = None
     agent: str = ""
+    uplinks: tuple[str, ...] = ()
+    base_mac: str = ""
+    job: str = ""
 
 
 class Secret(Struct, frozen=True):

@@ -236,6 +236,9 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field("port", "PORT", "its UDP port", "count"),
         Field("model", "MODEL", "table of zoni-driver(7) that says how it saves; none: standard", shown=True),
         Field("used", "USED", "ports with a machine on it", "list", shown=True, width=4),
+        Field("uplinks", "UPLINKS", "ports that lead to other switches, and carry the VLANs of domains", "list"),
+        Field("base_mac", "BASE MAC", "which switch it is: the address that it tells, since it was first changed"),
+        Field("agent", "AGENT", "zoni agent that reaches it"),
         Field("rack", "RACK", "where it stands", shown=True),
         Field("unit", "UNIT", "where in the rack", shown=True, width=4),
         Field("snmp", "SNMP", "v3 or v2c", shown=True, width=4),
@@ -244,6 +247,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field("privacy", "PRIVACY", "how SNMP v3 encrypts"),
         Field("note", "NOTE", "what else there is to say"),
         Field("created_at", "CREATED", "when it was added"),
+        Field("job", "JOB", "operation that changes it"),
     ),
     "domain": (
         Field("name", "NAME", "name given by zoni-domain create", shown=True, width=12),

@@ -9,6 +9,7 @@ LEAST, MOST = 1, 4094  # IEEE 802.1Q: 0 is a priority tag, 4095 is reserved
 DEFAULT = 1  # where a port is that nobody has put anywhere
 RESERVED = range(1002, 1006)  # FDDI and token ring; there are switches that can't destroy them
 SET_MAX = 64  # of one domain
+NAME_MAX = 32  # dot1qVlanStaticName
 _RANGE = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", re.ASCII)
 
 
@@ -55,3 +56,8 @@ def vlans_text(vlans: Iterable[int]) -> str:
         else:
             runs.append([number])
     return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+
+
+def vlan_name(domain: str) -> str:
+    """What the VLANs of a domain of this name are called on a switch."""
+    return domain[:NAME_MAX]

@@ -160,13 +160,22 @@ class PduSet(Device, frozen=True):
 
 
 class SwitchAdd(Device, frozen=True):
-    """``driver`` "snmp" when it is not said."""
+    """``driver`` "snmp" when it is not said. ``uplinks``: its ports that lead to other switches. ``base_mac``: which
+
+    switch it is. ``agent``: the zoni agent that reaches it.
+    """
 
     driver: Literal["snmp", "ovs", "linux-bridge", "fake"] | None = None
+    uplinks: Words | None = None
+    base_mac: Text | None = None
+    agent: Text | None = None
 
 
 class SwitchSet(Device, frozen=True):
     driver: Literal["snmp", "ovs", "linux-bridge", "fake"] | None = None
+    uplinks: Words | None = None
+    base_mac: Text | None = None
+    agent: Text | None = None
 
 
 # Verbs whose bodies hold passwords: nothing of those is kept that they could be guessed from.
