@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from tashi.agent import events
 from tashi.agent.metal import Metal
 from tashi.agent.verdict import Reading, judge
 from tashi.wire.agents import Welcome
-from tashi.wire.zoni import MetalBeat, MetalInventory, MetalRow, MetalRows, MetalSeen, MetalShot, MetalTell
+from tashi.wire.zoni import (
+    MetalBeat,
+    MetalInventory,
+    MetalMessage,
+    MetalRow,
+    MetalRows,
+    MetalSeen,
+    MetalShot,
+    MetalTell,
+)
 
 BMC = {"driver": "ipmi", "address": "10.0.0.1"}
 PDU = {"driver": "pdu", "address": "10.0.1.1", "outlet": 1}
@@ -84,6 +94,19 @@ def test_a_path_is_judged_before_it_is_used_and_then_looked_at_in_its_turn() -> 
     beats = [each for each in agent.said[told:] if isinstance(each, MetalBeat)]
     assert beats[-1].looked == ["m-1"]
     assert not any(isinstance(each, MetalTell) for each in agent.said[told:])
+
+
+def test_a_device_that_says_too_much_of_itself_keeps_nobody_from_being_heard() -> None:
+    """The inventory is of all machines: one text in it that the controller does not take, and none of them is known."""
+    agent = Agent()
+    agent.row(BMC, generation=0)
+    (call,) = agent.calls
+    value = {"power": "off", "identity": {"uuid": "U" * 999, "serial": "S" * 999}}
+    agent.step(events.Called(call.id, "ok", value, "", ""))
+    agent.later(60)
+    assert any(isinstance(each, MetalInventory) and each.machines for each in agent.said)
+    for each in agent.said:
+        msgspec.json.decode(msgspec.json.encode(each), type=MetalMessage)
 
 
 def test_an_order_is_written_down_carried_out_and_told_and_then_all_paths_are_asked() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["tashi", "tashid", "tomllib"]):
+with atheris.instrument_imports(include=["tashi", "tashid", "zoni", "tomllib"]):
     from tests.fuzz.targets import TARGETS
 
 from tests.fuzz.corpus import LONGEST, kept

@@ -33,6 +33,7 @@ from tashi.wire.envelope import Answer, reply
 from tashi.wire.errors import Refused, TashiError
 from tashid.driver import domain_xml, image_header
 from tests.core.world import GIB, ROOT, World
+from tests.fuzz import metal as zoni
 from tests.fuzz import words
 
 ANNA = Principal("u-9", "user")
@@ -239,4 +240,6 @@ TARGETS = {
     "request": Target(request, words.REQUEST, json=True),
     "report": Target(report, words.REPORT, json=True),
     "order": Target(order, words.ORDER, json=True),
+    "metal_report": Target(zoni.metal_report, words.METAL_REPORT, json=True),
+    "metal_order": Target(zoni.metal_order, words.METAL_ORDER, json=True),
 }

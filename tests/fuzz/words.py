@@ -11,8 +11,11 @@ from tashi.cli.machine_rows import COLUMNS
 from tashi.config import Config
 from tashi.core.verbs import VERBS
 from tashi.model.machine_words import PATHS
-from tashi.wire import agents, messages
+from tashi.wire import agents, messages, zoni
 from tashid.driver.domain_xml import NAMESPACE
+from zoni.power.calls import CALLS
+from zoni.power.paths import AnyPath
+from zoni.switch.paths import AnyPath as AnySwitch
 
 
 def spoken(*types: Any) -> list[str]:
@@ -71,3 +74,8 @@ DOMAIN = (
 REQUEST = (*JSON, *OURS, *(f'"{verb}"' for verb in VERBS), *spoken(messages.Request, *BODIES))
 REPORT = (*JSON, *OURS, *spoken(*get_args(agents.AgentMessage)))
 ORDER = (*JSON, *OURS, *spoken(*get_args(agents.ControllerMessage)))
+METAL = several('"m-1" "m-2" "j-5" "z-1" "10.0.0.1" "s1" "1" "p1" "red" 100 4095 "" "on" "off" "admin"')
+METAL_REPORT = (*JSON, *METAL, *spoken(*get_args(zoni.MetalMessage)))
+METAL_ORDER = (
+    *JSON, *METAL, *spoken(*get_args(zoni.MetalOrder), AnyPath, AnySwitch), *(f'"{verb}"' for verb in CALLS),
+)  # fmt: skip

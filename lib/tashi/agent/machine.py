@@ -15,6 +15,7 @@ from tashi.wire.errors import Code
 from tashi.wire.zoni import MetalRow
 
 REFUSED_SECONDS = 300.0  # until a path that was refused is judged once more
+TEXT_MAX = 200  # characters of a text to the controller
 REFUSALS = ("conflict", "wrong-state")  # codes of a path of another machine, and of one with an open door
 
 
@@ -62,7 +63,9 @@ class Known(Struct):
 
     def take_paths(self, where: Callable[[dict[str, Any]], str]) -> None:
         """The row's paths, none of which is trusted yet."""
-        self.paths = [Path(spec, where(spec), spec.get("driver") == "pdu") for spec in self.row.paths]
+        self.paths = [
+            Path(spec, shorten(where(spec), TEXT_MAX), spec.get("driver") == "pdu") for spec in self.row.paths
+        ]
         self.other_paths, self.told = False, ()
 
     def read(self, path: Path, called: Called, judges: bool, now: float) -> None:
@@ -70,12 +73,14 @@ class Known(Struct):
         value = called.value
         if called.outcome == "ok" and judges and isinstance(value, dict):
             path.trusted, path.refused_until = True, 0.0
-            found = value.get("identity", {})
-            self.uuid, self.serial = self.uuid or found.get("uuid", ""), self.serial or found.get("serial", "")
+            # A device says as much of itself as it likes; the controller could not read a text that is too long, nor
+            # the inventory of all machines that it is in.
+            told = {key: shorten(text, TEXT_MAX) for key, text in value.get("identity", {}).items()}
+            self.uuid, self.serial = self.uuid or told.get("uuid", ""), self.serial or told.get("serial", "")
         if called.outcome != "ok":
             path.reading = ""
             if not path.trouble or called.code != Code.UNAVAILABLE:  # one that is left alone has the trouble it had
-                path.trouble, path.code = shorten(called.text, 200), called.code or called.outcome
+                path.trouble, path.code = shorten(called.text, TEXT_MAX), called.code or called.outcome
             if judges and called.code in REFUSALS:
                 path.trusted, path.refused_until = False, now + REFUSED_SECONDS
             return
