@@ -92,18 +92,6 @@ def test_a_guest_migrates_between_agents(shell: Shell) -> None:
     assert shell.row("vm", "moves")["host"] == "h3"
 
 
-def test_a_disk_that_is_gone_is_not_replaced(lab: Lab, shell: Shell) -> None:
-    create(shell, "lost", "h1")
-    shell.run("tvm-shutdown", "-q", "lost")
-    identity = shell.row("vm", "lost")["id"]
-    (disk,) = lab.folders.data.rglob(f"disks+{identity}.qcow2.json")
-    disk.unlink()
-    start = shell.run("tvm-start", "lost", check=False)
-    assert start.returncode and f"disks/{identity}.qcow2 is not there" in start.stderr
-    assert shell.row("vm", "lost")["state"] == "failed" and not disk.exists()
-    shell.run("tvm-destroy", "-q", "lost")
-
-
 def test_a_power_cut_ends_guests_and_a_start_is_a_new_boot(shell: Shell) -> None:
     create(shell, "dies", "h2")
     before = shell.row("host", "h2")["boot_id"]

@@ -14,23 +14,21 @@ import pytest
 from tashi.lab import faults
 from tashi.lab.call import wait_until
 from tashi.lab.faults import SLOW_SECONDS
-from tashi.lab.lab import Lab, down
-from tashi.lab.process import Process, marked
+from tashi.lab.lab import Lab
+from tashi.lab.process import Process
 from tashi.wire.errors import Refused
-from tests.lab.commands import WITHOUT
+from tests.lab.commands import WITHOUT, Shell
+from tests.lab.conftest import MACHINES_LAB
 from tests.lab.rack import Rack
 
-NAME = "test-machines"
 pytestmark = [pytest.mark.lab, pytest.mark.skipif(bool(WITHOUT), reason=f"needs {WITHOUT}")]
 
 
 @pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    down(NAME)
-    try:
-        yield Lab.up(NAME, 1, "libvirt", machines=2, bare=True)
-    finally:
-        down(NAME)
+def lab(machines_lab: Lab) -> Lab:
+    """Nobody but the tests speaks to its devices."""
+    Shell(MACHINES_LAB).run("tashi-lab", "stop-zoni-agent")
+    return machines_lab
 
 
 @pytest.fixture
@@ -123,11 +121,11 @@ def test_an_outlet_takes_the_power_of_a_machine_and_of_its_bmc(rack: Rack) -> No
     assert rack.ipmi("m1", "power", "status") == "off", "nobody asked it to start"
 
 
-def test_a_host_has_an_outlet_and_a_bmc_too(rack: Rack) -> None:
+def test_a_host_has_an_outlet_and_a_bmc_too(lab: Lab, rack: Rack) -> None:
     assert (rack.state("h1"), rack.ipmi("h1", "power", "status")) == ("on", "on")
-    rack.outlet("snmpset", 3, "i", "2")
+    rack.outlet("snmpset", lab.record.machines["h1"].outlet, "i", "2")
     wait_until(lambda: rack.state("h1") == "off", "h1 has no power", seconds=10)
-    rack.outlet("snmpset", 3, "i", "1")
+    rack.outlet("snmpset", lab.record.machines["h1"].outlet, "i", "1")
     assert rack.ipmi("h1", "power", "status") == "off"
     rack.ipmi("h1", "power", "on")
     rack.wait("h1", "on")
@@ -217,15 +215,3 @@ def test_machines_reach_one_another_where_the_switch_lets_them(lab: Lab, rack: R
     wait_until(lambda: ping("m1", 2), "the VLAN was not saved", seconds=10)
     os.kill(rack.pid("m2"), 9)
     wait_until(lambda: not ping("m1", 2), "who is dead is silent", seconds=10)
-
-
-def test_they_end_with_their_rack_and_the_lab_is_taken_down_all_the_same(lab: Lab) -> None:
-    rack = Rack(lab)
-    rack.ipmi("m1", "power", "on")
-    pid = rack.pid("m1")
-    os.kill(lab.record.devices["rack"].pid, 9)
-    wait_until(lambda: Process.of(pid) is None, "m1 ends", seconds=5)
-    assert rack.state("m1") == "unknown"
-    assert down(NAME)
-    assert marked(lab.record.mark) == []
-    assert not lab.folders.data.exists()
