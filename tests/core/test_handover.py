@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from tashi.core.allocation import WORK
 from tashi.core.cluster import Principal
+from tashi.model.allocation import Phase
+from tashi.model.job import JobState
 from tashi.wire.zoni import MetalTell, PortSeen
 from tests.core.hardware import Network, wire_up
 from tests.core.world import World
@@ -208,6 +211,38 @@ def test_a_dead_bmc_does_not_keep_the_ports_open(world: World) -> None:
     world.seconds += DAY
     world.run(3)
     assert (machine(world)[0], ports(world)) == ("quarantine", [CLOSED, CLOSED])
+
+
+def test_a_switch_that_refuses_to_close_a_port_is_asked_again(world: World) -> None:
+    go(world)
+    network(world).faults["change s1"] = ("failed", "denied")
+    world.seconds += DAY
+    world.run(3)
+    assert (machine(world)[0], ports(world)[0]) == ("quarantine", RED)
+    network(world).faults.clear()
+    world.run(WORK[Phase.SEAL_CLOSE].seconds + 3)
+    assert (machine(world), ports(world)) == (("free", ""), [CLOSED, CLOSED])
+
+
+def test_a_machine_whose_operation_was_ended_goes_no_step_further(world: World) -> None:
+    network(world).holding.add("on")
+    job = go(world)
+    world.take(world.cluster.happened(lambda turn: turn.end(job, JobState.FAILED, "somebody else's"), world.now()))
+    network(world).let_go()
+    world.run(5)
+    assert (machine(world), ports(world)) == (("reserved", ""), [CLOSED, CLOSED])
+    assert network(world).power[BMC] == "off"
+
+
+def test_that_an_old_order_about_ports_was_refused_says_nothing_of_the_store(world: World) -> None:
+    network(world).holding.add("change")
+    job = go(world)
+    phase, generation = world.job(job)["phase"], world.cluster.state.machines["m-1"].allocation.generation
+    old = PortSeen("m-1", generation - 1, "refused", newest=generation)
+    network(world).deliver(MetalTell(1, 99, "boot-1", ports=old))  # type: ignore[arg-type]
+    assert world.job(job)["phase"] == phase == "close-ports"
+    network(world).let_go()
+    assert ended(world, job) == ("done", "")
 
 
 def test_what_is_free_at_the_end_of_a_reservation_does_not_wait_for_the_rest(world: World) -> None:

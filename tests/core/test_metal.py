@@ -13,7 +13,7 @@ from tashi.agent import events
 from tashi.core import metal_power
 from tashi.core.cluster import Cluster, Found, Principal
 from tashi.wire.agents import ShotDone
-from tashi.wire.zoni import MetalBeat, MetalSeen, MetalTell
+from tashi.wire.zoni import MetalBeat, MetalRow, MetalRows, MetalSeen, MetalTell
 from tests.core.hardware import Network, wire_up
 from tests.core.world import SECRET, World
 
@@ -394,6 +394,29 @@ def test_a_token_and_a_key_are_good_for_one_agent() -> None:
     world.ok("zoniagent.add", name="net2")
     world.ok("zoniagent.enroll", guest, **body)
     assert "not valid" in world.refused("zoniagent.enroll", guest, **body).text
+
+
+def test_that_an_old_order_was_refused_says_nothing_of_the_store() -> None:
+    """It was sent again while the answer to the newer one was on its way."""
+    rack = Rack()
+    rack.order("on")
+    rack.net.holding.add("off")
+    job = rack.order("off")
+    rack.net.happen(events.Heard(MetalRows(1, [MetalRow("m-1", 1, power="on")])))
+    assert rack.world.said[-1][1].seen.outcome == "refused"
+    assert rack.job(job)["state"] == "running"
+    rack.net.let_go()
+    assert ended(rack, job) == ("done", "")
+
+
+def test_what_a_former_agent_said_tells_nothing_of_what_this_one_was_told() -> None:
+    """Its outbox outlives it, rows don't."""
+    rack = Rack()
+    mark = next(iter(rack.world.cluster.contacts.values())).marks["m-1"]
+    rack.net.start()
+    rack.net.deliver(MetalTell(1, 99, "boot-1", seen=MetalSeen("m-1", "off", "long ago", mark=mark)))  # type: ignore[arg-type]
+    rack.world.settle()
+    assert list(rack.net.mind._machines) == ["m-1"]
 
 
 def test_what_was_overtaken_on_its_way_is_not_believed() -> None:

@@ -16,6 +16,7 @@ from math import inf
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from tashi.agent.desk import Doing, Tongue
 from tashi.agent.errand import QUESTIONS, Errand, Go
@@ -134,7 +135,8 @@ class Metal:
         told = self.memory.told.get(row.machine)
         if why := why_stale(told, row.generation, role):
             newest = told.generation if told is not None else 0
-            self._desk.tell(MetalSeen(row.machine, outcome="refused", reason=why, newest=newest, mark=row.mark))
+            seen = MetalSeen(row.machine, row_generation=row.generation, newest=newest, mark=row.mark)
+            self._desk.tell(replace(seen, outcome="refused", reason=why))
             return
         again = told is not None and told.generation == row.generation
         if not again:

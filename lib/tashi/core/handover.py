@@ -96,8 +96,8 @@ def call_back(turn: Turn, job: Job, canceller: Job) -> None:
 # -- what follows ----------------------------------------------------------------------------------------------------
 def power_said(turn: Turn, machine: Machine) -> None:
     """Its agent has told something of its power; perhaps it is the outcome that is waited for."""
-    transfer, seen = machine.allocation.transfer, machine.seen
-    if transfer is None or seen is None or rules.WORK[transfer.phase].owner != "power":
+    transfer, seen = _under_way(turn, machine, "power"), machine.seen
+    if transfer is None or seen is None:
         return
     if seen.generation == machine.generation and seen.outcome in OUTCOMES:
         reason = "" if seen.outcome == "done" else seen.reason or seen.contradiction or seen.trouble
@@ -106,14 +106,21 @@ def power_said(turn: Turn, machine: Machine) -> None:
 
 def ports_said(turn: Turn, seen: PortSeen) -> None:
     machine = turn.state.machines.get(seen.machine)
-    transfer = machine.allocation.transfer if machine is not None else None
-    if machine is None or transfer is None or rules.WORK[transfer.phase].owner != "switch":
+    if machine is None or _under_way(turn, machine, "switch") is None:
         return
     if seen.outcome in OUTCOMES:
         _step(turn, machine, OUTCOMES[seen.outcome], seen.generation, seen.reason)
-    elif seen.newest >= machine.allocation.generation:
+    elif seen.generation == machine.allocation.generation:
         machine = turn.put(replace(machine, allocation=replace(machine.allocation, generation=seen.newest)))
         _step(turn, machine, Event.LATE, seen.newest, "its agent has obeyed a newer order than this store knows of")
+
+
+def _under_way(turn: Turn, machine: Machine, owner: rules.Owner) -> Transfer | None:
+    """The transfer whose step is this owner's; `look_after` sees to one whose operation was ended."""
+    transfer = machine.allocation.transfer
+    if transfer is None or transfer.job not in turn.state.jobs or rules.WORK[transfer.phase].owner != owner:
+        return None
+    return transfer
 
 
 def late(turn: Turn, job: Job) -> None:
@@ -171,7 +178,8 @@ def _go(turn: Turn, machine: Machine, stepped: Stepped, reason: str = "") -> Non
     machine = replace(turn.state.machines[machine.id], allocation=now, job=transfer.job)
     anew = now.generation != before.generation
     turn.put(_ordered(machine) if anew else machine)
-    _tell(turn, turn.state.jobs[transfer.job], transfer.phase, transfer.reason, anew)
+    job = turn.state.jobs[transfer.job]
+    _tell(turn, job, transfer.phase, transfer.reason, anew or job != former)  # a new one has all its time
 
 
 def _ordered(machine: Machine) -> Machine:

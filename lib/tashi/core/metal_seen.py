@@ -26,7 +26,7 @@ def observe(turn: Turn, machine: Machine, contact: Contact, seen: MetalSeen, sta
     if contact.order.get(machine.id, (-1, -1)) >= stands:
         return
     contact.order[machine.id] = stands
-    if seen.mark:
+    if seen.mark and stands[0] == contact.incarnation:  # rows die with the agent that heard them
         contact.marks[machine.id] = seen.mark
     if seen.outcome == "refused":
         _refused(turn, machine, seen)
@@ -83,7 +83,7 @@ def drifts(machine: Machine) -> bool:
 
 def _refused(turn: Turn, machine: Machine, seen: MetalSeen) -> None:
     """Its agent has obeyed a newer order than this store knows of: the store is an older one. Nothing is asked for."""
-    if seen.newest >= machine.generation:
+    if seen.row_generation == machine.generation:
         turn.put(replace(machine, generation=seen.newest + 1, desired="", soft_seconds=0.0))
         if machine.job:
             turn.end(machine.job, JobState.FAILED, "its agent has obeyed a newer order than this store knows of")
