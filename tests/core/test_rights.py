@@ -78,6 +78,7 @@ WALK: dict[str, Row] = {
     "machine.add": Row({"name": "m9"}),
     "machine.set": named("m1", "m2", "nix"),
     "machine.import": Row({"machines": [{"name": "m9"}]}),
+    "machine.plug": Row({"machines": [{"name": "m1", "was": [], "ports": []}]}),
     "machine.remove": named("m1", "m2", "nix"),
     "machine.power": Row(
         *({"name": name, "action": "on"} for name in ("leased-0", "leased-1", "nix")), guarded=("user",)

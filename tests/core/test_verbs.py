@@ -57,6 +57,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "machine.add": {"name": "m9"},
     "machine.set": {"name": "m1", "lock": "because"},
     "machine.import": {"machines": [{"name": "m9"}]},
+    "machine.plug": {"machines": [{"name": "m1", "was": [], "ports": []}]},
     "machine.remove": {"name": "m1"},
     "machine.power": {"name": "m1", "action": "on"},
     "machine.boot": {"name": "m1", "device": "network"},

@@ -42,10 +42,15 @@ def take_in(turn: Turn, body: MachineImport) -> Accepted:
     if not made or (missing and not body.partial):
         turn.state.rollback(begin)
         return Accepted(kind="machine", missing=missing, done=True, dry_run=body.dry_run, note="nothing was changed")
+    return all_done(turn, "machine.import", made, missing, body.dry_run)
+
+
+def all_done(turn: Turn, verb: str, made: dict[str, str], missing: dict[str, str], dry_run: bool) -> Accepted:
+    """The answer to a change of several machines (id -> name) that is over at once."""
     name = next(iter(made.values())) + (f" and {len(made) - 1} more" if len(made) > 1 else "")
-    job = turn.begin("machine.import", "machine", next(iter(made)) if len(made) == 1 else "", name)
+    job = turn.begin(verb, "machine", next(iter(made)) if len(made) == 1 else "", name)
     turn.end(job.id, JobState.DONE)
-    return Accepted(job=job.id, kind="machine", objects=made, missing=missing, done=True, dry_run=body.dry_run)
+    return Accepted(job=job.id, kind="machine", objects=made, missing=missing, done=True, dry_run=dry_run)
 
 
 def change(turn: Turn, body: MachineSet) -> Accepted:
@@ -68,7 +73,7 @@ def change(turn: Turn, body: MachineSet) -> Accepted:
             else None
         )
         changed = replace(changed, lock=lock)
-    _refuse_away(machine, changed)
+    refuse_away(machine, changed)
     turn.put(changed)
     return done(turn, "machine.set", "machine", changed, body.dry_run)
 
@@ -114,13 +119,13 @@ def _row(turn: Turn, row: NewMachine, update: bool) -> Machine:
     machine = turn.state.machines[known[0]]
     refuse_locked(machine)
     changed = parts.applied(turn, machine, row.parts)
-    _refuse_away(machine, changed)
+    refuse_away(machine, changed)
     if changed != machine:
         turn.put(changed)
     return changed
 
 
-def _refuse_away(machine: Machine, changed: Machine) -> None:
+def refuse_away(machine: Machine, changed: Machine) -> None:
     """While it may be in VLANs nothing changes of which ports those are, and of who closes them and how."""
     before, after = ((each.ports, each.paths, each.agent) for each in (machine, changed))
     if machine.allocation.is_away and before != after:

@@ -23,7 +23,7 @@ def paths_of(turn: Turn, machine: Machine) -> list[str]:
     return [words.path_text(path, _name(turn.state.pdus, path.pdu)) for path in machine.paths]
 
 
-def _ports_of(turn: Turn, machine: Machine) -> list[str]:
+def ports_of(turn: Turn, machine: Machine) -> list[str]:
     return [words.port_text(port, _name(turn.state.switches, port.switch)) for port in machine.ports]
 
 
@@ -94,7 +94,7 @@ METAL: dict[str, dict[str, Getter]] = {
         "lock": lambda turn, machine: why_locked(machine.lock) if machine.lock is not None else "",
         "host": lambda turn, machine: turn.host_name(machine.host),
         "power_paths": _for_operators(paths_of),
-        "ports": _for_operators(_ports_of),
+        "ports": _for_operators(ports_of),
         "has_password": _for_operators(_password),
         "power_source": _for_operators(_seen("source")),
         "power_evidence": lambda turn, machine: _evidence(machine),

@@ -27,6 +27,7 @@ from tashi.core import (
     metal_power,
     move,
     off,
+    plugs,
     power,
     reservations,
     switch_calls,
@@ -87,6 +88,7 @@ VERBS: dict[str, Verb] = {
     "machine.add": Verb(metal.MachineAdd, "admin", machines.add),
     "machine.set": Verb(metal.MachineSet, "admin", machines.change),
     "machine.import": Verb(metal.MachineImport, "admin", machines.take_in),
+    "machine.plug": Verb(metal.MachinePlug, "admin", plugs.plug),
     "machine.remove": Verb(messages.Named, "admin", machines.remove),
     "machine.power": Verb(metal.MachinePower, "user", metal_power.power),
     "machine.boot": Verb(metal.MachineBoot, "operator", metal_power.boot),
@@ -135,7 +137,7 @@ def check() -> None:
     used = {verb.body for verb in VERBS.values()}
     parts = {Strict, messages.Request, messages.Limits, placing.Asks}
     parts |= {switching.PortWant, switching.SwitchGoal}
-    parts |= {metal.Parts, metal.NewMachine, metal.Snmp, metal.Device}
+    parts |= {metal.Parts, metal.NewMachine, metal.Plugged, metal.Snmp, metal.Device}
     for name, kind in (each for module in SPOKEN for each in vars(module).items()):
         if isinstance(kind, type) and issubclass(kind, Strict) and kind not in used | parts:
             raise Fault(f"no verb takes {name}: refusing to start")

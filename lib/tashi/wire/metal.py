@@ -86,6 +86,24 @@ class MachineImport(Strict, frozen=True):
     dry_run: bool = False
 
 
+class Plugged(Strict, frozen=True):
+    """Where a machine's NICs are from now on, all of them, if by now they are as they ``was``."""
+
+    name: Ref
+    was: Words
+    ports: Words
+
+
+class MachinePlug(Strict, frozen=True):
+    """Those that can be, judged with the others there: two may change places. The answer's ``missing``: number of a
+
+    machine in the list, from 0 -> why not.
+    """
+
+    machines: Annotated[list[Plugged], Meta(min_length=1, max_length=MACHINES_AT_ONCE)]
+    dry_run: bool = False
+
+
 class MachinePower(Strict, frozen=True):
     """``action`` look asks how it is. ``grace_seconds``, with soft: what its system has to end by itself. ``force``:
 
