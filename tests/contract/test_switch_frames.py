@@ -11,10 +11,11 @@ from itertools import takewhile
 
 import pytest
 
+from tashi.lab.call import wait_until
 from tests.contract import power_peers as peers
 from tests.contract.power_rigs import V2C
 from tests.contract.switch_rigs import Ovs, SnmpRig, has_ovs
-from zoni.switch.interface import Capability
+from zoni.switch.interface import Capability, Mac, Neighbour
 from zoni.switch.plan import Goal, Rules, Want, plan
 from zoni.switch.steps import DeviceStep, Open, PortStep
 
@@ -127,3 +128,23 @@ def leaking(rig: SnmpRig) -> dict[str, object]:
     vlan = settings["vlans"]["200"]  # type: ignore[index]
     vlan["egress"], vlan["untagged"] = [1, 4], [1]
     return settings
+
+
+def lldp(source: str, seconds: int = 120) -> str:
+    """A frame that names its sender's NIC as chassis and as port (IEEE 802.1AB, 8.5), in hexadecimal."""
+    mac = source.replace(":", "")
+    said = f"0207 04{mac} 0407 03{mac} 0602 {seconds:04x} 0a02 6d31 0000"
+    return ("0180c200000e" + mac + "88cc" + said.replace(" ", "")).ljust(120, "0")
+
+
+def test_stations_and_neighbours_are_those_that_were_heard(rig: SnmpRig, ovs: Ovs, frames: Frames) -> None:
+    near, far = "02:00:00:00:00:21", "02:00:00:00:00:24"
+    ovs.appctl("netdev-dummy/receive", "p1", "ffffffffffff" + near.replace(":", "") + "0800" + "00" * 50)
+    ovs.appctl("netdev-dummy/receive", "p4", "ffffffffffff" + far.replace(":", "") + "810000c8" + "0800" + "00" * 50)
+    wait_until(lambda: {Mac(near, "p1", 100), Mac(far, "p4", 200)} <= set(rig.run("macs")), "both are stations")
+    rig.state(neighbours={})
+    ovs.appctl("netdev-dummy/receive", "p1", lldp(near))
+    wait_until(lambda: rig.run("neighbours") == [Neighbour("p1", near, near, "m1")], "its neighbour is heard")
+    assert Mac(near, "p4", 100) not in rig.run("macs"), "LLDP goes no further"
+    ovs.appctl("netdev-dummy/receive", "p1", lldp(near, seconds=0))
+    wait_until(lambda: rig.run("neighbours") == [], "it has taken its leave")

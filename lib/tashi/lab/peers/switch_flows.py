@@ -2,8 +2,8 @@
 
 OVS's own VLAN modes know one untagged VLAN a port; a switch may have more, and a driver that makes that mistake must be
 seen to make it. So frames are classified by port and tag (table 0), stations learnt (1), and looked up (2) or flooded
-(3) in their VLAN. Each change replaces all flows at once, which forgets the stations, too. Port n of the switch is
-OpenFlow port n of the bridge.
+(3) in their VLAN; LLDP goes to whoever listens, and no further. Each change replaces all flows at once, which forgets
+the stations, too. Port n of the switch is OpenFlow port n of the bridge.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ import re
 import subprocess
 from collections.abc import Iterator
 
+from tashi.lab.peers.switch_lldp import Ear, Neighbour
 from tashi.lab.peers.switch_records import Settings
 
 LEARN = (
     "table=1,actions=learn(table=2,idle_timeout=300,priority=10,NXM_NX_REG1[0..11],"
     "NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],load:NXM_OF_IN_PORT[]->NXM_NX_REG0[0..15]),resubmit(,2),resubmit(,3)"
 )
-RESERVED = "table=0,priority=100,dl_dst=01:80:c2:00:00:00/ff:ff:ff:ff:ff:f0,actions=drop"
+OF_ONE_LINK = "dl_dst=01:80:c2:00:00:00/ff:ff:ff:ff:ff:f0"
+RESERVED = f"table=0,priority=100,{OF_ONE_LINK},actions=drop"
+LLDP = f"table=0,priority=110,{OF_ONE_LINK},dl_type=0x88cc,actions=controller:65535"
 STATION = re.compile(r"reg1=(\w+)(?:/0xfff)?,dl_dst=(\S+) actions=\w+:(\w+)->")
 
 PORT = re.compile(r"^ (\d+)\(.*\n((?:     .*\n)*)", re.MULTILINE)
@@ -31,6 +34,7 @@ class Flows:
         self._socket = f"unix:{run}/{bridge}.mgmt"
         self._flows: list[str] = []
         self._on: dict[int, bool] = {}
+        self._ear = Ear(run, bridge)
 
     def apply(self, settings: Settings) -> None:
         flows = list(flows_of(settings))
@@ -51,13 +55,18 @@ class Flows:
         found = STATION.finditer(self._ofctl("dump-flows", self._socket, "table=2"))
         return [(int(each[1], 0), each[2], int(each[3], 0)) for each in found]
 
+    def neighbours(self) -> list[tuple[int, Neighbour]]:
+        return self._ear.neighbours()
+
     def _ofctl(self, *words: str, said: str = "") -> str:
         command = ["ovs-ofctl", "-O", "OpenFlow14", *words]
         return subprocess.run(command, input=said, check=True, capture_output=True, text=True, timeout=10).stdout
 
 
 def flows_of(settings: Settings) -> Iterator[str]:
+    yield "table=0,priority=0,actions=drop"  # else it would go to whoever listens
     yield RESERVED
+    yield LLDP
     yield LEARN
     vlans = {number: vlan for number, vlan in settings.vlans.items() if vlan.active}
     for number, port in settings.ports.items():

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import bisect
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from pysnmp.proto import rfc1902
 
+from tashi.lab.peers import switch_lldp
 from tashi.lab.peers.snmp_agent import Oid, Pair, Refusal
+from tashi.lab.peers.switch_lldp import Neighbour
 
 SYSTEM: Oid = (1, 3, 6, 1, 2, 1, 1)
 IF: Oid = (1, 3, 6, 1, 2, 1, 2, 2, 1)
@@ -105,6 +107,9 @@ class Plane(Protocol):
     def stations(self) -> list[tuple[int, str, int]]:
         """VLAN, MAC and port of what was heard."""
 
+    def neighbours(self) -> list[tuple[int, Neighbour]]:
+        """Port and who speaks LLDP there."""
+
 
 class NoPlane:
     """Nothing does; ``heard`` is what it would have heard."""
@@ -122,10 +127,13 @@ class NoPlane:
     def stations(self) -> list[tuple[int, str, int]]:
         return self.heard
 
+    def neighbours(self) -> list[tuple[int, Neighbour]]:
+        return []
+
 
 class Switch:
     """``tables``: word of `COLUMNS` -> "none", "half" (of the rows) or "wrong" (type). ``neighbours``: port -> chassis,
-    port and name of who speaks LLDP there."""
+    port and name of who is said to speak LLDP there, besides who does."""
 
     def __init__(self, name: str, ports: int, plane: Plane) -> None:
         self.name, self.plane = name, plane
@@ -201,13 +209,19 @@ class Switch:
             view |= self._vlan(number, vlan)
         for number, mac, at in self.plane.stations():
             view[(*Q, 2, 2, 1, 2, number, *bytes.fromhex(mac.replace(":", "")))] = rfc1902.Integer32(at)
-        for at, (chassis, port_id, name) in self.neighbours.items():
-            row = (0, at, 1)
-            view[(*LLDP, 4, *row)] = rfc1902.Integer32(4)  # a MAC
-            view[(*LLDP, 5, *row)] = rfc1902.OctetString(bytes.fromhex(chassis.replace(":", "")))
-            view[(*LLDP, 6, *row)] = rfc1902.Integer32(5)  # a name
-            view[(*LLDP, 7, *row)], view[(*LLDP, 9, *row)] = _text(port_id), _text(name)
+        heard = [(at, near) for at, near in self.plane.neighbours() if at in links]
+        for number, (at, near) in enumerate((*self._said_neighbours(), *heard), 1):
+            row = (0, at, number)
+            for column, (kind, identifier) in ((4, near.chassis), (6, near.port)):
+                view[(*LLDP, column, *row)] = rfc1902.Integer32(kind)
+                view[(*LLDP, column + 1, *row)] = rfc1902.OctetString(identifier)
+            view[(*LLDP, 9, *row)] = _text(near.name)
         return self._mangled(view)
+
+    def _said_neighbours(self) -> Iterator[tuple[int, Neighbour]]:
+        for at, (chassis, port, name) in self.neighbours.items():
+            mac = bytes.fromhex(chassis.replace(":", ""))
+            yield at, Neighbour((switch_lldp.MAC, mac), (switch_lldp.GIVEN, port.encode()), name)
 
     def _port(self, number: int, port: Port, link: bool) -> dict[Oid, Any]:
         up = port.on and link
