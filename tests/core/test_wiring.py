@@ -5,11 +5,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tashi.model.wiring import Finding, Machine, Neighbour, Nic, Plug, Told, Verdict, compare, said, uplinks
+from tashi.model import wiring
+from tashi.model.wiring import Finding, Machine, Neighbour, Nic, Plug, Told, Verdict, said, uplinks
 
 M1, M2, M3 = (f"52:54:00:00:00:0{number}" for number in (1, 2, 3))
 OTHER, GUEST = "00:1b:21:00:00:09", "02:42:ac:11:00:02"
 BASE1, BASE2 = "00:1b:21:aa:00:01", "00:1b:21:aa:00:02"
+SWITCHES = {"s1": BASE1, "s2": BASE2}
 UP = {f"p{number}": "" for number in range(1, 9)}
 
 
@@ -19,8 +21,11 @@ def machine(name: str, mac: str, *plugs: str) -> Machine:
 
 
 def told(*stations: tuple[str, str], switch: str = "s1", **more: object) -> Told:
-    given = {"ports": UP, "stations": stations, "base_mac": BASE1 if switch == "s1" else BASE2}
-    return Told(switch, **given | more)  # type: ignore[arg-type]
+    return Told(switch, **{"ports": UP, "stations": stations} | more)  # type: ignore[arg-type]
+
+
+def compare(machines: list[Machine], heard: list[Told]) -> list[Finding]:
+    return wiring.compare(machines, heard, SWITCHES)
 
 
 def one(found: list[Finding], name: str = "m1") -> tuple[str, str, str, str]:
@@ -79,9 +84,16 @@ def test_an_uplink_that_nobody_told_of_shows_by_its_company() -> None:
 
 def test_uplinks_are_the_records_those_of_lldp_and_where_a_switch_speaks() -> None:
     lldp = told(switch="s2", neighbours=[Neighbour("p7", "core", "Gi1/0/1", "s1")])
-    found = uplinks([told((BASE2, "p8"), uplinks=frozenset({"p6"})), lldp])
+    found = uplinks([told((BASE2, "p8"), uplinks=frozenset({"p6"})), lldp], SWITCHES)
     assert found == {("s1", "p6"): "", ("s1", "p8"): "s2", ("s2", "p7"): "s1"}
-    assert uplinks([told((BASE1, "p1"), neighbours=[Neighbour("p1", BASE1, "p2", "s1")])]) == {}, "its own voice"
+    own = told((BASE1, "p1"), neighbours=[Neighbour("p1", BASE1, "p2", "s1")])
+    assert uplinks([own], SWITCHES) == {}, "its own voice"
+    assert uplinks([told((BASE2, "p8"))], {"s1": "", "s2": ""}) == {}
+
+
+def test_a_port_to_a_switch_that_was_not_asked_is_no_machines() -> None:
+    heard = [told((M1, "p8"), neighbours=[Neighbour("p8", "core", "p1", "s2")])]
+    assert one(compare([machine("m1", M1)], heard))[:2] == ("unheard", "")
 
 
 def test_what_is_heard_at_an_uplink_alone_is_told() -> None:
@@ -158,19 +170,15 @@ def trees(draw: st.DrawFn) -> tuple[list[Machine], list[Told], dict[str, str], b
     ]
     if declared:  # then what was forgotten must not mislead
         stations = [[each for each in heard if draw(st.booleans())] for heard in stations]
-    links = [
-        {"up"} if at else set[str]() | {f"down{child}" for child, parent in enumerate(parents, 1) if parent == at}
-        for at in range(count)
-    ]
-    for at in range(count):
-        links[at] |= {f"down{child}" for child, parent in enumerate(parents, 1) if parent == at}
+    links = [{"up"} if at else set[str]() for at in range(count)]
+    for child, parent in enumerate(parents, 1):
+        links[parent].add(f"down{child}")
     ports = {f"p{number}": "" for number in range(4)}
     heard = [
         Told(
             f"s{at}",
             ports | dict.fromkeys(links[at], ""),
             stations[at],
-            base_mac=f"00:1b:21:00:00:{at:02x}",
             uplinks=frozenset(links[at]) if declared else frozenset(),
         )
         for at in range(count)

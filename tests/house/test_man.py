@@ -164,6 +164,7 @@ NOUNS: dict[str, tuple[Field, ...]] = FIELDS | {
     "status": fields_of("status"),
     "history": fields_of("history"),
     "why": fields_of("why"),
+    "wiring": fields_of("wiring"),
     "verdict": fields_of("verdict"),
     "decision": fields_of("decision"),
     "slots": fields_of("slots"),

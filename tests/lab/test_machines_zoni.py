@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import combinations
+from pathlib import Path
 
 import pytest
 
@@ -109,6 +111,37 @@ def test_its_agent_dies_and_is_started_again(shell: Shell, rack: Rack) -> None:
     assert [rack.ipmi(name, "power", "status") for name in ("m1", "m2")] == ["off", "on"]
     shell.run("zoni-power", "off", "-q", "m2")
     assert rack.state("m2") == "off"
+
+
+# sends one LLDP frame by eth0, whose chassis and port are its MAC address (IEEE 802.1AB, 8.5)
+SPEAK = """
+import socket
+line = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+line.bind(("eth0", 0x88CC))
+mac = line.getsockname()[4]
+line.send(bytes.fromhex("0180c200000e") + mac + b"\\x88\\xcc\\2\\7\\4" + mac + b"\\4\\7\\3" + mac + b"\\6\\2\\0\\x78\\0\\0")
+"""
+
+
+def test_a_switch_tells_where_machines_are_plugged_in(lab: Lab, shell: Shell, tmp_path: Path) -> None:
+    shell.run("zoni-power", "on", "-q", "m1", "m2")
+    subprocess.run(lab.command("m1", ["ping", "-q", "-c", "1", "-W", "2", "192.168.77.2"]), check=True)
+    subprocess.run(lab.command("m2", [sys.executable, "-c", SPEAK]), check=True)
+    shell.run("zoni-set", "-q", "m1", "--port", "none")
+    shell.run("zoni-set", "-q", "m2", "--port", "switch:p1")
+    found = tmp_path / "found"
+
+    def heard() -> bool:
+        found.write_text(shell.run("zoni-discover", "m1", "m2").stdout)
+        lines = [line.split()[:6] for line in found.read_text().splitlines()[1:]]
+        return [line[2:] for line in lines] == [
+            ["contradicts", "switch:p1", "-", "mac"], ["contradicts", "switch:p2", "switch:p1", "lldp,mac"],
+        ]  # fmt: skip
+
+    wait_until(heard, "both are heard, m2 by LLDP, too", seconds=10)
+    shell.run("zoni-discover", "-q", "--apply", str(found))
+    assert shell.run("zoni-list", "-H", "-o", "ports", "m1", "m2").stdout == "switch:p1,nic=eth0\nswitch:p2,nic=eth0\n"
+    shell.run("zoni-power", "off", "-q", "m1", "m2")
 
 
 def test_pings_arrive_inside_and_never_across(lab: Lab, shell: Shell, rack: Rack) -> None:

@@ -1,4 +1,4 @@
-"""Asking switches how they are, many at once: zoni-port list and show, zoni-vlan list."""
+"""Asking switches how they are, many at once: zoni-port list and show, zoni-switch show --ports, zoni-vlan list."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tashi.cli.output import Failure
 from tashi.cli.own_list import print_own_list
 from tashi.cli.switch_ports import Known, Row
 from tashi.cli.table import fields_of, pick, print_blocks, print_records
-from tashi.wire.errors import Code
+from tashi.wire.errors import Code, NotFound
 
 
 def looked(call: Call, names: Iterable[str]) -> dict[str, Any]:
@@ -57,6 +57,17 @@ def show_ports(call: Call) -> None:
         print_records(output, fields, rows)
     else:
         print_blocks(output, fields, rows)
+
+
+def print_ports_of(call: Call, switches: Sequence[str]) -> None:
+    """zoni-switch show --ports: all ports of these switches, as they are now."""
+    pick(fields_of("port"), call.output.fields, False)
+    records = switch_ports.known(call.client)
+    there = [word for word in switches if records.names.get(word, word) in records.uplinks]
+    for word in switches:
+        if word not in there:
+            call.fail(word, NotFound(f"{word}: no such switch", "zoni-switch list"))
+    print_records(call.output, fields_of("port"), ports_named(call, records, there))
 
 
 def list_vlans(call: Call, switches: Sequence[str], read: Callable[[str], Iterable[int]]) -> None:

@@ -102,6 +102,16 @@ _OWN: dict[str, tuple[Field, ...]] = {
         Field("untagged", "UNTAGGED", "ports that are in it without a tag, SWITCH:PORT", "list", shown=True),
         Field("tagged", "TAGGED", "ports that are in it with one", "list", shown=True),
     ),
+    "wiring": (
+        Field("name", "NAME", "the machine", shown=True, width=10),
+        Field("mac", "MAC", "MAC address of its NIC; null for a port that no NIC of it accounts for", "text", True, 17),
+        Field("verdict", "VERDICT", "agrees, new, contradicts, ambiguous or unheard", shown=True, width=11),
+        Field("port", "PORT", "where it is, SWITCH:PORT; null where nothing is proposed", shown=True, width=10),
+        Field("was", "WAS", "where the records have it", shown=True, width=10),
+        Field("by", "BY", "how that is known: mac, lldp or both", shown=True, width=8),
+        Field("nic", "NIC", "name of the NIC", shown=True, width=4),
+        Field("why", "WHY", "what speaks against it, or why nothing is proposed", shown=True),
+    ),
     "planned": (
         Field("name", "NAME", "the switch", shown=True, width=10),
         Field("step", "STEP", "what would be done", shown=True, width=30),

@@ -71,8 +71,6 @@ class Told(NamedTuple):
     ports: Mapping[str, str]
     stations: Sequence[tuple[str, str]] = ()  # MAC address and port
     neighbours: Sequence[Neighbour] = ()
-    base_mac: str = ""
-    system: str = ""  # what it calls itself
     uplinks: frozenset[str] = frozenset()  # as the records have them
 
 
@@ -95,24 +93,29 @@ def said(place: Place) -> str:
     return f"{place[0]}:{place[1]}"
 
 
-def uplinks(told: Sequence[Told]) -> dict[Place, str]:
-    """Ports that lead to other switches of ours, and to which by LLDP or by its own address; "" for the records'."""
+def uplinks(told: Sequence[Told], switches: Mapping[str, str]) -> dict[Place, str]:
+    """Ports that lead to other switches of ours, and to which by LLDP or by its own address; "" for the records'.
+
+    ``switches``: all of ours, whether they were asked or not, each with its own address where that is known.
+    """
     found: dict[Place, str] = {(each.switch, port): "" for each in told for port in each.uplinks}
-    by_mac = {each.base_mac: each.switch for each in told if each.base_mac}
-    by_name = {name: each.switch for each in told for name in (each.system, each.switch) if name}
+    by_mac = {mac: switch for switch, mac in switches.items() if mac}
     for each in told:
         leads = [(mac, port, "") for mac, port in each.stations]
         leads += [(near.chassis, near.port, near.name) for near in each.neighbours]
         for mac, port, name in leads:
-            other = by_mac.get(mac) or by_name.get(name)
+            other = by_mac.get(mac) or (name if name in switches else None)
             if other is not None and other != each.switch:
                 found[each.switch, port] = other
     return found
 
 
-def compare(machines: Sequence[Machine], told: Sequence[Told]) -> list[Finding]:
-    """A finding for each NIC of each machine, and for each port in their records that no NIC accounts for."""
-    return list(_Map(machines, told).findings(machines))
+def compare(machines: Sequence[Machine], told: Sequence[Told], switches: Mapping[str, str]) -> list[Finding]:
+    """A finding for each NIC of each machine, and for each port in their records that no NIC accounts for.
+
+    ``switches`` as with `uplinks`.
+    """
+    return list(_Map(machines, told, switches).findings(machines))
 
 
 def plug_of(machine: Machine, nic: Nic) -> Plug | None:
@@ -127,15 +130,15 @@ def plug_of(machine: Machine, nic: Nic) -> Plug | None:
 class _Map:
     """Who was heard where."""
 
-    def __init__(self, machines: Sequence[Machine], told: Sequence[Told]) -> None:
+    def __init__(self, machines: Sequence[Machine], told: Sequence[Told], switches: Mapping[str, str]) -> None:
         self.told = {each.switch: each for each in told}
         self.owners = {nic.mac: machine for machine in machines for nic in machine.nics}
         self.recorded = {plug.place: machine.name for machine in machines for plug in machine.plugs}
-        self.uplinks = uplinks(told)
+        self.uplinks = uplinks(told, switches)
         self.heard: dict[Place, set[str]] = {}  # MAC addresses by port, but for our switches'
         self.places: dict[str, set[Place]] = {}  # and the other way round
         self.by_lldp: dict[str, set[Place]] = {}
-        ours = {each.base_mac for each in told}
+        ours = set(switches.values())
         for each in told:
             for mac, port in each.stations:
                 if mac not in ours:
