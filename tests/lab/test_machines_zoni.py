@@ -119,7 +119,8 @@ import socket
 line = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
 line.bind(("eth0", 0x88CC))
 mac = line.getsockname()[4]
-line.send(bytes.fromhex("0180c200000e") + mac + b"\\x88\\xcc\\2\\7\\4" + mac + b"\\4\\7\\3" + mac + b"\\6\\2\\0\\x78\\0\\0")
+frame = f"0180c200000e{mac.hex()}88cc 020704{mac.hex()} 040703{mac.hex()} 06020078 0000"
+line.send(bytes.fromhex(frame).ljust(60))
 """
 
 
