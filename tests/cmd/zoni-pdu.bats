@@ -34,6 +34,19 @@ teardown() {
   fail_with 2 'speaks no SNMP' zoni-switch set s1 --user x
 }
 
+@test "a switch has uplinks, which are no machine's ports, and is told from others" {
+  zoni-switch add -q s1 --driver fake --address "$BATS_TEST_TMPDIR/s1" --uplink p1 --uplink p2 --base-mac 02-00-00-00-00-0A
+  [ "$(zoni-switch show -H -o uplinks,base_mac s1)" = $'p1,p2\t02:00:00:00:00:0a' ]
+  fail_with 1 's1:p2: it is an uplink' zoni-add m1 --nic 52:54:00:00:00:01 --port s1:p2
+  zoni-add -q m1 --nic 52:54:00:00:00:01 --port s1:p3
+  fail_with 1 'm1 is on port p3' zoni-switch set s1 --uplink p3
+  [ "$(zoni-switch set -H -o uplinks,base_mac s1 --uplink none --base-mac none)" = $'\t' ]
+  fail_with 2 '--uplink none, or its uplinks, not both' zoni-switch set s1 --uplink none --uplink p1
+  fail_with 2 'not a MAC address' zoni-switch set s1 --base-mac x
+  fail_with 1 'no such zoni agent' zoni-switch set s1 --agent nix
+  fail_with 2 'known by its name' zoni-switch set s1 --driver ovs --address br0 --base-mac 02:00:00:00:00:0a
+}
+
 @test "what a device can't be" {
   fail_with 2 "'--privacy-file': -: standard input is read already" \
     zoni-pdu add p1 --address 10.0.1.1 --auth-file - --privacy-file - < "$word"

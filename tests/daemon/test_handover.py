@@ -16,7 +16,7 @@ from tests.daemon.processes import Asker, Controller, Zoni
 from tests.daemon.test_zoni import Rack
 from tests.daemon.test_zoni import zoni as zoni  # a fixture
 from zoni.switch.fake import FakeSwitch, Fault, World
-from zoni.switch.interface import Port, State
+from zoni.switch.interface import Identity, Port, State
 
 RED, BLUE = (100, 101), (200,)
 
@@ -148,3 +148,56 @@ def test_a_switch_is_asked_and_saved(site: Site) -> None:
     answer("save")
     switch = site.switches.device("sw")
     assert switch is not None and switch.startup.ports["1"].label == "by hand"
+
+
+def test_a_domain_over_three_switches_comes_and_goes(site: Site) -> None:
+    """Uplinks carry it, each switch is known by its address from then on, and nothing is left when it is removed."""
+    folder = f"{site.zoni.world}-switches"
+    for number, (name, ups) in enumerate({"sw": ["up"], "core": ["a", "b"]}.items()):
+        ports = {each: Port(each, native=1, untagged=(1,)) for each in ups}
+        known = site.switches.device(name)
+        state = State({1: "default"}, (known.running.ports if known is not None else {}) | ports, 0.0)
+        site.switches.put(name, FakeSwitch(state, state, identity=Identity(name, "", f"02:00:00:00:00:0{number}")))
+        verb = "switch.add" if known is None else "switch.set"
+        site.admin.ok(verb, name=name, driver="fake", address=f"{folder}/{name}", uplinks=ups)
+
+    def carried() -> dict[str, tuple[int, ...]]:
+        switches = {name: site.switches.device(name) for name in ("sw", "core")}
+        assert all(each is not None and each.running.vlans == each.startup.vlans for each in switches.values())
+        ports = [port for each in switches.values() if each is not None for port in each.running.ports.values()]
+        return {port.name: port.tagged for port in ports if port.tagged and not port.name.isdigit()}
+
+    assert site.ended(site.allocate("m1", "red"))["outcome"] == "done"
+    assert carried() == dict.fromkeys(("up", "a", "b"), RED)
+    rows = [json.loads(row) for row in site.admin.ask("list", noun="switch", format="json")["rows"].splitlines()]
+    assert {row["name"]: row["base_mac"] for row in rows} == {"sw": "02:00:00:00:00:00", "core": "02:00:00:00:00:01"}
+    assert site.ended(str(site.admin.ok("machine.release", name="m1")["job"]))["outcome"] == "done"
+    assert site.ended(str(site.admin.ok("domain.remove", name="red")["job"]))["outcome"] == "done"
+    assert carried() == {} and not {100, 101} & site.switches.device("sw").running.vlans.keys()  # type: ignore[union-attr]
+
+
+def test_ports_of_two_switches_are_changed_or_none_is(site: Site) -> None:
+    folder = f"{site.zoni.world}-switches"
+    state = State({1: "default"}, {"1": Port("1", native=1, untagged=(1,))}, 0.0)
+    for name in ("one", "two"):
+        site.switches.put(name, FakeSwitch(state, state))
+        site.admin.ok("switch.add", name=name, driver="fake", address=f"{folder}/{name}")
+    wish = {"vlans": {"300": "lab"}, "ports": {"1": {"native": 300, "on": True}}}
+    changes = [{"switch": name} | wish for name in ("one", "two")]
+
+    def change(**more: Any) -> dict[str, Any]:
+        return site.ended(str(site.admin.ok("switch.change", changes=changes, **more)["job"]))
+
+    def native() -> list[int]:
+        switches = [site.switches.device(name) for name in ("one", "two")]
+        return [each.startup.ports["1"].native for each in switches if each is not None]
+
+    planned = json.loads(change(plan=True)["answer"])
+    assert planned["two"][0] == {"step": "create VLAN 300 (lab)", "undo": "destroy VLAN 300"} and native() == [1, 1]
+    site.switches.set_faults([Fault(device="two", call="join", refuse="out of memory", times=1)])
+    failed = change()
+    told = "two: fake two: put 1 into VLAN 300, untagged: out of memory; nothing was changed; all else is as it was"
+    assert (failed["outcome"], failed["reason"]) == ("failed", told)
+    assert native() == [1, 1]
+    site.switches.set_faults([])
+    assert change()["outcome"] == "done" and native() == [300, 300]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from tashi.agent.desk import Desk, Doing
 from tashi.agent.events import Called
@@ -24,11 +24,15 @@ _MARK = "/ports"  # tells a machine's ports from its power in the journal
 
 
 class _Work(Struct):
-    """``at``: the switch that is being changed. ``changed``: one of those before it was, or may have been."""
+    """``at``: the switch that is being changed. ``changed``: the machine's ports on one of those before it were, or may
+
+    have been. ``base_macs``: which switch each was.
+    """
 
     row: PortRow
     at: int = 0
     changed: bool = False
+    base_macs: dict[str, str] = field(default_factory=dict)
     waiting: PortRow | None = None
 
 
@@ -61,12 +65,17 @@ class Ports:
         work = self._work[machine]
         if work.waiting is not None:
             self._begin(work.waiting, again=False)
-        elif called.outcome == "ok":
-            work.changed = work.changed or called.value["changed"]
+            return
+        switch = work.row.switches[work.at]
+        if called.outcome == "ok":
+            work.changed = work.changed or (bool(switch.ports) and called.value["changed"])
+            if mac := called.value.get("base_mac"):
+                work.base_macs[switch.switch] = mac
             work.at += 1
             self._go_on(work)
         else:
-            definite = called.outcome == "failed" and not work.changed
+            # What is only on the way was changed or not: it takes nobody anywhere.
+            definite = (called.outcome == "failed" or not switch.ports) and not work.changed
             self._over(work, "failed" if definite else "unknown", called.text)
 
     def forget(self, machine: str) -> None:
@@ -86,11 +95,12 @@ class Ports:
             return
         switch = row.switches[work.at]
         want = {"native": row.vlans[0] if row.vlans else 0, "tagged": row.vlans[1:], "on": bool(row.vlans)}
-        goal = {
-            "vlans": {str(vlan): vlan_name(row.name) for vlan in row.vlans},
-            "ports": dict.fromkeys(switch.ports, want),
-        }
-        args = {"switch": switch.path, "seconds": row.seconds, "goal": goal}
+        vlans, name = {str(vlan): vlan_name(row.name) for vlan in row.vlans}, vlan_name(row.name)
+        trunks = {uplink: {"join": row.vlans} for uplink in switch.uplinks} if row.vlans else {}
+        goal = {"vlans": vlans, "ports": trunks | dict.fromkeys(switch.ports, want)}
+        rules = {"domain": name, "domains": row.domains, "uplinks": switch.uplinks}
+        which = {} if switch.base_mac is None else {"base_mac": switch.base_mac}
+        args = {"switch": switch.path, "seconds": row.seconds, "goal": goal, "rules": rules} | which
         self._desk.call("change", args, row.seconds, Doing(PORTS, row.machine))
 
     def _over(self, work: _Work, outcome: str, reason: str) -> None:
@@ -100,11 +110,11 @@ class Ports:
         key = row.machine + _MARK
         if key in self._desk.memory.told:
             self._desk.note(outcome_record("machine", key, told))
-            self._tell(row.machine, told)
+            self._tell(row.machine, told, work.base_macs)
 
-    def _tell(self, machine: str, told: Told) -> None:
+    def _tell(self, machine: str, told: Told, base_macs: dict[str, str] | None = None) -> None:
         outcome: Any = told.outcome
-        self._desk.tell(ports=PortSeen(machine, told.generation, outcome, told.reason))
+        self._desk.tell(ports=PortSeen(machine, told.generation, outcome, told.reason, base_macs=base_macs or {}))
 
 
 def is_of_ports(key: str) -> bool:

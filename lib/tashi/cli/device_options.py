@@ -50,8 +50,9 @@ def change_device(call: Call, verb: str, given: dict[str, Any]) -> None:
     """Ask ``verb`` for the device named. Raises click.UsageError when several are, or nothing is to be changed."""
     names = call.names
     said = {key: value for key, value in given.items() if value is not None}
-    if len(names) > 1 and "address" in said:
-        raise click.UsageError("--address is of one device: give one NAME")
+    for flag, key in (("--address", "address"), ("--base-mac", "base_mac")):
+        if len(names) > 1 and said.get(key):
+            raise click.UsageError(f"{flag} is of one device: give one NAME")
     if not said and verb.endswith(".set"):
         raise click.UsageError("nothing to change: give an option")
     body = place(said.pop("location", None)) | {key: value for key, value in said.items() if key not in _SNMP}

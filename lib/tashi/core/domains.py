@@ -1,7 +1,8 @@
-"""zoni-domain: VLANs that belong together, and nobody else's. Nothing here reaches a switch."""
+"""zoni-domain: VLANs that belong together, and nobody else's. They are on switches from the first machine on."""
 
 from __future__ import annotations
 
+from tashi.core import clearing
 from tashi.core.turn import Turn, done
 from tashi.core.users import NAMED
 from tashi.model.domain import Domain
@@ -34,7 +35,7 @@ def create(turn: Turn, body: DomainCreate) -> Accepted:
 
 
 def remove(turn: Turn, body: Named) -> Accepted:
-    """Forget a domain that no machine is in, nor may still be in."""
+    """Forget a domain that no machine is in, nor may still be in; an operation takes its VLANs off the switches."""
     domain: Domain = turn.find("domain", body.name)
     held = machines_of(turn, domain)
     if held:
@@ -42,7 +43,9 @@ def remove(turn: Turn, body: Named) -> Accepted:
         verb = "is" if len(held) == 1 else "are"
         raise Refused(Code.WRONG_STATE, f"{domain.name}: {', '.join(held[:NAMED])}{more} {verb} in it", "zoni-list")
     turn.remove(domain)
-    return done(turn, "domain.remove", "domain", domain, body.dry_run)
+    job = clearing.begin(turn, domain)
+    objects, over = {domain.id: domain.name}, job.id not in turn.state.jobs
+    return Accepted(job=job.id, kind="domain", objects=objects, done=over, dry_run=body.dry_run)
 
 
 def machines_of(turn: Turn, domain: Domain) -> list[str]:
@@ -64,3 +67,4 @@ def _check_vlan(turn: Turn, name: str, vlan: int) -> None:
     other = turn.state.domains.get(turn.state.domain_of_vlan.get(vlan, ""))
     if other is not None:
         raise Refused(Code.CONFLICT, f"{name}: VLAN {vlan} is in domain {other.name}", f"zoni-domain show {other.name}")
+    clearing.refuse_going(turn, name, vlan)

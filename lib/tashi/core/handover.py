@@ -15,6 +15,8 @@ from tashi.core.allocation import End, Event, Stepped
 from tashi.core.machines import refuse_locked
 from tashi.core.metal_power import SOFT_SECONDS, check_way
 from tashi.core.quota import groups_of
+from tashi.core.switch_calls import check_passwords
+from tashi.core.trunks import on_the_way
 from tashi.core.turn import Turn
 from tashi.model.allocation import Phase, Transfer
 from tashi.model.domain import Domain
@@ -45,6 +47,8 @@ def allocate(turn: Turn, body: Allocate) -> Accepted:
     if not whose and not turn.sees_all():
         raise Refused(Code.DENIED, f"{domain.name}: the domain is {domain.owner or domain.group}'s")
     _check(turn, machine)
+    for switch in on_the_way(turn.state, machine):
+        check_passwords(turn, switch)
     objects = {machine.id: machine.name}
     if machine.allocation.domain == domain.id:
         job = turn.begin(ALLOCATE, "machine", machine.id, machine.name, owner=held.owner)
@@ -152,6 +156,8 @@ def _check(turn: Turn, machine: Machine) -> None:
         hint = f"zoni-set {machine.name} --port SWITCH:PORT"
         raise Refused(Code.WRONG_STATE, f"{machine.name}: it is not known on which port of a switch it is", hint)
     check_way(turn, machine)
+    for ident in dict.fromkeys(port.switch for port in machine.ports):
+        check_passwords(turn, turn.state.switches[ident])
 
 
 def _step(turn: Turn, machine: Machine, event: Event, generation: int, reason: str) -> None:

@@ -55,6 +55,9 @@ def tell(turn: Turn, agent: ZoniAgent, contact: Contact, message: MetalTell, epo
     contact.heard = turn.now.monotonic
     strangers: list[MetalRow] = []
     if message.ports is not None and _is_own(turn, agent, message.ports.machine):
+        for ident, mac in message.ports.base_macs.items():
+            if _is_own(turn, agent, ident):
+                switch_calls.learn(turn, ident, mac)
         handover.ports_said(turn, message.ports)
     if message.shot is not None:
         job = turn.state.jobs.get(message.shot.job)

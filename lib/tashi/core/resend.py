@@ -112,7 +112,8 @@ class Resend:
             ports = port_rows.ordered(machine) if machine is not None and contact is not None else None
             if machine is not None and ports is not None:
                 row = port_rows.row_of(turn, machine, ports)
-                self._open_order(turn, (agent, machine_id + PORTS), row, ports.generation, contacts, orders)
+                if row is not None:
+                    self._open_order(turn, (agent, machine_id + PORTS), row, ports.generation, contacts, orders)
 
     def due(self, turn: Turn, epoch: int, contacts: dict[str, Contact]) -> list[tuple[str, Sent]]:
         """The orders whose time to be repeated has come."""

@@ -42,6 +42,7 @@ class State(Records):
         self.vms_of_host: dict[str, set[str]] = {}
         self.children: dict[str, set[str]] = {}
         self.copying: dict[str, Job] = {}  # operations on the store itself
+        self.clearing: dict[str, Job] = {}  # operations that take a domain's VLANs off the switches
         self.waiting: dict[str, None] = {}  # ids of VMs without a place
         self.kept: dict[str, str] = {}  # host id -> VM that waits, for which nothing else is placed there
         self.reserved: dict[str, float] = {}  # host id -> wall-clock end of its reservation, 0 without end
@@ -296,6 +297,11 @@ class State(Records):
                 self.copying.pop(key, None)
             else:
                 self.copying[key] = new
+        elif record is not None and record.kind == "domain":
+            if new is None:
+                self.clearing.pop(key, None)
+            else:
+                self.clearing[key] = new
         elif record is not None and record.verb == "machine.look":
             looks = self.looking.setdefault(record.target, set())
             looks.add(key) if new is not None else looks.discard(key)

@@ -82,14 +82,19 @@ def text_of(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def check_way(turn: Turn, switch: Switch) -> None:
-    """Raise Refused where nobody could carry it out now."""
+def check_passwords(turn: Turn, switch: Switch) -> None:
+    """Raise Refused for those that can't be opened."""
     try:
         paths.switch_path(turn.state, vault_of(turn), switch)
     except TashiError as error:
         hint = f"zoni-switch set {switch.name} --auth-file FILE --privacy-file FILE"
         text = f"{switch.name}: its passwords can't be read: {error.text}"
         raise Refused(Code.WRONG_STATE, text, hint) from None
+
+
+def check_way(turn: Turn, switch: Switch) -> None:
+    """Raise Refused where nobody could carry it out now."""
+    check_passwords(turn, switch)
     if not turn.state.zoniagents:
         raise Refused(Code.WRONG_STATE, f"{switch.name}: there is no zoni agent", "zoni-agents add NAME")
     agent = turn.state.zoniagents.get(agent_of(turn.state, switch))

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tashi.core import metal_seen
+from tashi.core import clearing, metal_seen
 from tashi.core.switch_calls import ARGS, CALL, check_way, learn, text_of, which
 from tashi.core.switch_rules import is_label, machine_on, refuse_wrong, rules_of
 from tashi.core.turn import HELD, Turn
@@ -138,6 +138,9 @@ def shot_done(turn: Turn, job: Job, done: ShotDone) -> None:
         return
     turn.end(job.id, JobState.DONE, result={"answer": text_of({job.name: told})})
     head = turn.state.jobs.get(job.parent)
+    if head is not None and head.kind == "domain":
+        clearing.heard(turn, head.id, job.name, "", told)
+        return
     if head is not None and head.phase != BACK:
         answers = _read(head, ANSWERS) | {job.target: told}
         turn.put(replace(head, result=head.result | {ANSWERS: text_of(answers)}))
@@ -159,6 +162,9 @@ def _failed(turn: Turn, job: Job, why: str) -> None:
     turn.end(job.id, JobState.FAILED, why)
     head = turn.state.jobs.get(job.parent)
     if head is None:
+        return
+    if head.kind == "domain":
+        clearing.heard(turn, head.id, job.name, why, None)
         return
     told = f"{job.name}: {why}"
     if head.phase == BACK:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from tashi.core import clearing
 from tashi.core.machines import refuse_locked
 from tashi.core.turn import Turn
 from tashi.model.device import Switch
@@ -23,6 +24,7 @@ def refuse_wrong(turn: Turn, switch: Switch, wish: SwitchGoal, restoring: bool =
     for vlan in (*wish.vlans, *wish.gone):
         _refuse_number(switch.name, vlan)
     for vlan, name in wish.vlans.items():
+        clearing.refuse_going(turn, switch.name, vlan)
         owner = owner_of(turn, vlan)
         if owner and vlan_name(owner) != name:
             hint = f"zoni-domain show {owner}"

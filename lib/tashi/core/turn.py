@@ -289,7 +289,8 @@ class Turn:
             failed_children=parent.failed_children + (state is not JobState.DONE),
         )
         self.put(parent)
-        if parent.open_children == 0 and parent.verb != "host.drain" and parent.kind != "switch":
+        ends_by_itself = parent.verb == "host.drain" or parent.kind in ("switch", "domain")
+        if parent.open_children == 0 and not ends_by_itself:
             bad = parent.failed_children
             if parent.cancelling:
                 self.end(parent.id, JobState.CANCELLED, f"by {parent.cancelling}")

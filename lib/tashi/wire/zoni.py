@@ -68,16 +68,24 @@ class MetalSeen(Open, frozen=True):
 
 
 class SwitchPorts(Open, frozen=True):
-    """Ports of one switch; ``path`` leads to it, in the plain form of zoni's drivers, passwords included."""
+    """Ports of one switch; ``path`` leads to it, in the plain form of zoni's drivers, passwords included.
+
+    A machine's ports; none on a switch that is only on the way. ``uplinks`` carry what is opened. ``base_mac``: which
+    switch it has to be; empty: any, but it is told; None: that is not asked.
+    """
 
     path: dict[str, Any]
     ports: Annotated[list[Text], Meta(max_length=256)]
+    switch: str = ""
+    uplinks: Annotated[list[Text], Meta(max_length=256)] = []
+    base_mac: Text | None = None
 
 
 class PortRow(Open, frozen=True):
     """What is wanted of all ports of a machine: open in ``vlans``, the first of them untagged; none: closed, in none.
 
-    ``name`` is what the VLANs are called, the domain's. ``seconds``: what a change of one switch may take.
+    ``name`` is what the VLANs are called, the domain's; ``domains``: whose each of them is. ``seconds``: what a change
+    of one switch may take.
     """
 
     machine: str
@@ -86,12 +94,13 @@ class PortRow(Open, frozen=True):
     vlans: Annotated[list[int], Meta(max_length=64)] = []
     name: Text = ""
     seconds: Seconds = 30.0
+    domains: dict[str, Text] = {}
 
 
 class PortSeen(Open, frozen=True):
     """The outcome of a PortRow: done (read back, and saved), failed (nothing was changed), unknown; or refused, because
 
-    one of the generation ``newest`` was obeyed already.
+    one of the generation ``newest`` was obeyed already. ``base_macs``: what switches told of which they are.
     """
 
     machine: str
@@ -99,6 +108,7 @@ class PortSeen(Open, frozen=True):
     outcome: Literal["done", "failed", "unknown", "refused"]
     reason: Text = ""
     newest: Generation = 0
+    base_macs: dict[str, Text] = {}
 
 
 # -- agents to controller --------------------------------------------------------------------------------------------
