@@ -22,7 +22,7 @@ from tashi.core.verbs import VERBS
 from tashi.model.fields import FIELDS, Field
 from tashi.model.metrics import METRICS
 from tashi.sim import deeds, scene, sentence
-from tashi.wire import agents, bounds, domains, errors, messages, metal, placing, switching
+from tashi.wire import agents, bounds, domains, errors, messages, metal, placing, switching, vlans
 from tashi.wire import zoni as metal_agents
 from tashid.driver import interface as hypervisor
 from tests.house.tree import HERE, ROOT, commands
@@ -165,6 +165,9 @@ NOUNS: dict[str, tuple[Field, ...]] = FIELDS | {
     "history": fields_of("history"),
     "why": fields_of("why"),
     "wiring": fields_of("wiring"),
+    "port": fields_of("port"),
+    "vlan": fields_of("vlan"),
+    "planned": fields_of("planned"),
     "verdict": fields_of("verdict"),
     "decision": fields_of("decision"),
     "slots": fields_of("slots"),
@@ -259,7 +262,7 @@ INTERFACES: dict[tuple[str, str], tuple[type, type[StrEnum]]] = {
 def test_every_message_is_written_about() -> None:
     own = [
         each
-        for module in (messages, placing, metal, domains, switching, agents, metal_agents)
+        for module in (messages, placing, metal, domains, switching, vlans, agents, metal_agents)
         for each in vars(module).values()
         if getattr(each, "__module__", "") == module.__name__
     ]

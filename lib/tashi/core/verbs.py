@@ -33,11 +33,13 @@ from tashi.core import (
     switch_calls,
     switch_change,
     users,
+    vlans,
     zoniagents,
 )
 from tashi.core.turn import Turn
 from tashi.wire import domains as leases
 from tashi.wire import messages, metal, placing, switching
+from tashi.wire import vlans as vlan_words
 from tashi.wire.bounds import Strict
 from tashi.wire.errors import Fault
 from tashi.wire.messages import Accepted
@@ -111,6 +113,10 @@ VERBS: dict[str, Verb] = {
     "switch.enroll": Verb(messages.Named, "operator", switch_calls.enroll),
     "switch.save": Verb(messages.Named, "operator", switch_calls.save),
     "switch.change": Verb(switching.SwitchChange, "operator", switch_change.change),
+    "vlan.create": Verb(vlan_words.VlanCreate, "operator", vlans.create),
+    "vlan.destroy": Verb(vlan_words.VlanDestroy, "operator", vlans.destroy),
+    "port.set": Verb(vlan_words.PortSet, "operator", vlans.set_ports),
+    "port.restore": Verb(vlan_words.PortRestore, "operator", vlans.restore),
     "domain.create": Verb(leases.DomainCreate, "operator", domains.create),
     "domain.remove": Verb(messages.Named, "operator", domains.remove),
     "machine.reserve": Verb(leases.Reserve, "user", reservations.reserve),
@@ -129,14 +135,14 @@ SECRET = metal.WITH_PASSWORDS | {"host.add", "user.enroll", "zoniagent.add"}
 DECODERS = {name: msgspec.json.Decoder(verb.body) for name, verb in VERBS.items()}
 
 
-SPOKEN = (messages, placing, metal, switching, leases)
+SPOKEN = (messages, placing, metal, switching, vlan_words, leases)
 
 
 def check() -> None:
     """Refuse to run with a request that no verb takes. Raises Fault naming it."""
     used = {verb.body for verb in VERBS.values()}
     parts = {Strict, messages.Request, messages.Limits, placing.Asks}
-    parts |= {switching.PortWant, switching.SwitchGoal}
+    parts |= {switching.PortWant, switching.SwitchGoal, vlan_words.PortsWant}
     parts |= {metal.Parts, metal.NewMachine, metal.Plugged, metal.Snmp, metal.Device}
     for name, kind in (each for module in SPOKEN for each in vars(module).items()):
         if isinstance(kind, type) and issubclass(kind, Strict) and kind not in used | parts:
