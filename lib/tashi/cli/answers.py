@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from tashi.cli.call import Call
 from tashi.cli.change import Wish, ask_each, print_jobs, print_plan
@@ -15,22 +15,26 @@ from tashi.cli.wait import leaving_them_running, wait_for_jobs
 from tashi.wire.errors import TashiError
 
 
-def answers(call: Call, verb: str, wishes: Sequence[Wish]) -> Iterator[list[tuple[str, Any]]]:
+def answers(
+    call: Call, verb: str, wishes: Sequence[Wish], dry: Literal["dry_run", "plan", ""] = "dry_run"
+) -> Iterator[list[tuple[str, Any]]]:
     """(name of the object, its answer) as operations end, in batches; what fails is told.
 
-    Nothing, when the options want operations' ids or a plan: those are printed.
+    Nothing, when the options want operations' ids or a plan: those are printed. ``dry``: what a dry run is. With "plan"
+    it is an operation, too, whose answer is the plan. With nothing this is a question that the command has on its way,
+    which is asked and waited for whatever the options are, and no success to be counted.
     """
     jobs: dict[str, str] = {}
     after = 0
-    for name, answer in ask_each(call, verb, wishes):
+    for name, answer in ask_each(call, verb, wishes, dry):
         if isinstance(answer, TashiError):
             call.fail(name, answer)
-        elif call.dry_run:
+        elif call.dry_run and dry == "dry_run":
             print_plan(call, verb, name, answer.ok)
         else:
             after = min(after, answer.revision) if jobs else answer.revision
             jobs[answer.ok["job"]] = name
-    if call.submit:
+    if call.submit and dry:
         print_jobs(call, list(jobs))
         return
     if not jobs:
@@ -42,11 +46,11 @@ def answers(call: Call, verb: str, wishes: Sequence[Wish]) -> Iterator[list[tupl
             for each in ended:
                 if each.state != "done":
                     call.fail(jobs[each.job], Failure(each.state, each.reason or f"{each.job} {each.state}"))
+            call.succeeded += len(good) if dry else 0
             yield list(_read(call, good)) if good else []
 
 
 def _read(call: Call, jobs: list[str]) -> Iterator[tuple[str, Any]]:
     for page in pages(call.client, {"noun": "job", "format": "json", "fields": "name,answer"}, jobs, PAGE):
         for row in map(json.loads, page.rows.splitlines()):
-            call.succeeded += 1
             yield row["name"], json.loads(row["answer"])

@@ -46,9 +46,14 @@ def change(call: Call, verb: str, wishes: Sequence[Wish], fields: str = "", show
         _wait(call, accepted, fields, show_job)
 
 
-def ask_each(call: Call, verb: str, wishes: Sequence[Wish]) -> Iterator[tuple[str, Answer | TashiError]]:
-    """(name, answer or error) as they come. When the controller falls silent, the error names who got no answer."""
-    plan = {"dry_run": True} if call.dry_run else {}
+def ask_each(
+    call: Call, verb: str, wishes: Sequence[Wish], dry: str = "dry_run"
+) -> Iterator[tuple[str, Answer | TashiError]]:
+    """(name, answer or error) as they come. When the controller falls silent, the error names who got no answer.
+
+    ``dry``: how the request says that nothing is to be changed; nothing, where nothing ever is.
+    """
+    plan = {dry: True} if call.dry_run and dry else {}
     silent = {number: wish.name for number, wish in enumerate(wishes)}
     try:
         asks = (Ask(verb, wish.body | plan) for wish in wishes)

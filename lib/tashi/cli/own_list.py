@@ -48,8 +48,10 @@ def test_of(fields: Sequence[Field], text: str) -> Test:
     if found is None:
         raise Refused(Code.BAD_REQUEST, f"{text!r}: not a filter", "key=value, key!=value, key=~regexp, key>number")
     key, sign, wanted = found[1], found[2], found[3]
-    if key not in (field.key for field in fields):
-        raise Refused(Code.BAD_REQUEST, f"{text!r}: no field {key}", "-o help lists them")
+    known = {field.key for field in fields}
+    key = next((each for each in (key, f"{key}s") if each in known), "")
+    if not key:
+        raise Refused(Code.BAD_REQUEST, f"{text!r}: no field {found[1]}", "-o help lists them")
     if sign == "=~":
         try:
             pattern = re.compile(wanted)

@@ -20,14 +20,18 @@ from tashi.wire.errors import Code, NotFound
 def looked(call: Call, names: Iterable[str]) -> dict[str, Any]:
     """What these switches answer, in the order of their names; one that does not answer is told and left out."""
     wishes = [Wish(name, {"name": name}) for name in sorted(names)]
-    found = {name: answer for batch in answers(call, "switch.look", wishes) for name, answer in batch}
+    found = {name: answer for batch in answers(call, "switch.look", wishes, "") for name, answer in batch}
     return {wish.name: found[wish.name] for wish in wishes if wish.name in found}
 
 
-def ports_named(call: Call, records: Known, words: Sequence[str]) -> list[Row]:
-    """The ports that words mean, as they are now, each once; what means none is told."""
+def ports_named(call: Call, records: Known, words: Sequence[str], told: dict[str, Any] | None = None) -> list[Row]:
+    """The ports that words mean, as they are now, each once; what means none is told.
+
+    ``told``, if given, gets all that their switches have said.
+    """
+    told = {} if told is None else told
     switches = {word: records.switches_of(word) for word in words}
-    told = looked(call, {name for each in switches.values() for name in each})
+    told |= looked(call, {name for each in switches.values() for name in each})
     rows = [row for name, each in told.items() for row in switch_ports.port_rows(records, name, each["ports"])]
     found, strange = switch_ports.matching(records, rows, words)
     for word in strange:
@@ -77,12 +81,13 @@ def list_vlans(call: Call, switches: Sequence[str], read: Callable[[str], Iterab
 
     def rows() -> list[Row]:
         records = switch_ports.known(call.client)
-        found = switch_ports.vlan_rows(records, looked(call, switches or records.uplinks))
+        asked = [records.names.get(each, each) for each in switches] or records.uplinks
+        found = switch_ports.vlan_rows(records, looked(call, asked))
         there = {row["vlan"] for row in found}
         for word, each in numbers.items():
             if not each & there:
                 call.fail(word, Failure(Code.NOT_FOUND, f"{word}: no switch that answers has it", "zoni-vlan list"))
-        asked = set().union(*numbers.values())
-        return [row for row in found if not wanted.asked or row["vlan"] in asked]
+        named = set().union(*numbers.values())
+        return [row for row in found if not wanted.asked or row["vlan"] in named]
 
     print_own_list(call, wanted.where, rows)

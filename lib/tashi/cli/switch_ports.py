@@ -48,7 +48,7 @@ class Known(NamedTuple):
 
 def known(client: Client) -> Known:
     """Ask the controller for them."""
-    switches = list(_records(client, "switch", "id,name"))
+    switches = list(_records(client, "switch", "id,name,uplinks"))
     machines = list(_records(client, "machine", "id,name,ports,domain"))
     plugs = {}
     for each in machines:
@@ -57,7 +57,7 @@ def known(client: Client) -> Known:
             plugs[spot] = Plug(each["name"], nic or None, each["domain"])
     domains = {int(vlan): each["name"] for each in _records(client, "domain", "name,vlans") for vlan in each["vlans"]}
     names = {each["id"]: each["name"] for each in (*switches, *machines)}
-    return Known({each["name"]: each.get("uplinks", []) for each in switches}, plugs, domains, names)
+    return Known({each["name"]: each["uplinks"] or [] for each in switches}, plugs, domains, names)
 
 
 def _records(client: Client, noun: str, fields: str) -> Iterator[Row]:
