@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tashi.core.cluster import Principal
+from tashi.model.reservation import Reservation, due_at, stage_of, warnings_due
 from tashi.model.units import stamp
 from tests.core.world import ROOT, World
 
@@ -137,6 +141,19 @@ def test_the_end_comes_by_itself_and_is_told_before(world: World) -> None:
         "machine.release", "controller", "its time is over", "r-1"
     )  # fmt: skip
     assert reservations(world) == []
+
+
+@given(st.integers(0, 2000), st.integers(1, 200), st.lists(st.integers(0, 4000), min_size=1, max_size=20))
+def test_the_clock_makes_as_much_of_one_that_is_looked_at_only_when_it_is_due(
+    begin: int, tens: int, hours: list[int]
+) -> None:
+    """So that of thousands of reservations only a few are looked at each second."""
+    held = Reservation("r-1", "ann", ("m-1",), begin * HOUR, (begin + 10 * tens) * HOUR, "")
+    for wall in (hour * HOUR for hour in sorted(hours)):
+        if due_at(held) <= wall:
+            held = replace(held, stage=stage_of(held, wall), warned=warnings_due(held, wall))
+        assert (held.stage, held.warned) == (stage_of(held, wall), warnings_due(held, wall))
+        assert (due_at(held) <= wall) == (wall >= held.until_wall)
 
 
 def test_who_has_something_stays(world: World) -> None:

@@ -6,7 +6,7 @@ Wall-clock instants name the ends, because people do; nothing else hangs on them
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import islice
+from itertools import islice, takewhile
 
 from msgspec.structs import replace
 
@@ -88,10 +88,12 @@ def _given_back(machines: Sequence[Machine], job: Job, dry_run: bool, done: bool
 
 def look_at_the_clock(turn: Turn) -> None:
     """Begin, warn and end what is due; each is an entry of the change log."""
-    for held in list(turn.state.reservations.values()):
-        if turn.now.wall >= held.until_wall:
+    wall = turn.now.wall
+    for _, key in list(takewhile(lambda due: due[0] <= wall, turn.state.reservations_due)):
+        held = turn.state.reservations[key]
+        if wall >= held.until_wall:
             _end(turn, held)
-        elif (now := _by_the_clock(held, turn.now.wall)) != held:
+        elif (now := _by_the_clock(held, wall)) != held:
             turn.put(now)
 
 

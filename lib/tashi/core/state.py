@@ -6,6 +6,7 @@ up to date, and a change that is taken back does so too; nothing else changes an
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from functools import partial
 from typing import Any
 
@@ -21,7 +22,7 @@ from tashi.model.host import Host
 from tashi.model.job import Job
 from tashi.model.machine import Machine, marks, ties_of
 from tashi.model.quota import Amount, amount_of
-from tashi.model.reservation import Reservation
+from tashi.model.reservation import Reservation, due_at
 from tashi.model.user import Key, User
 from tashi.model.vm import Vm, claims, hosts_of
 from tashi.model.zoniagent import ZoniAgent
@@ -58,6 +59,7 @@ class State(Records):
         self.machines_on: dict[str, dict[str, None]] = {}  # PDU, switch or domain -> machines that hang on it
         self.domain_of_vlan: dict[int, str] = {}
         self.reservations_of: dict[str, tuple[Reservation, ...]] = {}  # of a machine
+        self.reservations_due: list[tuple[float, str]] = []  # (when the clock makes something of it, id), in order
         self.members: dict[str, dict[str, None]] = {}  # name of a group -> names of its users
         self.held: dict[str, Amount] = {}  # owner -> what its VMs count for
         self.index = Index()
@@ -289,6 +291,11 @@ class State(Records):
                 del of[machine]
         for machine in new.machines if new is not None else ():
             of[machine] = (*of.get(machine, ()), new)  # type: ignore[arg-type]
+        due = self.reservations_due
+        if old is not None:
+            del due[bisect_left(due, (due_at(old), key))]
+        if new is not None:
+            insort(due, (due_at(new), key))
 
     def _apply_job(self, key: str, old: Job | None, new: Job | None) -> None:
         record = new if new is not None else old

@@ -45,12 +45,25 @@ class Reservation(Struct, frozen=True, omit_defaults=True):
 
 def warnings_due(reservation: Reservation, wall: float) -> int:
     """How often its end is to have been told by now."""
-    tenth = (reservation.until_wall - reservation.from_wall) / 10
     left = reservation.until_wall - wall
-    return sum(left <= seconds for seconds in sorted({min(tenth, each) for each in WARN_SECONDS}))
+    return sum(left <= seconds for seconds in _warn_seconds(reservation))
 
 
 def stage_of(reservation: Reservation, wall: float) -> Stage:
     if wall < reservation.from_wall:
         return "planned"
     return "ending" if warnings_due(reservation, wall) else "active"
+
+
+def due_at(reservation: Reservation) -> float:
+    """The instant from which on the clock makes something of it: it begins, its end is told beforehand, it ends."""
+    if reservation.stage == "planned":
+        return reservation.from_wall
+    before = _warn_seconds(reservation)[reservation.warned :]
+    return reservation.until_wall - (before[0] if before else 0.0)
+
+
+def _warn_seconds(reservation: Reservation) -> list[float]:
+    """How long before its end that is told, the longest first."""
+    tenth = (reservation.until_wall - reservation.from_wall) / 10
+    return sorted({min(tenth, each) for each in WARN_SECONDS}, reverse=True)
