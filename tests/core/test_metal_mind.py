@@ -257,6 +257,22 @@ def test_an_older_generation_is_refused_and_the_fence_outlives_the_agent() -> No
 
 
 @pytest.mark.fault(43)
+def test_a_question_that_is_only_sent_again_is_asked_once() -> None:
+    """Who waits for its turn behind many is asked for again and again by a controller that hears nothing."""
+    agent = Agent()
+    agent.known(BMC)
+    for _ in range(3):
+        agent.row(BMC, generation=0, ask=1)
+    agent.end("power")
+    assert agent.seen().answer == 1 and not agent.calls
+    agent.row(BMC, generation=0, ask=1)
+    assert agent.verbs() == ["power ipmi"], "what was answered may have been lost, and a look does no harm"
+    agent.now += 1
+    agent.row(BMC, generation=0, ask=2)
+    agent.end("power")
+    assert agent.seen().answer == 1 and agent.verbs() == ["power ipmi"], "that one had begun before it was asked"
+
+
 def test_what_was_carried_out_is_looked_at_when_it_is_ordered_again() -> None:
     agent = Agent()
     agent.known(BMC)
@@ -353,14 +369,39 @@ def test_a_machine_that_is_gone_is_forgotten() -> None:
     assert not agent.mind.memory.told
 
 
-def test_many_are_looked_at_a_few_at_a_time_and_the_dead_do_not_keep_the_others_waiting() -> None:
+def many() -> Agent:
+    """An agent of 100 machines that have been looked at."""
     agent = Agent()
-    for number in range(100):
-        path = BMC | {"address": f"10.0.0.{number}"}
-        agent.step(events.Heard(MetalRows(5, [MetalRow(f"m-{number}", 0, paths=[path])])))
+    ask_many(agent, 0)
     assert len(agent.calls) == 100, "what is new is asked at once: the queue of devices sees to the rest"
     while agent.calls:
         agent.end("enroll")
+    return agent
+
+
+def ask_many(agent: Agent, ask: int) -> None:
+    for number in range(100):
+        path = BMC | {"address": f"10.0.0.{number}"}
+        agent.step(events.Heard(MetalRows(5, [MetalRow(f"m-{number}", 0, paths=[path], ask=ask)])))
+
+
+def test_who_is_asked_for_goes_before_who_is_looked_at_in_turn() -> None:
+    """Or a question about all would find the devices busy with looks that nobody waits for."""
+    agent = many()
+    ask_many(agent, 1)
+    for _ in range(50):
+        agent.end("power")
+    agent.later(21)
+    assert len(agent.calls) == 50, "those that have answered already are not asked again meanwhile"
+    assert agent.mind.next_tick() > agent.now, "nor is there anything to do"
+    for _ in range(34):
+        agent.end("power")
+    agent.later(1)
+    assert len(agent.calls) == 16 + 16, "a few that don't answer keep nobody from his turn"
+
+
+def test_many_are_looked_at_a_few_at_a_time_and_the_dead_do_not_keep_the_others_waiting() -> None:
+    agent = many()
     agent.later(21)
     assert len(agent.calls) == 16
     agent.later(0.5)

@@ -142,13 +142,16 @@ class Metal:
         if not again:
             self._desk.note({"is": "row", "machine": row.machine, "generation": row.generation, "role": role})
         known = self._know(row)
+        anew = not again or row.ask > known.ask
         if row.ask > known.ask:
             known.ask, known.asked_at = row.ask, self._now
+            self._watch.asked(row.machine)
         told = self.memory.told[row.machine]
         if told.outcome or not row.power:
             if not told.outcome:
                 self._outcome(row, "done", "")
-            self._look(row.machine)
+            if anew or not known.looks():  # one that was only sent again is being seen to
+                self._look(row.machine)
         elif known.errand is None:
             self._carry_out(row.machine, Errand(row, *self._outlets(known)))
         elif not again:
@@ -306,6 +309,7 @@ class Metal:
         known.doubted = known.doubted and bool(verdict.contradiction)
         if known.answered():
             known.answer = known.ask
+            self._watch.answered(machine)
             self._tell(machine, known)
         elif not known.looks() and self._sight(known) != known.told:
             self._tell(machine, known)
