@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -168,25 +169,36 @@ def test_a_controller_that_is_killed_in_mid_operation_hears_how_it_ended(rack: R
 
 
 @pytest.mark.fault(38)
-def test_of_fifty_machines_the_dead_the_lying_and_the_slow_keep_nobody_waiting(rack: Rack) -> None:
+def test_of_fifty_bmcs_the_dead_the_lying_and_the_slow_keep_nobody_waiting(rack: Rack, tmp_path: Path) -> None:
+    """Real ones, by IPMI over the network. The one that lies has a second BMC, which does not."""
     names = [f"n{number}" for number in range(50)]
-    dead, lying, slow = names[:3]
-    rack.add(*names, power="on")
-    until(lambda: all(each["power"] == "on" for each in rack.rows()), "all were looked at", 60)
-    rack.world.set_faults([
-        Fault(device=dead, delay=20.0, drop=True), Fault(device=lying, call="power", lie="off"),
-        Fault(device=slow, delay=3.0),
-    ])  # fmt: skip
-    jobs = dict(zip(names, rack.order("look", *names), strict=True))
-    assert rack.ended(jobs[slow])["outcome"] == "done"
-    ended = {each["name"]: each for each in rack.jobs(list(jobs.values())) if each["outcome"] == "done"}
-    assert dead not in ended and len(ended) == 49
-    took = {name: unstamp(each["ended_at"]) - unstamp(each["created_at"]) for name, each in ended.items()}
-    assert took[slow] >= 3
-    assert max(took[name] for name in names[1:] if name != slow) < 2, "well under a second where nothing else runs"
-    rows = {each["name"]: each for each in rack.rows()}
-    assert {rows[name]["power"] for name in names[2:]} == {"on"}
-    assert rows[lying]["power"] == "off", "it has one path, and nobody to contradict it"
+    dead, lying, slow, *others = names
+    plan = {"user": USER, "password": PASSWORD, "power": "on"}
+    peer = Peer("bmc", tmp_path, {"bmcs": dict.fromkeys([*names, "other"], plan)})
+    try:
+        ports = {name: peer.ask(bmc=name)["port"] for name in (*names, "other")}
+        for name in names:
+            several = (name, "other") if name == lying else (name,)
+            ways = [f"ipmi:127.0.0.1,port={ports[each]}" for each in several]
+            parts = {"power_paths": ways, "user": USER, "password": PASSWORD}
+            rack.admin.ok("machine.add", name=name, parts=parts)
+        until(lambda: all(each["power"] == "on" for each in rack.rows()), "all were looked at", 60)
+        peer.ask(bmc=dead, machine={"drop_rakp": True})  # its login is tried until its worker is killed, after 8 s
+        peer.ask(bmc=lying, machine={"lie": "off"})
+        peer.ask(bmc=slow, weather={"delay": 0.25})  # of 16 packets
+        jobs = dict(zip(names, rack.order("look", *names), strict=True))
+        last = unstamp(rack.ended(jobs[slow])["ended_at"])
+        ended = {each["name"]: each for each in rack.jobs(list(jobs.values())) if each["outcome"]}
+        assert dead not in ended, "nobody has waited for that"
+        assert all(ended[name]["outcome"] == "done" and unstamp(ended[name]["ended_at"]) < last for name in others)
+        rows = {each["name"]: each for each in rack.rows()}
+        assert rows[lying]["power"] == "unknown" and "says off" in rows[lying]["power_contradiction"]
+        for name in (*others, slow, dead):
+            assert (rows[name]["power"], rows[name]["power_source"]) == ("on", f"ipmi 127.0.0.1 port {ports[name]}")
+        before = time.time() - rows[dead]["power_age_seconds"]
+        assert before < unstamp(ended[slow]["created_at"]), "of the dead one is told what it said last, and when"
+    finally:
+        peer.close()
 
 
 def test_a_bmc_of_another_protocol_agrees_with_ipmitool(rack: Rack, tmp_path: Path) -> None:
