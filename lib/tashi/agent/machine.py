@@ -9,13 +9,15 @@ from msgspec import Struct, field
 
 from tashi.agent.errand import Errand
 from tashi.agent.events import Called
+from tashi.agent.journal import Told
 from tashi.agent.verdict import Reading, Verdict, judge
 from tashi.model.shorten import shorten
 from tashi.wire.errors import Code
-from tashi.wire.zoni import MetalRow
+from tashi.wire.zoni import MetalRow, MetalSeen
 
 REFUSED_SECONDS = 300.0  # until a path that was refused is judged once more
 TEXT_MAX = 200  # characters of a text to the controller
+OLDEST_SECONDS = 31_536_000.0  # what was read is never said to be older
 REFUSALS = ("conflict", "wrong-state")  # codes of a path of another machine, and of one with an open door
 
 
@@ -110,3 +112,29 @@ class Known(Struct):
 
     def looks(self) -> bool:
         return any(path.looks for path in self.paths)
+
+    def sight(self) -> tuple[Any, ...]:
+        """What is news when it changes: not the words of a trouble, which count seconds."""
+        verdict = self.verdict()
+        troubles = tuple(path.code if path.trouble else "" for path in self.paths)
+        return verdict.power, verdict.source, verdict.contradiction, troubles, self.uuid, self.serial, self.whole()
+
+    def seen(self, told: Told | None, now: float) -> MetalSeen:
+        """What the controller is told of it; ``told`` is what became of its newest order."""
+        verdict = self.verdict()
+        return MetalSeen(
+            self.row.machine,
+            verdict.power,
+            verdict.source,
+            min(max(0.0, now - verdict.at), OLDEST_SECONDS) if verdict.source else 0.0,
+            shorten(verdict.contradiction, TEXT_MAX),
+            shorten(self.trouble(), TEXT_MAX),
+            self.whole() and self.errand is None,
+            self.uuid,
+            self.serial,
+            self.row.mark,
+            told.generation if told is not None else 0,
+            told.outcome if told is not None else "",  # type: ignore[arg-type]
+            told.reason if told is not None else "",
+            answer=self.answer,
+        )

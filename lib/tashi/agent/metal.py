@@ -46,7 +46,6 @@ from tashi.wire.zoni import (
 )
 
 LOOK_SECONDS = 30.0
-OLDEST_SECONDS = 31_536_000.0  # what was read is never said to be older
 LOOK = "look"
 
 
@@ -311,7 +310,7 @@ class Metal:
             known.answer = known.ask
             self._watch.answered(machine)
             self._tell(machine, known)
-        elif not known.looks() and self._sight(known) != known.told:
+        elif not known.looks() and known.sight() != known.told:
             self._tell(machine, known)
         elif not known.looks():
             self._looked[machine] = None
@@ -320,34 +319,12 @@ class Metal:
             if known.again:
                 self._look(machine)
 
-    def _sight(self, known: Known) -> tuple[Any, ...]:
-        """What is news when it changes: not the words of a trouble, which count seconds."""
-        verdict = known.verdict()
-        troubles = tuple(path.code if path.trouble else "" for path in known.paths)
-        return verdict.power, verdict.source, verdict.contradiction, troubles, known.uuid, known.serial, known.whole()
-
     # -- telling ----------------------------------------------------------------------------------------------------
     def _seen(self, machine: str, known: Known) -> MetalSeen:
-        verdict, told = known.verdict(), self.memory.told.get(machine)
-        return MetalSeen(
-            machine,
-            verdict.power,
-            verdict.source,
-            min(max(0.0, self._now - verdict.at), OLDEST_SECONDS) if verdict.source else 0.0,
-            shorten(verdict.contradiction, 200),
-            shorten(known.trouble(), 200),
-            known.whole() and known.errand is None,
-            known.uuid,
-            known.serial,
-            known.row.mark,
-            told.generation if told is not None else 0,
-            told.outcome if told is not None else "",  # type: ignore[arg-type]
-            told.reason if told is not None else "",
-            answer=known.answer,
-        )
+        return known.seen(self.memory.told.get(machine), self._now)
 
     def _tell(self, machine: str, known: Known) -> None:
-        known.told = self._sight(known)
+        known.told = known.sight()
         self._looked.pop(machine, None)
         self._desk.tell(self._seen(machine, known))
 

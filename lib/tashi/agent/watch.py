@@ -1,8 +1,8 @@
 """Which machine is looked at next, when nobody asks: all of them in turn, a few at a time, none of them all the time.
 
-While many are asked for, that comes first: nobody is looked at unasked, and those that were asked are at the end of the
-turn. One that takes long soon no longer counts among the few, so the dead and the slow don't keep the others waiting. A round
-over many machines takes as long as their devices do; over few it takes ``EVERY_SECONDS``.
+One that takes long soon no longer counts among the few, so the dead and the slow don't keep the others waiting. A round
+over many machines takes as long as their devices do; over few it takes ``EVERY_SECONDS``. While many are asked for,
+nobody is looked at unasked: that would take the devices' time from those who wait.
 """
 
 from __future__ import annotations
