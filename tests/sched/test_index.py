@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
+from unittest import mock
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tashi.sched import crowd, kinds
+from tashi.sched.crowd import others
 from tashi.sched.demand import Demand, Order, Rules
 from tashi.sched.index import Index
 from tashi.sched.oracle import choose
@@ -177,9 +183,47 @@ def answers(index: Index, asked: list[Demand]) -> list[str | None]:
     return picked
 
 
+@contextmanager
+def crowded(large: int, kept: int = 3, facets: int = 2) -> Iterator[None]:
+    """Groups on more hosts than ``large`` are crowds; few crowds and sets of labels are kept."""
+    with (
+        mock.patch.object(crowd, "LARGE", large),
+        mock.patch.object(crowd, "CROWDS", kept),
+        mock.patch.object(kinds, "FACETS", facets),
+    ):
+        yield
+
+
+def check_crowds(index: Index) -> None:
+    """Hosts of a crowd, and they alone, stand beside every shelf on which they stand; what was forgotten is gone."""
+    crowds = index._crowds
+    assert len(crowds._kept) <= crowd.CROWDS
+    beside: dict[int, list[int]] = {room.turn: [] for room in index.rooms.values()}
+    for kept in crowds._kept.values():
+        rooms = [room for room in index.rooms.values() if room.place is not None and crowds._has(kept, room)]
+        assert kept.turns == {room.turn for room in rooms}
+        for room in rooms:
+            assert room.place is not None
+            for shelf in room.place.shelves:
+                beside[room.turn].append(id(kept.beside[shelf]))
+        for shelf, alone in kept.beside.items():
+            assert set(alone.turns()) == kept.turns & set(shelf.turns())
+    for room in index.rooms.values():
+        if room.place is not None:
+            assert sorted(map(id, room.place.beside)) == sorted(beside[room.turn])
+
+
+@pytest.mark.parametrize("large", [crowd.LARGE, 1, 0])
 @settings(max_examples=60, deadline=None)
 @given(st.lists(supplies, min_size=2, max_size=6), steps, steps, st.lists(demands, min_size=1, max_size=4))
-def test_any_history_is_placed_as_the_oracle_says(there: Any, kept: Any, undone: Any, asked: list[Demand]) -> None:
+def test_any_history_is_placed_as_the_oracle_says(
+    large: int, there: Any, kept: Any, undone: Any, asked: list[Demand]
+) -> None:
+    with crowded(large):
+        check_history(there, kept, undone, asked)
+
+
+def check_history(there: Any, kept: Any, undone: Any, asked: list[Demand]) -> None:
     played = Played()
     for supply in there:
         played.index.set_host(supply)
@@ -189,7 +233,9 @@ def test_any_history_is_placed_as_the_oracle_says(there: Any, kept: Any, undone:
     for step in undone:
         played.play(*step)
     answers(played.index, asked)
+    check_crowds(played.index)
     played.rollback(mark)
+    check_crowds(played.index)
     assert len(played.claims) == count
     assert answers(played.index, asked) == before, "what was undone left something"
     assert answers(again(played), asked) == before, "the choice depends on how it came about"
@@ -287,26 +333,33 @@ company = st.builds(
         Rules,
         group=groups,
         apart=st.one_of(st.just(()), some_groups),
-        together=st.just(()),
+        together=st.one_of(st.just(()), st.just(()), some_groups),
         away=some_groups,
         near=some_groups,
         spread=st.sampled_from(["", "rack"]),
         skew=st.integers(1, 2),
     ),
+    labels=st.sampled_from([frozenset(), *(frozenset({("rack", rack)}) for rack in "012")]),
     # What is not about company is as usual.
     **{
         name: st.just(value)
         for name, value in Demand(1, 1)._asdict().items()
-        if name not in ("cores", "memory_bytes", "rules")
+        if name not in ("cores", "memory_bytes", "labels", "rules")
     },
 )
 racks = st.sampled_from([frozenset({("rack", str(rack))}) for rack in range(3)])
 
 
+@pytest.mark.parametrize("large", [crowd.LARGE, 1, 0])
 @settings(max_examples=120, deadline=None)
 @given(st.lists(racks, min_size=3, max_size=6), st.lists(st.one_of(company, st.tuples(hosts, racks)), max_size=30))
-def test_groups_are_placed_as_the_oracle_says(there: Any, history: Any) -> None:
+def test_groups_are_placed_as_the_oracle_says(large: int, there: Any, history: Any) -> None:
     """Many of few groups, on hosts that are alike, while labels change below them."""
+    with crowded(large):
+        check_groups(there, history)
+
+
+def check_groups(there: Any, history: Any) -> None:
     index = Index(parse_policy(weights={"order": 0.1, "balance": 0.05, "company": 1}))
     for host, labels_there in zip(HOSTS, there, strict=False):
         index.set_host(Supply(host, 16, 16 * GIB, labels=labels_there))
@@ -317,7 +370,17 @@ def test_groups_are_placed_as_the_oracle_says(there: Any, history: Any) -> None:
         found = index.pick(step)
         assert found == choose(index, step, index.policy)
         if found is not None:
+            after = [room.host for room in index.best(step, 2)[1:]]
+            second = choose(index, step._replace(exclude=frozenset({found})), index.policy)
+            assert after == ([second] if second else [])
             index.claim(found, step)
+    check_crowds(index)
+
+
+@given(st.sets(st.integers(-60, 0)), st.sets(st.integers(-60, 0)))
+def test_what_is_not_in_the_cell_beside_is_told_in_order(cell: set[int], beside: set[int]) -> None:
+    beside &= cell
+    assert list(others(sorted(cell), sorted(beside))) == sorted(cell - beside, reverse=True)
 
 
 @settings(max_examples=60, deadline=None)

@@ -8,9 +8,12 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+import pytest
+
 from tashi.sched.demand import Demand, Rules
 from tashi.sched.explain import most_ever
 from tashi.sched.index import Index
+from tashi.sched.survey import Surveyor
 from tests.sched.made import GIB, cluster
 
 
@@ -64,6 +67,44 @@ def test_the_cost_does_not_grow_with_the_hosts() -> None:
 
     few, many = steps_of_a_hundred(filled(400)), steps_of_a_hundred(filled(20_000))
     assert 0 < many < 1.1 * few
+
+
+MANY = Rules("many", apart=("many",))
+FEW = Demand(2, 4 * GIB)
+
+
+@pytest.mark.parametrize(
+    "demand",
+    [
+        FEW._replace(rules=MANY),
+        FEW._replace(rules=Rules(apart=("many",))),
+        FEW._replace(rules=Rules(away=("many",))),
+        FEW._replace(rules=Rules(near=("many",))),
+        FEW._replace(rules=Rules(together=("many",))),
+        FEW._replace(rules=Rules("many", spread="host")),
+        FEW._replace(disk=(("fast", GIB),)),
+    ],
+    ids=lambda demand: " ".join(f"{key}={value}" for key, value in demand.rules._asdict().items() if value),
+)
+def test_a_group_on_many_hosts_and_a_pool_that_none_has_cost_no_more_on_more(demand: Demand) -> None:
+    """Half of all hosts have one of a group, and for another half of them there is room."""
+
+    def steps_on(hosts: int) -> int:
+        index = cluster(hosts)
+        for number in range(1, hosts + 1, 2):
+            index.claim(f"h-{number}", FEW._replace(rules=MANY))
+        surveyor = Surveyor(index)
+        surveyor.choose(demand)  # the first finds out where the group is, once
+
+        def place() -> None:
+            told = surveyor.choose(demand)
+            assert (told is None) == bool(demand.disk)
+            if told is not None:
+                index.claim(told.best[0].host, demand)
+
+        return steps(place)
+
+    assert 0 < steps_on(8000) < 1.3 * steps_on(500)
 
 
 def test_whether_many_could_ever_fit_is_known_from_the_first_hosts() -> None:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tashi.sched.demand import Demand
+from tashi.sched import crowd
+from tashi.sched.demand import Demand, Rules
 from tashi.sched.filters import FILTERS, Question
 from tashi.sched.index import Index
 from tashi.sched.oracle import choose
 from tashi.sched.supply import Supply
-from tashi.sched.survey import LOOKED_AT, NEAREST, NEXT_BEST, WORDS, Surveyor, nearest, survey
+from tashi.sched.survey import LOOKED_AT, NEAREST, NEXT_BEST, VALUES, WORDS, Surveyor, nearest, survey
 from tashi.sched.weights import terms
 from tests.sched.made import GIB, cluster
-from tests.sched.test_index import NOW, Played, demands, steps, supplies
-
-OWN_POOL = (("fast", GIB),)
+from tests.sched.test_index import NOW, Played, crowded, demands, steps, supplies
 
 
 def counted(index: Index, demand: Demand) -> dict[str, int]:
@@ -34,9 +34,17 @@ def counted(index: Index, demand: Demand) -> dict[str, int]:
     return counts
 
 
+@pytest.mark.parametrize("large", [crowd.LARGE, 0])
 @settings(max_examples=60, deadline=None)
 @given(st.lists(supplies, min_size=2, max_size=6), steps, st.lists(demands, min_size=1, max_size=4))
-def test_counts_are_those_of_every_filter_put_to_every_host(there: Any, kept: Any, asked: list[Demand]) -> None:
+def test_counts_are_those_of_every_filter_put_to_every_host(
+    large: int, there: Any, kept: Any, asked: list[Demand]
+) -> None:
+    with crowded(large):
+        check_counts(there, kept, asked)
+
+
+def check_counts(there: Any, kept: Any, asked: list[Demand]) -> None:
     played = Played()
     for supply in there:
         played.index.set_host(supply)
@@ -45,16 +53,20 @@ def test_counts_are_those_of_every_filter_put_to_every_host(there: Any, kept: An
     for demand in asked:
         found = survey(played.index, demand, NOW)
         wanted = counted(played.index, demand)
-        if demand.disk == OWN_POOL:
-            wanted.pop("disk", None)  # a host's own pool is not counted
         assert found.kept_out == wanted and found.exact
         assert list(found.kept_out) == [name for name in FILTERS if name in found.kept_out], "in the filters' order"
         assert found.hosts == len(played.index.rooms)
 
 
+@pytest.mark.parametrize("large", [crowd.LARGE, 0])
 @settings(max_examples=60, deadline=None)
 @given(st.lists(supplies, min_size=2, max_size=6), steps, st.lists(demands, min_size=1, max_size=4))
-def test_the_next_best_is_who_would_be_chosen_next(there: Any, kept: Any, asked: list[Demand]) -> None:
+def test_the_next_best_is_who_would_be_chosen_next(large: int, there: Any, kept: Any, asked: list[Demand]) -> None:
+    with crowded(large):
+        check_next_best(there, kept, asked)
+
+
+def check_next_best(there: Any, kept: Any, asked: list[Demand]) -> None:
     played = Played()
     index, surveyor = played.index, Surveyor(played.index)
     for supply in there:
@@ -68,7 +80,8 @@ def test_the_next_best_is_who_would_be_chosen_next(there: Any, kept: Any, asked:
                 assert host is None and told is None
                 break
             assert told.survey == survey(index, demand, NOW), "kept for too long"
-            wanted, but = [], demand
+            wanted: list[str] = []
+            but = demand
             while host != demand.pin and len(wanted) < NEXT_BEST:
                 but = but._replace(exclude=but.exclude | {host, *wanted})
                 other = choose(index, but, index.policy, NOW)
@@ -108,6 +121,19 @@ def test_many_hosts_at_the_very_level_are_not_all_looked_at() -> None:
     assert found.kept_out == {"cores": 100} and found.exact, "they stand below it"
     found = survey(index, Demand(1, GIB))
     assert found.kept_out == {"cores": LOOKED_AT} and not found.exact
+
+
+def test_of_a_group_over_many_values_not_all_are_looked_at() -> None:
+    index = cluster(VALUES + 50)
+    ahead = Demand(1, GIB, rules=Rules("web", spread="host"))
+    for number in range(1, VALUES + 41):
+        index.claim(f"h-{number}", ahead)
+    found = survey(index, ahead)
+    assert found.kept_out == {"spread": VALUES + 40} and not found.exact, "one is there"
+    for room in list(index.rooms.values()):
+        index.claim(room.host, ahead)
+    found = survey(index, ahead)
+    assert found.kept_out == {"spread": VALUES} and not found.exact
 
 
 def test_the_nearest_have_the_least_against_them() -> None:

@@ -12,16 +12,19 @@ The choice depends on what is there, never on how it came about. `oracle` says t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import NamedTuple
 
-from tashi.sched.demand import NO_RULES, SHARED, Demand
+from tashi.sched.crowd import Crowds, Mark
+from tashi.sched.demand import NO_RULES, SHARED, Demand, Rules
 from tashi.sched.filters import Question
-from tashi.sched.kinds import NOWHERE, Kinds, Place, Standing
+from tashi.sched.kinds import Kinds, Place, Standing
 from tashi.sched.policy import OPTIONAL, Policy
 from tashi.sched.search import Best, Search, fewest, slope_of, walk
+from tashi.sched.shelf import NOWHERE
 from tashi.sched.supply import Supply
 from tashi.sched.view import Room, View
-from tashi.sched.weights import terms
+from tashi.sched.weights import company, terms
 
 
 class Last(NamedTuple):
@@ -52,10 +55,11 @@ class Index(View):
         """Decide by another policy from now on."""
         self.policy = policy
         self._slopes = {"pack": slope_of("pack", policy), "spread": slope_of("spread", policy)}
-        self._failure = policy.weight("failures")
+        self._failure, self._company = policy.weight("failures"), policy.weight("company")
         self._shuns = "anti-affinity" in policy.filters
         self._all_ask = set(policy.filters) >= set(OPTIONAL)
-        self._kinds = Kinds()
+        self._crowds = Crowds(self)
+        self._kinds = Kinds(self._crowds)
         self._last = NOBODY
         self._closed = 0  # hosts that are given nothing
         self.over.clear()
@@ -89,6 +93,10 @@ class Index(View):
         super()._change(room, demand, sign)
         if room.place is not None:
             self._seat(room, room.place)
+
+    def _mingle(self, room: Room, rules: Rules, sign: int) -> None:
+        super()._mingle(room, rules, sign)
+        self._crowds.changed(room, rules)
 
     # -- the question -----------------------------------------------------------------------------------------------
     def pick(self, demand: Demand, now_wall: float = 0.0) -> str | None:
@@ -167,6 +175,28 @@ class Index(View):
                 if (not only or room.host == only) and search.takes(room):
                     yield room
 
+    def bans(self, rules: Rules) -> list[Mark]:
+        """Where company alone keeps a VM with these rules out."""
+        marks: list[Mark] = [("with", group) for group in rules.apart] if self._shuns else []
+        if self._shuns and rules.group:
+            marks.append(("shunning", rules.group))
+        return marks
+
+    def having(self, marks: list[Mark]) -> int:
+        """How many hosts that are open and well have any of these marks."""
+        return self._crowds.count(marks)
+
+    def with_all(self, groups: list[str]) -> int:
+        """On how many hosts that are open and well all these groups are."""
+        if len(set(groups)) == 1:
+            return self.having([("with", groups[0])])
+        hosts = set(self.where(groups[0])).intersection(*map(self.where, groups[1:]))
+        return sum(1 for host in hosts if self.rooms[host].place is not None)
+
+    def most_there(self, demand: Demand, now_wall: float = 0.0) -> int:
+        """How many of its group a value of a demand's spread label may have already, to have one more."""
+        return self._prepare(demand, now_wall)[1].most
+
     def question(self, demand: Demand, now_wall: float = 0.0) -> Question:
         """The demand as filters are asked it, host by host; what takes a look at all hosts is known already."""
         heeded = self.policy.heed(demand)
@@ -193,16 +223,35 @@ class Index(View):
 
     def _look(self, demand: Demand, shelves: Standing, search: Search, best: Best) -> None:
         """Let ``best`` see the best hosts on these shelves that pass; a pin is not looked at."""
-        if demand.rules is not NO_RULES or demand.local:
-            if search.together:
-                few = min(search.together, key=len)
-                self._judge(few, demand, shelves, search, best)
+        slope = self._slopes[demand.order or self.policy.order]
+        if demand.rules is NO_RULES and not demand.local:
+            walk(shelves, slope, self._failure, search, self._by_turn, best)
+            return
+        rules, passing = demand.rules, shelves
+        if search.together:
+            group = min(filter(self.where, rules.together), key=lambda each: len(self.where(each)))
+            if not self._crowds.large([("with", group)]):
+                self._judge(self.where(group), demand, shelves, search, best)
                 return
-            if special := self._special(demand):
-                self._judge(special, demand, shelves, search, best)
-                search.special, search.plain = special, False
-        order = demand.order or self.policy.order
-        walk(shelves, self._slopes[order], self._failure, search, self._by_turn, best)
+            passing = self._crowds.of([("with", group)]).alone(shelves)
+        wished = dict.fromkeys((*rules.near, *rules.away))
+        many = [group for group in wished if self._crowds.large([("with", group)])]
+        few = {host for host, _ in demand.local}.union(*(self.where(group) for group in wished if group not in many))
+        self._judge(few, demand, shelves, search, best)
+        search.leave_out([few, *map(self.where, many)])
+        marks = [*self.bans(rules), *(("with", group) for group in many)]
+        if search.spread and not search.most:
+            marks.append(("with", rules.group))  # no value of the label may have two
+        if self._crowds.large(marks):
+            search.passed_over = self._crowds.of(marks).beside
+        walk(passing, slope, self._failure, search, self._by_turn, best)
+        for at, group in enumerate(many):
+            search.leave_out([few, *map(self.where, many[:at])])
+            near = sum(each in many[at:] for each in rules.near)
+            search.besides = self._company * company(rules, near, rules.away.count(group))
+            search.points = partial(self._points, demand)
+            alone = self._crowds.of([("with", group)]).alone(shelves)
+            walk(alone, slope, self._failure, search, self._by_turn, best)
 
     def _judge(self, hosts: Iterable[str], demand: Demand, shelves: Standing, search: Search, best: Best) -> None:
         """Let ``best`` see a few hosts, one by one."""
@@ -213,15 +262,10 @@ class Index(View):
                 continue
             if not demand.labels <= room.labels.items() or not search.takes(room):
                 continue
-            best.see(sum(each for _, each in terms(self, room, demand, self.policy)), room.turn, room)
+            best.see(self._points(demand, room), room.turn, room)
 
-    def _special(self, demand: Demand) -> set[str]:
-        """Hosts whose points do not follow from their kind and what is free there."""
-        rules = demand.rules
-        special = {host for host, _ in demand.local}
-        for group in (*rules.near, *rules.away):
-            special.update(self.where(group))
-        return special
+    def _points(self, demand: Demand, room: Room) -> int:
+        return sum(each for _, each in terms(self, room, demand, self.policy))
 
     # -- where hosts stand ------------------------------------------------------------------------------------------
     def _stand(self, room: Room) -> None:
@@ -249,17 +293,11 @@ class Index(View):
         else:
             row = room.free_cores // room.geometry.core_grain
             level = room.free_memory // room.geometry.memory_grain
-        old_row, old_level = place.row, place.level
-        if row == old_row and level == old_level:
+        if row == place.row and level == place.level:
             return
-        if old_row == NOWHERE:
+        if place.row == NOWHERE:
             self.over.pop(room.host, None)
-        place.row, place.level = row, level
-        for shelf in place.shelves:
-            if old_row != NOWHERE:
-                shelf.take(room.turn, old_row, old_level)
-            if row != NOWHERE:
-                shelf.put(room.turn, row, level)
+        place.move(room.turn, row, level)
 
 
 def _holds(room: Room, demand: Demand) -> bool:

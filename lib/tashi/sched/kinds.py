@@ -9,19 +9,20 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
-from tashi.sched.demand import Demand
+from tashi.sched.crowd import Crowds
+from tashi.sched.demand import SHARED, Demand
 from tashi.sched.filters import FILTERS, Question
 from tashi.sched.geometry import Geometry
 from tashi.sched.policy import Policy
-from tashi.sched.shelf import Shelf
+from tashi.sched.shelf import NOWHERE, Shelf
 from tashi.sched.supply import Reservation, Supply
 from tashi.sched.view import Room, View
 from tashi.sched.weights import MOST_FAILURES, failures
 
 FACETS = 256  # sets of labels with shelves of their own; the one that was asked for longest ago makes room
-NOWHERE = -1
-QUESTIONS = 4096  # sets of features, networks and versions whose kinds are remembered
+QUESTIONS = 4096  # sets of features, networks, versions and pools whose kinds are remembered
 SAMPLE = "sample-0"
+NO_POOLS: frozenset[str] = frozenset()
 Labels = frozenset[tuple[str, str]]
 
 
@@ -32,6 +33,7 @@ class Trait(NamedTuple):
     features: frozenset[str]
     networks: frozenset[str]
     versions: tuple[tuple[str, str], ...]
+    pools: frozenset[str]  # of its own
     reservation: Reservation | None
     failures: int
 
@@ -42,6 +44,7 @@ def _trait(room: Room, supply: Supply) -> Trait:
         supply.features,
         supply.networks,
         supply.versions,
+        frozenset(name for name, _ in supply.disk) if supply.disk else NO_POOLS,
         supply.reservation,
         min(supply.failures, MOST_FAILURES),
     )
@@ -75,25 +78,41 @@ class Passing(NamedTuple):
 
 
 class Place:
-    """Where a host stands: on its kind's shelf and those of labels asked for, at one row and level on all of them."""
+    """Where a host stands: on its kind's shelf and those of labels asked for, and beside them on those of crowds; at
 
-    __slots__ = ("kind", "level", "row", "shelves")
+    one row and level on all of them.
+    """
+
+    __slots__ = ("beside", "kind", "level", "row", "shelves")
 
     def __init__(self, kind: Kind) -> None:
         self.kind, self.row, self.level = kind, NOWHERE, NOWHERE
         self.shelves = [kind.shelf]
+        self.beside: list[Shelf] = []
+
+    def move(self, turn: int, row: int, level: int) -> None:
+        """Stand somewhere else, or nowhere."""
+        old_row, old_level = self.row, self.level
+        self.row, self.level = row, level
+        for shelves in (self.shelves, self.beside) if self.beside else (self.shelves,):
+            for shelf in shelves:
+                if old_row != NOWHERE:
+                    shelf.take(turn, old_row, old_level)
+                if row != NOWHERE:
+                    shelf.put(turn, row, level)
 
 
 class Kinds:
-    """All kinds, the hosts by label, and the shelves that some labels have."""
+    """All kinds, the hosts by label, and the shelves that some labels and crowds have."""
 
-    def __init__(self) -> None:
+    def __init__(self, crowds: Crowds) -> None:
+        self._crowds = crowds
         self.reserved = 0  # how many kinds are not for everybody
         self._kinds: dict[Trait, Kind] = {}
         self._standing: dict[int, tuple[Room, Place]] = {}  # by turn: hosts that are open and well
         self._labelled: dict[tuple[str, str], set[int]] = {}
         self._facets: dict[Labels, dict[Kind, Shelf]] = {}
-        self._spread: list[str] = []  # labels over which groups are spread
+        self._spread: dict[str, int] = {}  # labels over which groups are spread: how many hosts have them
         self._passing: dict[tuple[object, ...], Passing] = {}
 
     def join(self, room: Room, supply: Supply) -> Place:
@@ -113,14 +132,14 @@ class Kinds:
             if labels <= room.labels.items():
                 place.shelves.append(facet.setdefault(kind, Shelf()))
         self._count(room, place, 1)
+        self._crowds.join(room, place)
         return place
 
     def leave(self, room: Room, place: Place) -> None:
         """The opposite; its labels are still those with which it came."""
         self._count(room, place, -1)
-        if place.row != NOWHERE:
-            for shelf in place.shelves:
-                shelf.take(room.turn, place.row, place.level)
+        self._crowds.leave(room, place)
+        place.move(room.turn, NOWHERE, NOWHERE)
         for pair in room.labels.items():
             turns = self._labelled[pair]
             turns.remove(room.turn)
@@ -133,17 +152,17 @@ class Kinds:
             del self._kinds[kind.trait]
             self.reserved -= kind.trait.reservation is not None
             self._passing.clear()
-            for facet in self._facets.values():
-                facet.pop(kind, None)
+            self._crowds.forget([kind.shelf, *(facet.pop(kind) for facet in self._facets.values() if kind in facet)])
 
     def passing(self, demand: Demand, wall: float) -> Standing:
         """The kinds whose hosts a demand may have, as far as what they are and their labels go, and their shelves."""
-        key = (demand.features, demand.networks, demand.versions)
+        pools = frozenset(pool for pool, _ in demand.disk if pool != SHARED) if demand.disk else NO_POOLS
+        key = (demand.features, demand.networks, demand.versions, pools)
         found = self._passing.get(key)
         if found is None:
             if len(self._passing) >= QUESTIONS:
                 self._passing.clear()
-            found = self._passing[key] = self._alike(demand)
+            found = self._passing[key] = self._alike(demand, pools)
         shelves = found.shelves
         if found.reserved:
             owner, groups = demand.owner, demand.groups
@@ -165,27 +184,38 @@ class Kinds:
 
     def labelled(self, labels: Labels) -> int:
         """How many of them have all these labels."""
+        if len(labels) == 1:
+            return len(self._labelled.get(next(iter(labels)), ()))
         return len(set[int].intersection(*(self._labelled.get(pair, set()) for pair in labels)))
 
     def domains(self, label: str) -> None:
         """From now on every shelf knows which values of this label its hosts have."""
         if label not in self._spread:
-            self._spread.append(label)
+            self._spread[label] = 0
             for room, place in self._standing.values():
-                for shelf in place.shelves:
-                    shelf.count(label, room.labels.get(label), 1)
+                self._count_one(label, room, place, 1)
+
+    def with_label(self, label: str) -> int:
+        """How many have any value of a label over which groups are spread."""
+        return self._spread[label]
 
     # -- inside -----------------------------------------------------------------------------------------------------
     def _count(self, room: Room, place: Place, change: int) -> None:
         for label in self._spread:
-            value = room.labels.get(label)
+            self._count_one(label, room, place, change)
+
+    def _count_one(self, label: str, room: Room, place: Place, change: int) -> None:
+        value = room.labels.get(label)
+        if value is not None:
+            self._spread[label] += change
             for shelf in place.shelves:
                 shelf.count(label, value, change)
 
-    def _alike(self, demand: Demand) -> Passing:
+    def _alike(self, demand: Demand, pools: frozenset[str]) -> Passing:
         question = Question(_NOTHING, demand, _POLICY, 0.0)
         unlike = [FILTERS[name].why_not for name in _LIKENESS]
-        kinds = [kind for kind in self._kinds.values() if not any(no(question, kind.sample) for no in unlike)]
+        kinds = [kind for kind in self._kinds.values() if pools <= kind.trait.pools]
+        kinds = [kind for kind in kinds if not any(no(question, kind.sample) for no in unlike)]
         return Passing(
             [(kind, kind.shelf) for kind in kinds], any(kind.trait.reservation is not None for kind in kinds)
         )
@@ -214,14 +244,19 @@ class Kinds:
             place.shelves.append(shelf)
             if place.row != NOWHERE:
                 shelf.put(room.turn, place.row, place.level)
+            self._crowds.stand(room, place, shelf)
             for label in self._spread:
-                shelf.count(label, room.labels.get(label), 1)
+                if label in room.labels:
+                    shelf.count(label, room.labels[label], 1)
         return facet
 
     def _drop(self, labels: Labels) -> None:
         facet = self._facets.pop(labels)
-        for _, place in self._having(labels):
-            place.shelves.remove(facet[place.kind])
+        for room, place in self._having(labels):
+            shelf = facet[place.kind]
+            self._crowds.part(room, place, shelf)
+            place.shelves.remove(shelf)
+        self._crowds.forget(facet.values())
 
 
 _NOTHING, _POLICY = View(), Policy()

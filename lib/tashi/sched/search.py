@@ -1,15 +1,16 @@
 """One demand's way through the shelves: from the best place on, until nothing that follows can be better.
 
 Points fall along a row, and from the best row on (see `weights`): the walk takes cells in that order and stops at the
-first that can't beat what was found. Hosts on which a demand has a special eye (its company, its data) are passed over
-here and judged one by one: they are few.
+first that can't beat what was found. Hosts on which a demand has a special eye (its company, its data) are left out
+here; where they are few they are judged one by one, where they are a `crowd` they have a walk of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from tashi.sched.crowd import others
 from tashi.sched.demand import NO_RULES, SHARED, Demand, Order
 from tashi.sched.geometry import SCALE, Geometry
 from tashi.sched.kinds import Kind
@@ -25,6 +26,7 @@ class Found(NamedTuple):
 
 
 MOST = 10**20  # above every turn of a host, and all points
+NOTHING = Shelf()
 
 
 class Best:
@@ -57,10 +59,13 @@ class Best:
 
 class Search:
     """What a host must pass for this demand that its kind does not tell. ``most``: members of its group that a value of
-    the spread label may have already."""
+    the spread label may have already. ``special``: hosts that are left out; ``passed_over``: by shelf, one with hosts
+    alone that need no look. ``besides``: what every host that is looked at may have in points besides; then ``points``
+    tells how many one has in all."""
 
     __slots__ = (
-        "banned", "cores", "disk", "exclude", "memory", "most", "plain", "special", "spread", "tally", "together",
+        "banned", "besides", "cores", "disk", "exclude", "memory", "most", "passed_over", "plain", "points", "special",
+        "spread", "tally", "together",
     )  # fmt: skip
 
     def __init__(self, view: View, demand: Demand, shuns: bool) -> None:
@@ -73,7 +78,10 @@ class Search:
         self.spread = rules.spread
         self.tally: Mapping[str, int] = {}
         self.most = 0
-        self.special: Collection[str] = ()
+        self.special: list[Collection[str]] = []
+        self.passed_over: Mapping[Shelf, Shelf] = {}
+        self.besides = 0
+        self.points: Callable[[Room], int] | None = None
         if rules is not NO_RULES:
             self.banned = [hosts for group in rules.apart if (hosts := view.where(group))]
             if shuns and rules.group and (hosts := view.shunning(rules.group)):
@@ -85,6 +93,11 @@ class Search:
             self.disk = [each for each in demand.disk if each[0] != SHARED]
         # Whether size alone decides.
         self.plain = not (self.exclude or self.disk or self.banned or self.together or self.spread)
+
+    def leave_out(self, several: Iterable[Collection[str]]) -> None:
+        """Pass over hosts that are in any of these."""
+        self.special = [hosts for hosts in several if hosts]
+        self.plain = self.plain and not self.special
 
     def takes(self, room: Room) -> bool:
         """Whether this host passes; ``special`` ones are not asked about here."""
@@ -165,6 +178,7 @@ def best_on(
     pack = order < 0
     # How empty of memory the best host of a row may be.
     edge = 0 if pack else (memory_full - memory_level) * SCALE // memory_full
+    beside = search.passed_over.get(shelf, NOTHING)
     left = shelf.filled >> core_level
     while left:
         above = (left & -left if pack else left).bit_length() - 1
@@ -173,6 +187,9 @@ def best_on(
         if top + order * (x + edge) - uneven * abs(x - edge) < best.least:
             break  # the best that this row and all after it could have
         row = shelf.rows[core_level + above]
+        passed = beside.row(core_level + above)
+        if passed.size == row.size:
+            continue
         cells = row.filled >> memory_level
         while cells:
             level = (cells & -cells if pack else cells).bit_length() - 1
@@ -181,19 +198,20 @@ def best_on(
             points = top + order * (x + y) - uneven * (x - y if x > y else y - x)
             if points < best.least:
                 break
-            _look(row.cells[memory_level + level], points, search, rooms, best)
+            cell, gone = row.cells[memory_level + level], passed.cells.get(memory_level + level)
+            _look(others(cell, gone) if gone else reversed(cell), points, search, rooms, best)
 
 
-def _look(cell: list[int], points: int, search: Search, rooms: Mapping[int, Room], best: Best) -> None:
+def _look(cell: Iterator[int], points: int, search: Search, rooms: Mapping[int, Room], best: Best) -> None:
     """Let ``best`` see the first hosts of a cell that pass."""
-    for negated in reversed(cell):
+    for negated in cell:
         if points == best.least and -negated > best.last:
             break
         room = rooms[-negated]
         if room.free_cores < search.cores or room.free_memory < search.memory:
             continue
-        if search.plain or (search.minds(room) and room.host not in search.special):
-            best.see(points, -negated, room)
+        if search.plain or (search.minds(room) and not any(room.host in hosts for hosts in search.special)):
+            best.see(search.points(room) if search.points else points, -negated, room)
 
 
 def walk(
@@ -210,13 +228,13 @@ def walk(
     """
     if len(shelves) == 1:
         ((kind, shelf),) = shelves
-        best_on(shelf, kind.geometry, slope, failure * kind.failures, search, rooms, best)
+        best_on(shelf, kind.geometry, slope, failure * kind.failures + search.besides, search, rooms, best)
         return
     hopes: list[tuple[int, int, Kind, Shelf, int]] = []
     for kind, shelf in shelves:
         left = shelf.filled >> search.cores // kind.geometry.core_grain
         if left:
-            other = failure * kind.failures
+            other = failure * kind.failures + search.besides
             hopes.append((-hope(left, kind.geometry, slope, search) - other, len(hopes), kind, shelf, other))
     hopes.sort()
     for least, _, kind, shelf, other in hopes:

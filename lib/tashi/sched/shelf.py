@@ -10,6 +10,8 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterator
 
+NOWHERE = -1  # the row and level of a host that has no place in the order
+
 
 class Row:
     __slots__ = ("cells", "filled", "size")
@@ -18,6 +20,9 @@ class Row:
         self.filled = 0  # bit n: the cell of memory level n has hosts
         self.cells: dict[int, list[int]] = {}
         self.size = 0  # hosts in all cells
+
+
+EMPTY = Row()
 
 
 class Shelf:
@@ -34,10 +39,8 @@ class Shelf:
         self.levels: list[int] = []  # how many hosts have this level of free memory, in all rows
         self.domains: dict[str, dict[str, int]] = {}
 
-    def count(self, label: str, value: str | None, change: int) -> None:
+    def count(self, label: str, value: str, change: int) -> None:
         """Count a host in (1) or out (-1) of those with this value of a label."""
-        if value is None:
-            return
         values = self.domains.setdefault(label, {})
         left = values.get(value, 0) + change
         if left:
@@ -74,6 +77,10 @@ class Shelf:
         there.filled ^= 1 << level
         if not there.filled:
             self.filled ^= 1 << row
+
+    def row(self, number: int) -> Row:
+        """The row with this number; an empty one when nothing ever stood there."""
+        return self.rows[number] if number < len(self.rows) else EMPTY
 
     def short_of_cores(self, row: int) -> int:
         """How many hosts stand in lower rows than this."""

@@ -23,6 +23,7 @@ from tashi.sched.weights import terms
 
 NEXT_BEST = 2
 LOOKED_AT = 64  # hosts that are looked at one by one, for each filter
+VALUES = 256  # of a label over which a group is spread
 NEAREST = 20
 WORDS = {
     "pin": "not asked for",
@@ -161,8 +162,8 @@ class _Count:
         if index.kinds.reserved and "reservation" in index.policy.filters:
             counts.append(("reservation", sum(kind.size for kind in self.kinds if not self._admits(kind))))
         counts += [("cores", self._short_of_cores()), ("memory", self._short_of_memory())]
-        if any(pool == SHARED and index.pool.why_not(size) for pool, size in demand.disk):
-            counts.append(("disk", index.kinds.standing))
+        if demand.disk:
+            counts.append(("disk", self._short_of_disk()))
         return counts + self._company() if demand.rules is not NO_RULES else counts
 
     def _of_these(self, hosts: frozenset[str]) -> int:
@@ -202,35 +203,52 @@ class _Count:
                 total += sum(1 for room in rooms if room.free_memory < wanted)
         return total
 
+    def _short_of_disk(self) -> int:
+        index, wanted = self.index, self.demand.disk
+        if any(pool == SHARED and index.pool.why_not(size) for pool, size in wanted):
+            return index.kinds.standing
+        own = {pool for pool, _ in wanted if pool != SHARED}
+        total = 0
+        for kind in self.kinds if own else ():
+            if not own <= kind.trait.pools:
+                total += kind.size
+                continue
+            over = [room for room in index.over.values() if room.place is not None and room.place.kind is kind]
+            rooms = [*over, *map(index.at, islice(kind.shelf.turns(), LOOKED_AT))]
+            self.exact = self.exact and len(rooms) == kind.size
+            short = FILTERS["disk"].why_not
+            question = Question(index, self.demand, index.policy, self.wall)
+            total += sum(1 for room in rooms if short(question, room))
+        return total
+
     def _company(self) -> list[tuple[str, int]]:
-        """Hosts that groups are on are few, and known by group."""
+        """Hosts that groups are on are few, or known by group."""
         index, rules, opened = self.index, self.demand.rules, self.index.kinds.standing
         counts: list[tuple[str, int]] = []
-        together = [hosts for group in rules.together if (hosts := index.where(group))]
+        together = [group for group in rules.together if index.where(group)]
         if together:
-            both = frozenset(set(together[0]).intersection(*together[1:]))
-            counts.append(("affinity", opened - self._of_these(both)))
+            counts.append(("affinity", opened - index.with_all(together)))
         if "anti-affinity" in index.policy.filters:
-            shunned = {host for group in rules.apart for host in index.where(group)}
-            shunned.update(index.shunning(rules.group) if rules.group else ())
-            counts.append(("anti-affinity", self._of_these(frozenset(shunned))))
+            counts.append(("anti-affinity", index.having(index.bans(rules))))
         if rules.spread:
-            counts.append(("spread", opened - self._evenly()))
+            counts.append(("spread", self._uneven()))
         return counts
 
-    def _evenly(self) -> int:
-        """How many hosts have a value of the spread label that may have one more of the group."""
-        index, rules = self.index, self.demand.rules
-        index.kinds.domains(rules.spread)
-        tally = index.tally(rules.group, rules.spread)
-        question = index.question(self.demand, self.wall)
-        most = min((tally.get(value, 0) for value in question.values), default=0) + rules.skew - 1
-        return sum(
-            number
-            for kind in self.kinds
-            for value, number in kind.shelf.domains.get(rules.spread, {}).items()
-            if tally.get(value, 0) <= most
+    def _uneven(self) -> int:
+        """Hosts without the spread label, and those with a value of it that may not have one more of the group."""
+        index, rules, kinds = self.index, self.demand.rules, self.index.kinds
+        label, most, tally = (
+            rules.spread,
+            index.most_there(self.demand, self.wall),
+            index.tally(rules.group, rules.spread),
         )
+        looked_at = islice(tally.items(), VALUES)
+        ahead = sum(kinds.labelled(frozenset({(label, value)})) for value, there in looked_at if there > most)
+        if len(tally) > VALUES:
+            self.exact = False
+            if not most and kinds.with_label(label) == kinds.standing:
+                ahead = max(ahead, index.having([("with", rules.group)]))  # one is there already
+        return kinds.standing - kinds.with_label(label) + ahead
 
 
 def _emptiest(index: Index) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from tashi.sched.demand import Demand, Order
+from tashi.sched.demand import Demand, Order, Rules
 from tashi.sched.geometry import SCALE
 from tashi.sched.policy import Policy
 from tashi.sched.view import Room, View
@@ -44,6 +44,11 @@ def _company(view: View, room: Room, demand: Demand, order: Order, after: After)
         return 0
     near = sum(room.host in view.where(group) for group in rules.near)
     away = sum(room.host in view.where(group) for group in rules.away)
+    return company(rules, near, away)
+
+
+def company(rules: Rules, near: int, away: int) -> int:
+    """Points where so many are of the groups that a VM would be near, and of those that it would be away from."""
     return (1000 * near // len(rules.near) if near else 0) - (1000 * away // len(rules.away) if away else 0)
 
 
