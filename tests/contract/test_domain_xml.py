@@ -35,6 +35,7 @@ GUESTS = {
     "overlay": Guest("v-2", "web", 2, 2**30, [Disk("disks/v-2.qcow2", "qcow2", "images/deb.qcow2", "qcow2", 2**33)]),
     "raw": Guest("v-3", "raw", 1, 2**30, [Disk("disks/v-3.raw", "raw")]),
     "nics": Guest("v-4", "two", 1, 2**30, nics=[Nic("default", "52:54:00:00:00:01"), Nic("lab", "52:54:00:00:00:02")]),
+    "uefi": Guest("v-6", "uefi", 1, 2**30, firmware="uefi"),
     "kernel": Guest("v-5", "boot", 1, 2**27, kernel="k/vmlinuz", initrd="k/initrd.gz", kernel_args="quiet a=\"b'<&"),
 }
 
@@ -51,6 +52,17 @@ def test_it_follows_libvirts_own_schema(guest: Guest, accelerator: str) -> None:
         ).undefine()
     except libvirt.libvirtError as error:  # the schema comes first; then, that the test hypervisor has only type 'test'
         assert error.get_error_code() == libvirt.VIR_ERR_CONFIG_UNSUPPORTED and accelerator != "test", str(error)
+
+
+def test_uefi_is_libvirts_to_find_and_asks_for_no_signatures() -> None:
+    os = etree.fromstring(domain_xml(GUESTS["uefi"], 1, place())).find("os")
+    assert os is not None and os.get("firmware") == "efi"
+    assert [each.attrib for each in os.iterfind("firmware/feature")] == [
+        {"enabled": "no", "name": "enrolled-keys"},
+        {"enabled": "no", "name": "secure-boot"},
+    ]
+    plain = etree.fromstring(domain_xml(GUESTS["bare"], 1, place())).find("os")
+    assert plain is not None and plain.get("firmware") is None and plain.find("firmware") is None
 
 
 @pytest.mark.parametrize("guest", GUESTS.values(), ids=GUESTS)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tashid.driver import facts
-from tashid.driver.facts import cpu_flags, host_facts
+from tashid.driver.facts import cpu_flags, firmware, host_facts
 from tashid.driver.settings import DriverSettings
 
 CPUINFO = """processor\t: 0
@@ -27,6 +27,15 @@ def test_flags_are_those_that_programs_are_built_for(tmp_path: Path) -> None:
     assert cpu_flags(str(cpuinfo)) == ("sse4_2", "aes", "avx", "avx2", "avx512f")
     cpuinfo.write_text("processor\t: 0\nFeatures\t: fp asimd\n")
     assert cpu_flags(str(cpuinfo)) == (), "another architecture"
+
+
+DOMAINS = """<domainCapabilities><os supported='yes'><enum name='firmware'>{}</enum><loader supported='yes'>
+<enum name='type'><value>rom</value></enum></loader></os></domainCapabilities>"""
+
+
+def test_guests_may_have_uefi_where_libvirt_finds_one() -> None:
+    assert firmware(DOMAINS.format("<value>efi</value>")) == ("bios", "uefi")
+    assert firmware(DOMAINS.format("")) == ("bios",)
 
 
 def test_where_guests_run_in_emulation_their_processor_is_not_the_hosts(

@@ -80,7 +80,7 @@ def world() -> Day:
     world.ok("vm.shutdown", name="rest")
     world.run(2)
     world.kept = world.everything()
-    world.create("new", host="h3")
+    world.create("new", host="h3", asks={"features": ["firmware=uefi"]})
     world.ids = {row["name"]: row["id"] for row in world.rows()}
     world.ok("vm.destroy", name="over")
     world.ok("vm.migrate", name="moved", to="h2")
@@ -138,6 +138,7 @@ def test_adopting_takes_the_hosts_word(world: Day) -> None:
         "rest": ("stopped", "h1"), "new": ("running", "h3"),
     }  # fmt: skip
     assert world.vm("new")["id"] == world.ids["new"] and world.vm("new")["owner"] == "root"
+    assert world.vm("new")["rules"] == ["feature:firmware=uefi"], "it boots by the same"
     world.ok("vm.migrate", name="moved", to="h3")
     world.ok("vm.migrate", name="new", to="h1")
     world.ok("vm.destroy", name="again")

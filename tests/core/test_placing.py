@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from tashi.core.cluster import Principal
 from tashi.core.demands import Ratios
 from tashi.core.placement import PASSES
+from tashi.core.rows import guest_of
 from tashi.core.settings import Settings
 from tashi.sched.policy import parse_policy
 from tashi.sched.survey import LOOKED_AT
@@ -113,14 +114,21 @@ def test_labels_are_given_asked_for_and_taken() -> None:
 
 def test_what_a_host_has_and_runs_can_be_asked_for() -> None:
     world = World()
-    for name, flags, version in (("h1", (), "10.1"), ("h2", ("aes", "avx2"), "8.2.1"), ("h3", ("avx2",), "10.0.2")):
+    for name, flags, version, firmware in (
+        ("h1", (), "10.1", ("bios",)),
+        ("h2", ("aes", "avx2"), "8.2.1", ("bios",)),
+        ("h3", ("avx2",), "10.0.2", ("bios", "uefi")),
+    ):
         host = world.cluster.state.hosts[f"h-{name[1:]}"]
         has = {"backend": "libvirt", "cpu_model": "EPYC", "cpu_flags": flags, "versions": {"hypervisor": version}}
+        has["firmware"] = firmware
         world.cluster.state.put("host", host.id, replace(host, facts=replace(host.facts, **has)))
     want = {"image": "tiny", "cores": 1, "memory_bytes": GIB}
     for features, versions, chosen in (
         (["cpu=avx2", "backend=libvirt", "cpu-model=EPYC"], {}, "h2"),
         (["cpu=avx2"], {"hypervisor": "10"}, "h3"),
+        (["firmware=uefi"], {}, "h3"),
+        (["firmware=bios"], {"hypervisor": "10.1"}, "h1"),
         ([], {"hypervisor": "10.1"}, "h1"),
     ):
         world.ok("vm.create", name="web", **want, asks={"features": features, "versions": versions})
@@ -138,6 +146,12 @@ def test_what_a_host_has_and_runs_can_be_asked_for() -> None:
         refused = world.refused("vm.create", name="w", **want, asks=asks)
         assert (refused.code, said in refused.text) == ("impossible", True), refused.text
     assert world.refused("vm.create", name="w", **want, asks={"versions": {"x": "new"}}).code == "bad-request"
+    world.create("efi", asks={"features": ["firmware=uefi"]})
+    assert verdicts(world, vm="efi")["h1"]["reason"] == "needs firmware=uefi, it has firmware=bios"
+    efi = world.cluster.state.vms[world.vm("efi")["id"]]
+    assert guest_of(world.cluster.state, efi).firmware == "uefi", "it boots by what it asked for"
+    both = world.refused("vm.create", name="w", **want, asks={"features": ["firmware=uefi", "firmware=bios"]})
+    assert (both.code, both.text) == ("bad-request", "w: it can't have firmware=bios and firmware=uefi")
 
 
 def test_a_reserved_host_is_for_some_until_it_ends() -> None:

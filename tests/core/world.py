@@ -51,7 +51,7 @@ class Hypervisor:
         self.queue.clear()
         self.held.clear()
         who = events.Identity(self.name, f"uuid-{self.name}", self.boot, self.incarnation)
-        facts = Facts(8, 8 * GIB, 100 * GIB, migrate_uri=f"fake://{self.id}")
+        facts = Facts(8, 8 * GIB, 100 * GIB, migrate_uri=f"fake://{self.id}", firmware=("bios", "uefi"))
         self.mind = Mind(list(self.journal), who, facts)
         self.happen(events.Connected())
 

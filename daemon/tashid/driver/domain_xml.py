@@ -108,6 +108,11 @@ def domain_xml(guest: Guest, generation: int, place: Place) -> str:
 
 def _boot(guest: Guest, machine: Machine, place: Place) -> Element:
     os = Element("os")
+    if guest.firmware == "uefi" and machine.machine:
+        os.set("firmware", "efi")
+        firmware = etree.SubElement(os, "firmware")
+        for name in ("enrolled-keys", "secure-boot"):  # what it boots need not be signed
+            etree.SubElement(firmware, "feature", enabled="no", name=name)
     kind = _text(os, "type", "hvm", arch=machine.arch)
     if machine.machine:
         kind.set("machine", machine.machine)

@@ -20,10 +20,13 @@ FLAGS = (
 )  # fmt: skip
 
 
-def host_facts(settings: DriverSettings, accelerator: str, versions: dict[str, str], capabilities: str) -> Facts:
+def host_facts(
+    settings: DriverSettings, accelerator: str, versions: dict[str, str], capabilities: str, domains: str = ""
+) -> Facts:
     """Facts of this host under libvirt; the settings' own figures win over measured ones. Sizes are bytes.
 
-    ``capabilities`` are libvirt's own. Source: https://libvirt.org/formatcaps.html
+    ``capabilities`` are libvirt's own, ``domains`` those of guests as ours are, empty where it tells of none. Sources:
+    https://libvirt.org/formatcaps.html and https://libvirt.org/formatdomaincaps.html
     """
     virtual = accelerator == "kvm"  # else the processor that guests see is made of software
     own_total, own_used = _file_system(settings.state)
@@ -42,7 +45,14 @@ def host_facts(settings: DriverSettings, accelerator: str, versions: dict[str, s
         backend="libvirt",
         cpu_model=etree.fromstring(capabilities).findtext("host/cpu/model", "") if virtual else "",
         cpu_flags=cpu_flags() if virtual else (),
+        firmware=firmware(domains) if domains else (),
     )
+
+
+def firmware(domains: str) -> tuple[str, ...]:
+    """What guests boot by: a PC's own BIOS always, UEFI where libvirt finds one of that, without Secure Boot's keys."""
+    found = etree.fromstring(domains).iterfind("os/enum[@name='firmware']/value")
+    return ("bios", "uefi") if any(value.text == "efi" for value in found) else ("bios",)
 
 
 def memory_bytes(path: str = "/proc/meminfo") -> int:

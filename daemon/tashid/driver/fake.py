@@ -25,6 +25,7 @@ from tashid.driver.settings import DriverSettings
 __all__ = ["FakeDriver", "FakeGuest", "Fault", "Killed", "World", "open_fake"]
 
 CPU_FLAGS = ("aes", "avx2")
+FIRMWARE = ("bios", "uefi")
 CORES, MEMORY_BYTES, DISK_BYTES, POOL_BYTES = 64, 256 * 2**30, 4 * 2**40, 128 * 2**40
 IMAGE_BYTES = 2**30  # what any image has where there is no pool to look into
 STOP_SECONDS = 0.01
@@ -155,6 +156,7 @@ class FakeDriver:
             backend="fake",
             cpu_model="fake",
             cpu_flags=CPU_FLAGS,
+            firmware=FIRMWARE,
         )
 
     def _inventory(self, _: calls.Shape) -> Steps[list[Seen]]:

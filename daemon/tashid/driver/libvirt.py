@@ -303,11 +303,11 @@ class Connection:
         with _sorted(self._uri):
             return {"libvirt": _version(raw.getLibVersion()), "hypervisor": _version(raw.getVersion())}
 
-    def capabilities(self) -> str:
-        """What libvirt says of the host, as XML."""
+    def capabilities(self, *of: str) -> str:
+        """What libvirt says of the host, or of guests of this (architecture, machine, domain type), as XML."""
         raw = self._raw()
         with _sorted(self._uri):
-            return str(raw.getCapabilities())
+            return str(raw.getDomainCapabilities(None, *of) if of else raw.getCapabilities())
 
     def _raw(self) -> Any:
         if self._opened is not None and self._opened.isAlive():

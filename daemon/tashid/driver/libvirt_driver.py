@@ -20,6 +20,7 @@ from tashi.wire.agents import GuestState, Seen
 from tashid.driver import accelerator, image_header, tls_files
 from tashid.driver.disks import delete_disk, make_disk
 from tashid.driver.domain_xml import (
+    MACHINES,
     NAMESPACE,
     PREFIX,
     Metadata,
@@ -55,8 +56,10 @@ class LibvirtDriver:
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def facts(self) -> Facts:
-        connection = self._connection
-        return host_facts(self._settings, self._accelerator(), connection.versions(), connection.capabilities())
+        connection, accelerator = self._connection, self._accelerator()
+        kind = MACHINES[accelerator]
+        domains = connection.capabilities(kind.arch, kind.machine, kind.type) if kind.machine else ""
+        return host_facts(self._settings, accelerator, connection.versions(), connection.capabilities(), domains)
 
     def inventory(self) -> list[Seen]:
         told = []

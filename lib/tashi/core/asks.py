@@ -43,7 +43,7 @@ def wish_of(name: str, asks: Asks) -> Wish | None:
         if not numbers_of(least):
             raise Refused(Code.BAD_REQUEST, f"{name}: {program} {least!r}: a version begins with a number")
     rules = Rules(wish.group, wish.apart, wish.together, spread=wish.spread, skew=wish.skew)
-    why = contradiction(Demand(1, 1, rules=rules))
+    why = contradiction(Demand(1, 1, features=frozenset(wish.features), rules=rules))
     if why:
         raise Refused(Code.BAD_REQUEST, f"{name}: {why}")
     return wish

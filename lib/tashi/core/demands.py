@@ -114,7 +114,7 @@ def supply_of(host: Host, unreachable: str, ratios: Ratios, failures: int = 0) -
         foreign_memory_bytes=host.foreign_memory_bytes,
         closed="" if host.state is HostState.NORMAL else host.state.value,
         unwell=unwell,
-        features=_features(facts.accelerator, facts.backend, facts.cpu_model, facts.cpu_flags)
+        features=_features(facts.accelerator, facts.backend, facts.cpu_model, facts.cpu_flags, facts.firmware)
         if facts is not None
         else NOBODY,
         labels=frozenset({**terms.labels, HOST_LABEL: host.name}.items()),
@@ -132,13 +132,16 @@ def _plain(cores: int, memory_bytes: int, owner: str = "", groups: tuple[str, ..
 
 
 @lru_cache(maxsize=4096)  # machines of one delivery have one set
-def _features(accelerator: str, backend: str, cpu_model: str, cpu_flags: tuple[str, ...]) -> frozenset[str]:
+def _features(
+    accelerator: str, backend: str, cpu_model: str, cpu_flags: tuple[str, ...], firmware: tuple[str, ...]
+) -> frozenset[str]:
     """What a VM can ask for with --feature."""
     named = (
         ("accel", accelerator),
         ("backend", backend),
         ("cpu-model", cpu_model),
         *(("cpu", each) for each in cpu_flags),
+        *(("firmware", each) for each in firmware),
     )
     return frozenset(f"{key}={value}" for key, value in named if value)
 

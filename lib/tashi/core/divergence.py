@@ -15,7 +15,7 @@ from tashi.core.turn import Turn
 from tashi.model.guest import Guest
 from tashi.model.job import JobState
 from tashi.model.name import kind_of_id
-from tashi.model.vm import Desired, Leftover, NicRecord, Observed, Vm, Waiting, hosts_of
+from tashi.model.vm import Desired, Leftover, NicRecord, Observed, Vm, Waiting, Wish, hosts_of
 from tashi.wire.agents import Seen
 from tashi.wire.errors import Code, NotFound, Refused
 from tashi.wire.messages import Accepted, Named
@@ -252,6 +252,7 @@ def _record(turn: Turn, vm_id: str, name: str, said: dict[str, Seen]) -> Vm:
         disk=disk.path,
         nics=tuple(NicRecord(nic.network, nic.mac) for nic in guest.nics),
         hints=guest.hints,
+        wish=Wish(features=(f"firmware={guest.firmware}",)) if guest.firmware else None,
     )
 
 

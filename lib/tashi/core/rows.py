@@ -14,6 +14,7 @@ from tashi.model.image import Image
 from tashi.model.vm import ABSENT, RUNNING, STOPPED, Vm, settled
 from tashi.wire.agents import OnlyIf, Row
 
+UEFI = "uefi"  # a feature of hosts, and of the guests that ask for it
 NO_IMAGE = Image("", "", "", "", "raw", "")
 
 
@@ -35,6 +36,7 @@ def guest_of(state: State, vm: Vm) -> Guest:
         owner=vm.owner,
         image=vm.image,
         created_at=vm.created_at,
+        firmware=UEFI if vm.wish is not None and f"firmware={UEFI}" in vm.wish.features else "",
     )
 
 

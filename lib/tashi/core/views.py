@@ -195,6 +195,7 @@ _DERIVED: dict[str, dict[str, Getter]] = {
         "backend": _fact("backend"),
         "cpu_model": _fact("cpu_model"),
         "cpu_flags": lambda turn, host: list(host.facts.cpu_flags) if host.facts is not None else None,
+        "firmware": lambda turn, host: list(host.facts.firmware) if host.facts is not None else None,
         "migrate_uri": _fact("migrate_uri"),
         "cores_used": lambda turn, host: _used(turn, host)[0],
         "memory_used_bytes": lambda turn, host: _used(turn, host)[1],

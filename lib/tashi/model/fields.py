@@ -83,6 +83,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field("backend", "BACKEND", "driver that runs its guests"),
         Field("cpu_model", "PROCESSOR", "processor that its guests get, as libvirt calls it"),
         Field("cpu_flags", "FLAGS", "flags of that processor that programs are built for", "list"),
+        Field("firmware", "FIRMWARE", "what its guests may have: bios, uefi", "list"),
         Field("migrate_uri", "MIGRATE", "where other hypervisors reach it"),
         Field("uuid", "UUID", "machine id"),
         Field("boot_id", "BOOT", "changes with each boot"),

@@ -43,3 +43,4 @@ class Guest(Struct, frozen=True, omit_defaults=True):
     owner: str = ""
     image: str = ""  # its record's id
     created_at: str = ""
+    firmware: str = ""  # uefi; else what the machine type has by itself

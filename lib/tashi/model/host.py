@@ -48,6 +48,7 @@ class Facts(Struct, frozen=True, omit_defaults=True):
     backend: Text = ""
     cpu_model: Text = ""
     cpu_flags: Annotated[tuple[Text, ...], Meta(max_length=64)] = ()
+    firmware: Annotated[tuple[Text, ...], Meta(max_length=8)] = ()  # that its guests may have: bios, uefi
 
 
 class Certificate(Struct, frozen=True):

@@ -76,6 +76,9 @@ def contradiction(demand: Demand) -> str:
     if twice:
         values = ", ".join(sorted(value for key, value in demand.labels if key == twice))
         return f"label {twice} can't be all of {values}"
+    firmware = sorted(each for each in demand.features if each.startswith("firmware="))
+    if len(firmware) > 1:
+        return f"it can't have {' and '.join(firmware)}"
     if demand.pin and demand.pin in demand.exclude and not demand.fallback:
         return "it is asked for on a host that it must leave"
     return ""
