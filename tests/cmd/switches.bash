@@ -25,10 +25,10 @@ for name in ("s1", "s2"):
 teardown() {
   world 'switches.set_faults([])'
   zoni-reservations -j | zoni-release -q -
+  zoni-domain list -j | zoni-domain remove -q -
   kill "$agent"
   wait "$agent" || true
   zoni-list -j | zoni-remove -q -
-  zoni-domain list -j | zoni-domain remove -q -
   zoni-switch list -j | zoni-switch remove -q -
   zoni-agents remove -q net1
 }

@@ -24,10 +24,10 @@ switches.put("sw", FakeSwitch(state, state))'
 teardown() {
   world 'switches.set_faults([])'
   zoni-reservations -j | zoni-release -q -
+  zoni-domain list -j | zoni-domain remove -q -
   kill "$agent"
   wait "$agent" || true
   zoni-list -j | zoni-remove -q -
-  zoni-domain list -j | zoni-domain remove -q -
   zoni-switch list -j | zoni-switch remove -q -
   zoni-agents remove -q net1
 }
