@@ -327,5 +327,5 @@ def test_every_line_of_a_scene_is_written_about() -> None:
 
 def test_every_sentence_of_a_scene_is_written_about() -> None:
     lines = items(section(page("tashi-scene.5"), ".Ss Sentences"))
-    kinds = [(f"Li {name}", kind.doc) for name, kind in sentence.words_kinds((), (), ()).items()]
+    kinds = [(f"Li {name}", kind.doc) for name, kind in sentence.words_kinds().items()]
     assert lines == [(f"Li {each.usage.text}", each.doc) for each in deeds.DEEDS] + kinds

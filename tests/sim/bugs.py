@@ -12,8 +12,9 @@ import pytest
 from msgspec.json import encode
 from msgspec.structs import replace
 
-from tashi.agent import journal, mind, session
-from tashi.core import cluster, contact, move, observe, state
+from tashi.agent import journal, mind, ports, session
+from tashi.core import allocation, cluster, contact, handover, move, observe, state
+from tashi.model.allocation import Phase
 from tashi.model.vm import Desired, Evidence, claims
 from tashi.sched.index import Index
 from tashi.wire.agents import Rows, Shot
@@ -141,6 +142,31 @@ def failed_commits_are_not_undone(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(cluster.Cluster, "rollback", lambda self, mark: self.durable())
 
 
+def ports_are_opened_by_any_order(patch: pytest.MonkeyPatch) -> None:
+    """A zoni agent changes ports as it is told, however old the order is."""
+    patch.setattr(ports, "why_stale", lambda told, generation, role: "")
+
+
+def a_domain_is_left_too_early(patch: pytest.MonkeyPatch) -> None:
+    """When ports are told to close, not when they have."""
+    enter = allocation._enter
+
+    def early(now: Any, transfer: Any, phase: Any) -> Any:
+        after = enter(now, transfer, phase)
+        return replace(after, domain="") if allocation.WORK[phase].wants == "closed" else after
+
+    patch.setattr(allocation, "_enter", early)
+
+
+def ports_are_not_closed_in_between(patch: pytest.MonkeyPatch) -> None:
+    """From one domain straight into the other: the claim of the new one is taken while they are in the old one."""
+    patch.setitem(allocation.TABLE[Phase.OFF], allocation.Event.DONE, Phase.OPEN)
+
+
+def a_quarantine_is_not_tried_again(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(handover, "late", lambda turn, job: None)
+
+
 class Bug(NamedTuple):
     """``breaks``: what the violation begins with. ``climates``: in which runs its conditions are not rare."""
 
@@ -164,5 +190,9 @@ BUGS = (
     Bug(destination_is_believed_too_early, ("I2", "I4")),
     Bug(counters_are_not_stored, ("I1", "I2", "I4", "I7")),
     Bug(outcomes_are_not_stored, ("I4",)),
+    Bug(ports_are_opened_by_any_order, ("I3", "I7")),
+    Bug(a_domain_is_left_too_early, ("I3",)),
+    Bug(ports_are_not_closed_in_between, ("I3",)),
+    Bug(a_quarantine_is_not_tried_again, ("I4",)),
     Bug(failed_commits_are_not_undone, ("I1", "I4"), (2,)),
 )

@@ -30,6 +30,9 @@ HAPPENS = (
     "vm.create done", "vm.create failed", "vm.create cancelled", "vm.place done", "vm.start done", "vm.shutdown done",
     "vm.shutdown failed", "vm.destroy done", "vm.migrate done", "vm.migrate failed", "vm.migrate cancelled",
     "host.drain done", "host.drain failed", "host.resume done", "host.confirm-off done", "job.cancel done",
+    "machine.reserve done", "reservation.extend done", "machine.allocate done", "machine.allocate failed",
+    "machine.allocate cancelled", "machine.release done", "machine.seal done", "machine.on done", "machine.off done",
+    "machine.soft done", "machine.cycle done", "machine.look done",
 )  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """A scene's log: what a person would want to see of it. Records' states and reasons, answers, guests, faults.
 
-Three sources: what the controller's records became (its change log, as it is committed), where guests run in truth
-(the hypervisors, after every event), and what befell programs and people. Times are seconds since the scene began.
+Three sources: what the controller's records became (its change log, as it is committed), where guests run and how
+machines are in truth (hypervisors and devices, after every event), and what befell programs and people. Times are
+seconds since the scene began.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 from msgspec.json import decode
 
+from tashi.sim.devices import Devices
 from tashi.sim.domain import Domain
 from tashi.sim.hypervisor import Site
 from tashi.sim.world import WALL_START, World
@@ -24,13 +26,14 @@ _STAMP = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 class Chronicle:
     """``on_line`` sees each line as it is written: who, and what."""
 
-    def __init__(self, world: World, site: Site) -> None:
-        self.world, self.site = world, site
+    def __init__(self, world: World, site: Site, devices: Devices) -> None:
+        self.world, self.site, self.devices = world, site, devices
         self.lines: list[str] = []
         self.on_line: Callable[[str], None] = lambda line: None
         self.began: float | None = None
         self._shown: dict[str, str] = {}  # object: what was said of it last
         self._there: dict[tuple[str, str], str] = {}  # (host, VM): how it is there
+        self._machines: dict[str, str] = {}  # machine: how it is
 
     def begin(self) -> None:
         """The scene begins now; what was before is not told."""
@@ -52,7 +55,16 @@ class Chronicle:
             self._record(decode(entry))
 
     def look(self) -> None:
-        """Where guests are, after an event."""
+        """Where guests are, and how machines are, after an event."""
+        for machine in self.devices.plugs:
+            vlans = ", ".join(map(str, sorted(self.devices.vlans(machine))))
+            how = f"{'runs' if self.devices.is_on(machine) else 'is off'}, its ports pass {vlans or 'nothing'}"
+            if self._machines.setdefault(machine, how) != how:
+                self._machines[machine] = how
+                self.note(machine, how)
+        self._look_at_guests()
+
+    def _look_at_guests(self) -> None:
         there = {}
         for host in self.site.hosts.values():
             for domain in host.domains.values():

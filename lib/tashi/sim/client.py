@@ -103,11 +103,11 @@ class Client:
         if self.world.happens(0.1):
             self.ask(*self.world.chance.choice(QUESTIONS), lambda _: self._rest(), watch=True)
             return
-        verb, body = self._choose()
+        verb, body = self.choose()
         self.world.say(self.name, f"asks {verb} {json.dumps(body)}")
         self.ask(verb, body, lambda reply: self._answered(verb, reply))
 
-    def _choose(self) -> tuple[str, dict[str, Any]]:
+    def choose(self) -> tuple[str, dict[str, Any]]:
         chance = self.world.chance
         if not self.vms or (len(self.vms) < 6 and chance.random() < 0.35):
             return self._create()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Iterator
+from hashlib import blake2b
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from tashi.sim.invariants import Invariants
 from tashi.sim.world import Haste, Timer, Violation, World
 from tashi.wire.agents import AgentMessage, ControllerMessage
 from tashi.wire.errors import Unavailable
+from tashi.wire.zoni import MetalMessage, MetalOrder
 
 RESTART_SECONDS = 1.0  # as a supervisor waits
 BATCH_SECONDS = 0.001  # what arrives so close together is one batch
@@ -30,6 +32,7 @@ SETTINGS = Settings(
 )
 
 _orders = msgspec.json.Decoder(ControllerMessage).decode
+_metal_orders = msgspec.json.Decoder(MetalOrder).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -49,12 +52,20 @@ class Caller(NamedTuple):
 
 
 class AgentLine(NamedTuple):
-    """A connection of an agent, as the controller sees it: another one after the controller was started anew."""
+    """A connection of an agent, as the controller sees it: another one after the controller was started anew.
+
+    ``zoni``: it is a zoni agent's, in whose words it is spoken to.
+    """
 
     host: str
     key: str
     conn: int
     controller: int
+    zoni: bool = False
+
+    def read(self, frame: bytes) -> ControllerMessage | MetalOrder:
+        message: ControllerMessage | MetalOrder = (_metal_orders if self.zoni else _orders)(frame)
+        return message
 
 
 class Controller:
@@ -71,7 +82,7 @@ class Controller:
         self.on_commit: Callable[[list[bytes]], None] = lambda entries: None  # the change log's new entries
         self.on_hang_up: Callable[[], None] = lambda: None  # all connections break
         self.store = import_module("tashid.store.memory").MemoryStore(crash=self._at_store)
-        invariants.tables = self.store.contents.tables
+        invariants.tables = invariants.metal.tables = self.store.contents.tables
         self.keys: dict[str, str] = {}  # person: public key
         self.starts = 0
         self.process: Process | None = None
@@ -152,13 +163,14 @@ class Controller:
         """Whether a connection can be made."""
         return self.process is not None
 
-    def hear_agent(self, host: str, key: str, conn: int, message: AgentMessage) -> None:
+    def hear_agent(self, host: str, key: str, conn: int, message: AgentMessage | MetalMessage) -> None:
         process = self._receiver()
         if process is not None:
             told = words.report(message)
             if told:
                 self.world.say("controller", f"hears {host}: {told}")
-            process.arrive(AgentLine(host, key, conn, process.number), _encode(message))
+            line = AgentLine(host, key, conn, process.number, isinstance(message, MetalMessage))
+            process.arrive(line, _encode(message))
 
     def _receiver(self) -> Process | None:
         """Whose sockets take what arrives: those of a frozen process do too, it reads them when it goes on."""
@@ -193,6 +205,7 @@ class Process:
         self._haste = Haste("the controller")
         self.alive, self.frozen = True, False
         self.cluster = Cluster(controller.settings, lambda: self.world.chance.randbytes(32))
+        self.cluster.vault = _Vault()
         for table in interface.WORKING_TABLES:
             self.cluster.load(table, store.load(table))
         self.cluster.loaded(self._now(), store.acquire(), store.head())
@@ -261,20 +274,33 @@ class Process:
             controller.crash_at = ""
             raise Crash("between two messages")
         orders = controller.crash_at == "orders" and isinstance(connection, AgentLine)
-        if orders and words.order(_orders(frames[0])):
+        if orders and words.order(connection.read(frames[0])):
             controller.crash_at = ""
             raise Crash("after the replies, before the orders")
         if isinstance(connection, Caller):
             controller.invariants.reply_leaves(connection.by, json.loads(frames[0]))
             connection.hear(frames[0])
         else:
-            message = _orders(frames[0])
+            message = connection.read(frames[0])
             told = words.order(message)
             if told:
                 self.world.say("controller", f"tells {connection.host}: {told}")
             controller.invariants.order_leaves(connection.host, message, controller.store.contents.epoch)
             controller.deliver(connection, message)
         return True
+
+
+class _Vault:
+    """Passwords of simulated devices are no secret."""
+
+    def seal(self, name: str, plain: bytes, nonce: bytes) -> str:
+        return plain.hex()
+
+    def open(self, name: str, sealed: str) -> bytes:
+        return bytes.fromhex(sealed)
+
+    def digest(self, plain: bytes) -> str:
+        return blake2b(plain, digest_size=16).hexdigest()
 
 
 class Watched:

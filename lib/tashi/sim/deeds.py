@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from tashi.model.vm import state_of
 from tashi.sim.cast import Cast, heal
+from tashi.sim.deed import Deed, Unmet, deed
+from tashi.sim.metal_deeds import METAL_DEEDS
 from tashi.sim.network import Mishap
-from tashi.sim.sentence import Usage
 from tashi.wire.errors import Code, Refused
 
 if TYPE_CHECKING:
@@ -16,22 +17,10 @@ if TYPE_CHECKING:
     from tashi.sim.chronicle import Chronicle
 
 MESSAGES = (
-    "hello", "beat", "inventory", "tell", "welcome", "pulse", "rows", "shot", "acked", "rejected", "request", "reply",
+    "hello", "beat", "inventory", "tell", "welcome", "pulse", "rows", "ports", "shot", "acked", "rejected", "request",
+    "reply",
 )  # fmt: skip
 MOMENTS = {"before-commit": "before-write", "after-commit": "after-write", "before-orders": "orders", None: ""}
-
-
-class Unmet(Exception):
-    """Something was expected and is not so."""
-
-
-class Deed(NamedTuple):
-    """``act`` gets those who take part, the log so far, and the values of the sentence."""
-
-    usage: Usage
-    doc: str
-    act: Callable[..., None]
-    expects: bool = False
 
 
 # -- the controller ----------------------------------------------------------------------------------------------------
@@ -56,12 +45,12 @@ def set_clock(cast: Cast, log: Chronicle, seconds: float, way: str) -> None:
 
 
 # -- hosts -------------------------------------------------------------------------------------------------------------
-def kill_agent(cast: Cast, log: Chronicle, host: str, moment: str | None) -> None:
-    machine = cast.machine(host)
+def kill_agent(cast: Cast, log: Chronicle, name: str, moment: str | None) -> None:
+    program = cast.program(name)
     if moment is None:
-        machine.crash_agent()
+        program.crash_agent()
     else:
-        machine.crash_at = moment
+        program.crash_at = moment
 
 
 def set_calls(stalls: float, refuses: float, told: str) -> Callable[..., None]:
@@ -192,118 +181,116 @@ def expect_queue(cast: Cast, log: Chronicle, name: str) -> None:
 
 def refuse_usage(words: list[str]) -> Refused:
     """Why words are no sentence: the ones that begin alike are named."""
-    alike = [deed.usage.text for deed in DEEDS if deed.usage.head.split()[0] == words[0]]
+    alike = [each.usage.text for each in DEEDS if each.usage.head.split()[0] == words[0]]
     hint = f"it is written: {'; '.join(alike)}" if alike else "tashi-scene(5) has all sentences"
     return Refused(Code.BAD_REQUEST, f"{' '.join(words)!r} is no sentence of a scene", hint)
 
 
-def _deed(usage: str, doc: str, act: Callable[..., None], expects: bool = False) -> Deed:
-    return Deed(Usage(usage), doc, act, expects)
-
-
 DEEDS: tuple[Deed, ...] = (
-    _deed(
+    deed(
         "kill controller [before-commit|after-commit|before-orders]",
         "Kill the controller's process: now, or at its next commit before it is durable, after that and before anybody "
         "is told, or when the answers are out and the hosts have not been told.",
         kill_controller,
     ),
-    _deed("start controller", "Start a controller on what is stored.", lambda cast, log: cast.controller.start()),
-    _deed(
+    deed("start controller", "Start a controller on what is stored.", lambda cast, log: cast.controller.start()),
+    deed(
         "freeze controller",
         "Stop the controller's process where it is, as SIGSTOP does; another may be started.",
         lambda cast, log: cast.controller.freeze(),
     ),
-    _deed(
+    deed(
         "thaw controller",
         "Let the frozen process go on, beside the one that took over if there is one.",
         lambda cast, log: cast.controller.thaw(),
     ),
-    _deed("fill store", "The disk below the store is full: no commit works.", set_store(True)),
-    _deed("free store", "It has room again.", set_store(False)),
-    _deed("set clock SPAN ahead|back", "Move the controller's wall clock.", set_clock),
-    _deed(
-        "kill agent HOST [acting|telling]",
-        "Kill a host's agent: now, or when it next has written down what it will do and not begun, or when it next has "
+    deed("fill store", "The disk below the store is full: no commit works.", set_store(True)),
+    deed("free store", "It has room again.", set_store(False)),
+    deed("set clock SPAN ahead|back", "Move the controller's wall clock.", set_clock),
+    deed(
+        "kill agent AGENT [acting|telling]",
+        "Kill an agent: now, or when it next has written down what it will do and not begun, or when it next has "
         "done something and told nobody.",
         kill_agent,
     ),
-    _deed("start agent HOST", "Start a host's agent.", lambda cast, log, host: cast.machine(host).start_agent()),
-    _deed(
-        "reconnect agent HOST",
+    deed("start agent AGENT", "Start an agent.", lambda cast, log, name: cast.program(name).start_agent()),
+    deed(
+        "reconnect agent AGENT",
         "Its connection breaks, with what was under way; it makes another.",
-        lambda cast, log, host: cast.machine(host).reconnect(),
+        lambda cast, log, name: cast.program(name).reconnect(),
     ),
-    _deed(
-        "fill disk HOST",
+    deed(
+        "fill disk AGENT",
         "The agent's journal can't be written.",
-        lambda cast, log, host: cast.machine(host).set_disk_full(True),
+        lambda cast, log, name: cast.program(name).set_disk_full(True),
     ),
-    _deed("free disk HOST", "It can again.", lambda cast, log, host: cast.machine(host).set_disk_full(False)),
-    _deed(
+    deed("free disk AGENT", "It can again.", lambda cast, log, name: cast.program(name).set_disk_full(False)),
+    deed(
         "cut power HOST",
         "The host loses power, with its guests and its agent.",
         lambda cast, log, host: cast.machine(host).cut_power(),
     ),
-    _deed(
+    deed(
         "restore power HOST",
         "It boots; its agent is there five seconds later.",
         lambda cast, log, host: cast.machine(host).restore_power(),
     ),
-    _deed("cut all power", "The whole room loses power, the controller too.", cut_all_power),
-    _deed("restore all power", "Everything boots.", restore_all_power),
-    _deed(
+    deed("cut all power", "The whole room loses power, the controller too.", cut_all_power),
+    deed("restore all power", "Everything boots.", restore_all_power),
+    deed(
         "reinstall HOST",
         "Another machine takes its place, with its name and key and nothing else; it is up at once.",
         lambda cast, log, host: cast.machine(host).reinstall(),
     ),
-    _deed(
+    deed(
         "clone HOST",
         "A copy of its disk boots on another machine: a second agent with its key. It is called HOST-clone.",
         lambda cast, log, host: cast.clone(host),
     ),
-    _deed(
+    deed(
         "stop hypervisor HOST",
         "The hypervisor's daemon goes away; guests live on.",
         lambda cast, log, host: cast.machine(host).set_hypervisor(False),
     ),
-    _deed("start hypervisor HOST", "It is back.", lambda cast, log, host: cast.machine(host).set_hypervisor(True)),
-    _deed(
+    deed("start hypervisor HOST", "It is back.", lambda cast, log, host: cast.machine(host).set_hypervisor(True)),
+    deed(
         "hang calls HOST",
         "Calls of the hypervisor hang until their deadline, as on storage that stalls.",
         set_calls(1.0, 0.0, "calls of its hypervisor hang"),
     ),
-    _deed("fail calls HOST", "They fail at once.", set_calls(0.0, 1.0, "calls of its hypervisor fail")),
-    _deed("mend calls HOST", "They work again.", set_calls(0.0, 0.0, "calls of its hypervisor work again")),
-    _deed("cut END END [one-way]", "Nothing gets from one to the other, nor back unless one-way is said.", cut),
-    _deed("mend END END", "They reach each other again.", mend),
-    _deed("lose COUNT MESSAGES from END to END", "The next so many messages are lost.", lose),
-    _deed("repeat COUNT MESSAGES from END to END COUNT times", "Each of the next arrives so often.", repeat),
-    _deed("delay COUNT MESSAGES from END to END by SPAN", "Each of the next arrives so much later.", delay),
-    _deed("end guest VM", "The guest powers itself off.", end_guest),
-    _deed("deafen guest VM", "The guest does not listen to its power button.", deafen_guest),
-    _deed("mend all", "Whatever is broken works again.", lambda cast, log: heal(cast)),
-    _deed(
+    deed("fail calls HOST", "They fail at once.", set_calls(0.0, 1.0, "calls of its hypervisor fail")),
+    deed("mend calls HOST", "They work again.", set_calls(0.0, 0.0, "calls of its hypervisor work again")),
+    deed("cut END END [one-way]", "Nothing gets from one to the other, nor back unless one-way is said.", cut),
+    deed("mend END END", "They reach each other again.", mend),
+    deed("lose COUNT MESSAGES from END to END", "The next so many messages are lost.", lose),
+    deed("repeat COUNT MESSAGES from END to END COUNT times", "Each of the next arrives so often.", repeat),
+    deed("delay COUNT MESSAGES from END to END by SPAN", "Each of the next arrives so much later.", delay),
+    deed("end guest VM", "The guest powers itself off.", end_guest),
+    deed("deafen guest VM", "The guest does not listen to its power button.", deafen_guest),
+    *(each for each in METAL_DEEDS if not each.expects),
+    deed("mend all", "Whatever is broken works again.", lambda cast, log: heal(cast)),
+    deed(
         "expect vm VM STATE [on HOST] [because TEXT]",
         "The record says so; gone: there is none. TEXT is part of the reason.",
         expect_vm,
         expects=True,
     ),
-    _deed(
+    deed(
         "expect host HOST STATE [because TEXT]",
         "STATE is up, degraded, unknown, or normal, draining, drained.",
         expect_host,
         expects=True,
     ),
-    _deed("expect guest VM on HOST", "In truth it runs there, and nowhere else.", expect_guest, expects=True),
-    _deed(
+    deed("expect guest VM on HOST", "In truth it runs there, and nowhere else.", expect_guest, expects=True),
+    deed(
         "expect no guest VM",
         "In truth it runs nowhere.",
         lambda cast, log, vm: expect_guest(cast, log, vm, None),
         expects=True,
     ),
-    _deed("expect room on HOST for NUMBER cores", "So many are not claimed, and no more.", expect_room, expects=True),
-    _deed("expect work on VM", "An operation on it is not over.", expect_queue, expects=True),
-    _deed("expect line TEXT", "A line of the log so far has it.", expect_told(True), expects=True),
-    _deed("expect no line TEXT", "None has.", expect_told(False), expects=True),
+    deed("expect room on HOST for NUMBER cores", "So many are not claimed, and no more.", expect_room, expects=True),
+    *(each for each in METAL_DEEDS if each.expects),
+    deed("expect work on VM", "An operation on it is not over.", expect_queue, expects=True),
+    deed("expect line TEXT", "A line of the log so far has it.", expect_told(True), expects=True),
+    deed("expect no line TEXT", "None has.", expect_told(False), expects=True),
 )

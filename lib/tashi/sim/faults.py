@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tashi.sim.cast import Cast, heal
+from tashi.sim.devices import GOOD, Moods
 from tashi.sim.hypervisor import Hypervisor
 from tashi.sim.machine import Machine
 from tashi.sim.network import CALM, ROUGH, Weather
+from tashi.sim.program import Program
 
 # seconds: how long a fault lasts at most
 LONGEST = 25.0
@@ -35,15 +37,20 @@ class Climate:
     guest_ends: float = 20.0
     clock_jump: float = 0.0
     switch_over: float = 0.0  # probability that something breaks in the worst moment of a migration
+    devices: Moods = GOOD  # of BMCs and switches
+    switch_restart: float = 0.0
+    device_silent: float = 0.0
 
 
 CLIMATES: tuple[Climate, ...] = (
     Climate(),
     Climate(ROUGH, reconnect=20.0),
     Climate(controller_crash=8.0, store_fails=30.0, clock_jump=30.0),
-    Climate(ROUGH, controller_crash=15.0, agent_crash=15.0, line_cut=20.0),
-    Climate(agent_crash=6.0, hypervisor_down=20.0, stall=15.0),
-    Climate(power_cut=25.0, confirmed=0.6, agent_crash=30.0, line_cut=30.0),
+    Climate(ROUGH, controller_crash=15.0, agent_crash=15.0, line_cut=20.0, devices=Moods(loses=0.01, dies=0.01)),
+    Climate(agent_crash=6.0, hypervisor_down=20.0, stall=15.0, switch_restart=20.0),
+    Climate(
+        power_cut=25.0, confirmed=0.6, agent_crash=30.0, line_cut=30.0, device_silent=20.0, devices=Moods(refuses=0.03)
+    ),
     Climate(peer_cut=20.0, line_cut=25.0, agent_crash=25.0, confirmed=0.6, switch_over=0.5),
     Climate(controller_freeze=20.0, controller_crash=30.0, power_cut=60.0, confirmed=0.6, peer_cut=30.0),
     Climate(
@@ -60,6 +67,9 @@ CLIMATES: tuple[Climate, ...] = (
         stall=60.0,
         clock_jump=60.0,
         switch_over=0.2,
+        devices=Moods(0.01, 0.02, 0.02, 0.01, 0.01, 0.01),
+        switch_restart=30.0,
+        device_silent=40.0,
     ),
 )
 
@@ -76,6 +86,7 @@ class Faults:
 
     def begin(self) -> None:
         self.network.weather = self.climate.weather
+        self.cast.devices.moods = self.climate.devices
         self.machines[0].hypervisor.site.at_switch_over = self._at_switch_over
         plan: list[tuple[float, Callable[[], None]]] = [
             (self.climate.controller_crash, self._controller_crash),
@@ -85,11 +96,13 @@ class Faults:
             (self.climate.power_cut, self._power_cut),
             (self.climate.line_cut, self._line_cut),
             (self.climate.peer_cut, self._peer_cut),
-            (self.climate.reconnect, lambda: self._machine().reconnect()),
+            (self.climate.reconnect, lambda: self._program().reconnect()),
             (self.climate.hypervisor_down, self._hypervisor_down),
             (self.climate.stall, self._stall),
             (self.climate.guest_ends, self._guest_ends),
             (self.climate.clock_jump, self._clock_jump),
+            (self.climate.switch_restart, self._switch_restart),
+            (self.climate.device_silent, self._device_silent),
         ]
         for pause, fault in plan:
             if pause:
@@ -112,6 +125,9 @@ class Faults:
 
     def _machine(self) -> Machine:
         return self.world.chance.choice(self.machines)
+
+    def _program(self) -> Program:
+        return self.world.chance.choice(self.cast.programs)
 
     def _for_a_while(self, heal: Callable[[], None], longest: float = LONGEST) -> None:
         self.world.after(self.world.chance.uniform(0.05, 1.0) ** 2 * longest, heal)
@@ -140,12 +156,12 @@ class Faults:
         self._for_a_while(heal, 10.0)
 
     def _agent_crash(self) -> None:
-        machine = self._machine()
+        program = self._program()
         if self.world.happens(0.5):
-            machine.crash_at = "acting"
+            program.crash_at = self.world.chance.choice(("acting", "telling"))
         else:
-            machine.crash_agent()
-        self._for_a_while(machine.start_agent)
+            program.crash_agent()
+        self._for_a_while(program.start_agent)
 
     def _power_cut(self) -> None:
         self._lose_power(self._machine())
@@ -176,7 +192,7 @@ class Faults:
             self.cast.root.ask("host.confirm-off", {"name": machine.name}, answered)
 
     def _line_cut(self) -> None:
-        self._cut(self._machine().name, "controller")
+        self._cut(self._program().name, "controller")
 
     def _peer_cut(self) -> None:
         one, other = self.world.chance.sample(self.machines, 2)
@@ -238,3 +254,14 @@ class Faults:
     def _clock_jump(self) -> None:
         self.world.wall_jump = self.world.chance.choice((-3600.0, 0.0, 1.0, 3600.0, 86_400.0))
         self.world.say("faults", f"the wall clock is {self.world.wall_jump:+.0f} s off")
+
+    def _switch_restart(self) -> None:
+        self.cast.devices.restart(self.world.chance.choice(self.cast.devices.names("switch")))
+
+    def _device_silent(self) -> None:
+        """A BMC or a switch answers nothing for a while."""
+        devices = self.cast.devices
+        name = self.world.chance.choice(devices.names("switch") + devices.names("bmc"))
+        self.world.say("faults", f"{name} does not answer")
+        devices.silent.add(name)
+        self._for_a_while(lambda: devices.silent.discard(name))

@@ -10,6 +10,7 @@ from typing import Any
 
 from tashi.sim.world import Violation
 
+BY_THE_CLOCK = ("machine.reserve", "reservation.extend")  # what they name may be over when they arrive
 TRANSIENT = frozenset({"unavailable", "busy", "locked", "no-room"})  # may be answered differently the next time
 
 
@@ -91,7 +92,7 @@ class History:
 
     def _refuse(self, asked: Asked, request: str, error: dict[str, Any]) -> None:
         code = error["code"]
-        if code in ("fault", "bad-request", "unknown-verb"):
+        if code in ("fault", "unknown-verb") or (code == "bad-request" and asked.verb not in BY_THE_CLOCK):
             raise Violation(f"I4 request {request} ({asked.verb} {asked.body}) was answered {code}: {error['text']}")
         if asked.job and code not in TRANSIENT and code != "conflict":
             raise Violation(

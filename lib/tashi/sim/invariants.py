@@ -2,7 +2,7 @@
 
     I1  nothing acknowledged is lost, no guest ends unasked, and nothing leaves before it is durable
     I2  no VM runs twice on a writable disk, or without its disk
-    I3  no physical machine is in two domains: `handover.py`, which has devices of its own
+    I3  no physical machine is in two domains: see `metal_invariants.py`
     I4  every operation ends definite: once, and in the end always
     I5  capacity is never over-committed
     I7  a stale controller or agent changes nothing
@@ -24,8 +24,10 @@ from tashi.model.choice import Choice
 from tashi.model.name import kind_of_id
 from tashi.sim.history import History
 from tashi.sim.hypervisor import Site
+from tashi.sim.metal_invariants import MetalInvariants
 from tashi.sim.world import Violation
 from tashi.wire.agents import ControllerMessage, Row, Rows, Shot
+from tashi.wire.zoni import MetalOrder
 
 Tables = dict[str, dict[str, bytes]]
 
@@ -33,8 +35,8 @@ Tables = dict[str, dict[str, bytes]]
 class Invariants:
     """Holds the truth against what happens. Every method raises Violation."""
 
-    def __init__(self, site: Site, history: History) -> None:
-        self.site, self.history = site, history
+    def __init__(self, site: Site, history: History, metal: MetalInvariants) -> None:
+        self.site, self.history, self.metal = site, history, metal
         self.tables: Tables = {}  # the contents of the controllers' store
         self._obeyed: dict[str, tuple[int, dict[str, int]]] = {}  # host: highest epoch; highest generation of each VM
         self._last: dict[tuple[str, str], bytes] = {}
@@ -43,7 +45,8 @@ class Invariants:
 
     # -- after each event ----------------------------------------------------------------------------------------------
     def check(self) -> None:
-        """I2 and I5, from the hypervisors."""
+        """I2 and I5, from the hypervisors; what has to be so of machines."""
+        self.metal.check()
         runs: dict[str, str] = {}
         for host in self.site.hosts.values():
             cores = memory = 0
@@ -76,6 +79,7 @@ class Invariants:
     # -- the controller ------------------------------------------------------------------------------------------------
     def committed(self, puts: list[tuple[str, str, bytes | None]]) -> None:
         """I1 and I4, for a batch that has just become durable."""
+        self.metal.committed(puts)
         fresh = {(table, key): value for table, key, value in puts}
         for (table, key), value in fresh.items():
             if table == "job" and value is None:
@@ -139,8 +143,9 @@ class Invariants:
     def knows(self, job: str) -> bool:
         return job in self.tables["job"] or done_key(job) in self.tables["done"]
 
-    def order_leaves(self, host: str, message: ControllerMessage, epoch: int) -> None:
+    def order_leaves(self, host: str, message: ControllerMessage | MetalOrder, epoch: int) -> None:
         """I1: no host is told what is not durable; what the deposed say, agents don't heed."""
+        self.metal.order_leaves(message, epoch)
         if getattr(message, "epoch", epoch) < epoch:
             return
         if isinstance(message, Rows):

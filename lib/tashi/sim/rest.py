@@ -7,6 +7,7 @@ from tashi.core.cluster import Cluster
 from tashi.core.records import WORKING
 from tashi.model.vm import VmState, claims, state_of
 from tashi.sim.controller import Controller
+from tashi.sim.devices import Devices
 from tashi.sim.hypervisor import Site
 from tashi.sim.invariants import Invariants
 from tashi.sim.world import Violation
@@ -36,7 +37,7 @@ def why_not_at_rest(site: Site, invariants: Invariants, controller: Controller) 
         waits = target is not None and bool(target.waiting)
         if not waits and not state.children.get(job.id):
             return f"{job.id} ({job.verb} {job.name}) is open: {job.phase} {job.reason}"
-    lie = _lie(site, cluster)
+    lie = _on_its_way(cluster) or _lie(site, cluster) or _lie_of_machines(invariants.metal.devices, cluster)
     if not lie:
         _check_index(cluster)
         if usage.noted(cluster.state) != usage.claimed(cluster.state):
@@ -69,6 +70,28 @@ def _lie(site: Site, cluster: Cluster) -> str:
     disks = {vm.disk for vm in state.vms.values()}
     orphans = sorted(site.disks - disks)
     return f"no record knows the disks {', '.join(orphans)}" if orphans else ""
+
+
+def _on_its_way(cluster: Cluster) -> str:
+    """Which machine is still being moved, or waits in quarantine."""
+    for machine in cluster.state.machines.values():
+        transfer = machine.allocation.transfer
+        if transfer is not None:
+            return f"{machine.name} is on its way: {transfer.phase} {transfer.reason}"
+    return ""
+
+
+def _lie_of_machines(devices: Devices, cluster: Cluster) -> str:
+    """What a record says of its machine and the devices don't."""
+    for machine in cluster.state.machines.values():
+        domain = cluster.state.domains.get(machine.allocation.domain)
+        wanted, truth = set(domain.vlans) if domain is not None else set(), devices.vlans(machine.name)
+        if wanted != truth:
+            return f"{machine.name} is in {domain and domain.name} by its record, its ports are in {sorted(truth)}"
+        power = "on" if devices.is_on(machine.name) else "off"
+        if machine.seen is not None and machine.seen.power != power:
+            return f"{machine.name} is {machine.seen.power} by its record, in truth {power}"
+    return ""
 
 
 def _check_index(cluster: Cluster) -> None:

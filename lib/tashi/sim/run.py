@@ -10,13 +10,16 @@ from dataclasses import dataclass, field
 
 from tashi.sim.cast import Cast, HostSize, Person
 from tashi.sim.controller import SETTINGS
+from tashi.sim.devices import Plug
 from tashi.sim.domain import GIB
 from tashi.sim.faults import CLIMATES, Climate, Faults
 from tashi.sim.world import Violation, World
 
 SECONDS = 90.0  # of work and faults
 PEACE_SECONDS = 600.0  # in which everything must come to rest
-PEOPLE = (Person("ann", "operator"), Person("bob"), Person("eve"))
+PEOPLE = (Person("ann", "operator"), Person("bob"), Person("eve"), Person("zoe", "operator", at_machines=True))
+PLUGS = (Plug("m1", (("s1", "p1"),)), Plug("m2", (("s1", "p2"), ("s2", "p2"))), Plug("m3", (("s2", "p3"),)))
+DOMAINS = {"red": (100, 101), "blue": (200,)}
 HOSTS = (HostSize("h1", 4, 4 * GIB), HostSize("h2", 6, 4 * GIB), HostSize("h3", 8, 8 * GIB))
 
 
@@ -35,7 +38,7 @@ class Result:
 
 def run(seed: int, seconds: float = SECONDS, climate: Climate | None = None, keep_lines: int = 400) -> Result:
     """One whole run. Never raises for a violation: the result has it, with the last lines of the log."""
-    cast = Cast(World(seed, keep_lines), HOSTS, PEOPLE, SETTINGS)
+    cast = Cast(World(seed, keep_lines), HOSTS, PEOPLE, SETTINGS, plugs=PLUGS, domains=DOMAINS)
     faults = Faults(cast, climate or CLIMATES[seed % len(CLIMATES)])
     result = Result(seed)
     try:

@@ -1,6 +1,6 @@
-"""A scene: hosts, people, what happens when, what is expected; and the log that belongs to it. Read from a text.
+"""A scene: hosts, machines, people, what happens when, what is expected; and its log. Read from a text.
 
-A line is a statement; ``#`` begins a comment. First what there is (host, user, set, fault, attack), then what happens,
+A line is a statement; ``#`` begins a comment. First what there is (host, machine, user...), then what happens,
 each with its second: ``5 ann$ tvm-create web ...`` is a person at work, ``7 kill controller`` one of the sentences of
 `tashi.sim.deeds`, and ``when "h2 runs web": cut h1 h2`` waits for a line of the log. A line of dashes ends it; below
 is the log as it was accepted.
@@ -15,10 +15,13 @@ from typing import NamedTuple
 from tashi.core.settings import Settings
 from tashi.model.name import check_name
 from tashi.model.units import parse_seconds, parse_size
+from tashi.model.vlan import parse_vlans
 from tashi.sched.policy import parse_policy
 from tashi.sim.cast import HostSize, Person
-from tashi.sim.deeds import DEEDS, MESSAGES, Deed, refuse_usage
-from tashi.sim.sentence import Kind, Usage, Values, words_kinds
+from tashi.sim.deed import Deed
+from tashi.sim.deeds import DEEDS, MESSAGES, refuse_usage
+from tashi.sim.devices import Plug
+from tashi.sim.sentence import Kind, Names, Usage, Values, words_kinds
 from tashi.sim.typed import asks_of
 from tashi.wire.envelope import Ask
 from tashi.wire.errors import Code, Refused, TashiError
@@ -62,6 +65,8 @@ class Scene(NamedTuple):
     hosts: list[HostSize]
     people: list[Person]
     settings: Settings
+    plugs: list[Plug]
+    domains: dict[str, tuple[int, ...]]
     acts: list[Act]
     seconds: float
     unmended: bool  # at its end, so that it need not come to rest
@@ -87,7 +92,7 @@ def read(name: str, text: str) -> Scene:
         raise Refused(Code.BAD_REQUEST, f"{name}: nothing happens in it", "tashi-scene(5) tells how one is written")
     seconds = reader.end if reader.end is not None else reader.at + AFTERWARDS_SECONDS
     accepted = log.partition("\n")[2].splitlines() if rule else None
-    there = reader.hosts, reader.people, reader.settings
+    there = reader.hosts, reader.people, reader.settings, reader.plugs, reader.domains
     return Scene(name, *there, reader.acts, seconds, reader.unmended, accepted, reader.faults, reader.attacks)
 
 
@@ -103,6 +108,8 @@ class _Reader:
         self.hosts: list[HostSize] = []
         self.people: list[Person] = []
         self.settings = Settings()
+        self.plugs: list[Plug] = []
+        self.domains: dict[str, tuple[int, ...]] = {}
         self.acts: list[Act] = []
         self.at = 0.0
         self.end: float | None = None
@@ -136,6 +143,14 @@ class _Reader:
         if name in (host.name for host in self.hosts):
             raise Refused(Code.BAD_REQUEST, f"there is a host {name} already")
         self.hosts.append(HostSize(name, cores, memory_bytes))
+
+    def _machine(self, name: str, port: tuple[str, str], other: tuple[str, str] | None) -> None:
+        if name in (plug.name for plug in self.plugs):
+            raise Refused(Code.BAD_REQUEST, f"there is a machine {name} already")
+        self.plugs.append(Plug(name, (port, *([other] if other else []))))
+
+    def _domain(self, name: str, vlans: tuple[int, ...]) -> None:
+        self.domains[name] = vlans
 
     def _user(self, name: str, role: str | None) -> None:
         self.people.append(Person(name, role or "user"))
@@ -177,8 +192,10 @@ class _Reader:
         if not fitting:
             raise refuse_usage(words)
         deed = max(fitting, key=lambda each: len(each.usage.head))
-        kinds = words_kinds([host.name for host in self.hosts], people, MESSAGES)
-        return Done(deed, deed.usage.match(words, kinds))
+        switches = sorted({switch for plug in self.plugs for switch, _ in plug.ports})
+        machines, hosts = [plug.name for plug in self.plugs], [host.name for host in self.hosts]
+        names = Names(hosts, people, MESSAGES, machines, switches, list(self.domains))
+        return Done(deed, deed.usage.match(words, words_kinds(names)))
 
 
 def _starts(words: list[str], head: list[str]) -> bool:
@@ -187,6 +204,13 @@ def _starts(words: list[str], head: list[str]) -> bool:
 
 def _size(word: str) -> int:
     return parse_size(word)
+
+
+def _port(word: str) -> tuple[str, str]:
+    switch, colon, port = word.partition(":")
+    if not (colon and port):
+        raise ValueError(f"{word!r} is not SWITCH:PORT")
+    return _name(switch), port
 
 
 def _name(word: str) -> str:
@@ -202,6 +226,11 @@ class Statement(NamedTuple):
 
 STATEMENTS = (
     Statement(Usage("host NAME COUNT cores SIZE"), "A host with so many cores and so much memory."),
+    Statement(
+        Usage("machine NAME PORT [PORT]"),
+        "A physical machine, off, and where it is plugged in; a zoni agent is there for all of them.",
+    ),
+    Statement(Usage("domain NAME VLANS"), "A domain of machines: root's, with these VLANs."),
     Statement(Usage("user NAME [user|operator|admin]"), "Who may type commands; a user if nothing else is said."),
     Statement(Usage("set KEY VALUE"), "A setting of the controller other than its default."),
     Statement(Usage("fault COUNT"), "The scene is a test of that row of tashi-faults(7)."),
@@ -219,9 +248,11 @@ SETTINGS = (
 
 
 def _kinds() -> Iterator[tuple[str, Kind]]:
-    yield from words_kinds((), (), ()).items()
+    yield from words_kinds().items()
     yield "NAME", Kind("a name", _name)
     yield "SIZE", Kind("a size: 512M, 8G", _size)
+    yield "PORT", Kind("a port of a switch: s1:p1", _port)
+    yield "VLANS", Kind("numbers: 100,200-203", parse_vlans)
     yield "KEY", Kind("a setting", str)
     yield "VALUE", Kind("its value", str)
 

@@ -113,14 +113,33 @@ def number(least: int) -> Callable[[str], int]:
     return read
 
 
-def words_kinds(hosts: Collection[str], people: Collection[str], messages: Collection[str]) -> dict[str, Kind]:
-    """What upper-case words stand for in a scene with these hosts and people."""
-    ends = [*hosts, "controller", *people]
+class Names(NamedTuple):
+    """Of all that take part in a scene, and of what they say to each other."""
+
+    hosts: Collection[str] = ()
+    people: Collection[str] = ()
+    messages: Collection[str] = ()
+    machines: Collection[str] = ()
+    switches: Collection[str] = ()
+    domains: Collection[str] = ()
+
+
+def words_kinds(names: Names = Names()) -> dict[str, Kind]:  # noqa: B008
+    """What upper-case words stand for in a scene with these."""
+    agents = [*names.hosts, *(["zoni"] if names.machines else [])]
+    ends = [*agents, "controller", *names.people]
     return {
-        "HOST": Kind("a host of the scene", one_of(hosts, "host")),
-        "END": Kind("one end of a line: a host, a person, or controller", one_of(ends, "end of a line")),
-        "MESSAGES": Kind("messages of one kind, or any", one_of([*messages, "any"], "kind of message")),
+        "HOST": Kind("a host of the scene", one_of(names.hosts, "host")),
+        "AGENT": Kind("a host, whose agent is meant, or zoni, the agent of the machines", one_of(agents, "agent")),
+        "END": Kind("one end of a line: a host, zoni, a person, or controller", one_of(ends, "end of a line")),
+        "MESSAGES": Kind("messages of one kind, or any", one_of([*names.messages, "any"], "kind of message")),
         "VM": Kind("the name of a virtual machine", str),
+        "MACHINE": Kind("a physical machine of the scene", one_of(names.machines, "machine")),
+        "SWITCH": Kind("a switch of the scene", one_of(names.switches, "switch")),
+        "DEVICE": Kind(
+            "a machine, whose BMC is meant, or a switch", one_of([*names.machines, *names.switches], "device")
+        ),
+        "DOMAIN": Kind("a domain of the scene, or none", one_of([*names.domains, "none"], "domain")),
         "COUNT": Kind("a number from 1", number(1)),
         "NUMBER": Kind("a number", number(0)),
         "SPAN": Kind("a time: 90, 30s, 5m, 2h", parse_seconds),

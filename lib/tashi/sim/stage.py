@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from tashi.sim.cast import Cast, heal
 from tashi.sim.chronicle import Chronicle
-from tashi.sim.deeds import Unmet
+from tashi.sim.deed import Unmet
 from tashi.sim.scene import Act, Done, Scene, Typed
 from tashi.sim.steady import Steady
 from tashi.sim.world import Violation, World
@@ -44,8 +44,9 @@ class _Stage:
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self.world = World(0, chance=Steady(0))
-        self.cast = Cast(self.world, scene.hosts, scene.people, scene.settings)
-        self.chronicle = Chronicle(self.world, self.cast.site)
+        there = scene.hosts, scene.people, scene.settings
+        self.cast = Cast(self.world, *there, plugs=scene.plugs, domains=scene.domains)
+        self.chronicle = Chronicle(self.world, self.cast.site, self.cast.devices)
         self.unmet: list[str] = []
         self._cues: list[Act] = []
         self._last: dict[str, str] = {}  # person: id of the last request
