@@ -236,7 +236,7 @@ def _wire(value: Value) -> Any:
 def _plain(value: Any) -> Value | None:
     if isinstance(value, rfc1905.NoSuchObject | rfc1905.NoSuchInstance | rfc1905.EndOfMibView):
         return None
-    if isinstance(value, rfc1902.ObjectIdentifier):
+    if isinstance(value, rfc1902.univ.ObjectIdentifier):  # a decoder's values are of pyasn1's own class
         return tuple(value)
     if isinstance(value, rfc1902.OctetString):
         return bytes(value)

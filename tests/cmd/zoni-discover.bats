@@ -7,7 +7,7 @@ setup() {
   world 'state = State({1: "default"}, {port: Port(port, native=1, untagged=(1,)) for port in ("p1", "p2", "p3", "up")}, 0.0)
 mac = "52:54:00:00:00:0{}".format
 heard = [Mac(mac(1), "p1", 1), Mac(mac(2), "p2", 1), Mac(mac(3), "up", 1)]
-switches.put("s1", FakeSwitch(state, state, macs=heard, neighbours=[Neighbour("up", "core", "up", "s2")]))
+switches.put("s1", FakeSwitch(state, state, identity=Identity("core.example.org", "a switch", "00:1b:21:aa:00:01"), macs=heard, neighbours=[Neighbour("up", "core", "up", "s2")]))
 heard = [Mac(mac(1), "up", 1), Mac(mac(2), "up", 1), Mac(mac(3), "p3", 1)]
 switches.put("s2", FakeSwitch(state, state, macs=heard, neighbours=[Neighbour("up", "core", "up", "s1"), Neighbour("p3", mac(3), "eth0")]))'
   zoni-agents add net1 | zoni-agent --config "$folder/tashi.toml" --enroll -
@@ -32,7 +32,7 @@ world() { # PYTHON: with the fake world at hand
   python3 - "$folder" "$1" <<'PYTHON'
 import sys
 from zoni.switch.fake import Fault, FakeSwitch, World
-from zoni.switch.interface import Mac, Neighbour, Port, State
+from zoni.switch.interface import Identity, Mac, Neighbour, Port, State
 switches = World(f"{sys.argv[1]}/switches")
 exec(sys.argv[2])
 PYTHON
@@ -95,4 +95,21 @@ id() { # MACHINE: the number in its id
   world 'switches.set_faults([Fault(call="save", refuse="no room left")])'
   fail_with 1 'no room left' zoni-switch save s1
   [ "$(zoni-switch save -n -H -o verb s2)" = switch.save ]
+}
+
+@test "what switches are, and into the records" {
+  zoni-switch discover -j s1 "$folder/switches/s2" >"$folder/said"
+  [ "$(value 'r["name"], r["called"], r["ports"], r["uplinks"], r["differs"]' <"$folder/said")" = \
+"('s1', 'core.example.org', 4, {'up': 's2'}, ['base_mac', 'uplinks'])
+('s2', None, 4, {'up': 's1'}, ['uplinks'])" ]
+  [ "$(zoni-switch discover -n --keep -H -o name,verb s1)" = $'s1\tswitch.set' ]
+  [ "$(zoni-switch list -j | zoni-switch discover --keep -H -o name,base_mac,uplinks -)" = $'s1\t00:1b:21:aa:00:01\tup\ns2\t\tup' ]
+  [ "$(zoni-switch list -j | zoni-switch discover -H -o differs - | uniq)" = '' ]
+  [ "$(zoni-switch discover --keep -q s1 2>&1)" = '' ]
+  zoni-switch set -q s1 --base-mac 00:1b:21:aa:00:02
+  fail_with 1 's1: is another switch (00:1b:21:aa:00:01) than in the records (00:1b:21:aa:00:02)' zoni-switch discover --keep s1
+  [ "$(zoni-switch list -H -o base_mac s1)" = 00:1b:21:aa:00:02 ]
+  fail_with 1 's9: no such switch' zoni-switch discover s9
+  world 'switches.set_faults([Fault(drop=True)])'
+  fail_with 1 'no answer' zoni-switch discover s2
 }

@@ -100,6 +100,7 @@ WALK: dict[str, Row] = {
     "switch.look": named("s1", "s2", "nix"),
     "switch.macs": named("s1", "s2", "nix"),
     "switch.neighbours": named("s1", "s2", "nix"),
+    "switch.probe": named("s1", "s2", "nix"),
     "switch.enroll": named("s1", "s2", "nix"),
     "switch.save": named("s1", "s2", "nix"),
     "switch.change": Row(*({"changes": [{"switch": name}]} for name in ("s1", "s2", "nix"))),

@@ -77,6 +77,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "switch.look": {"name": "s1"},
     "switch.macs": {"name": "s1"},
     "switch.neighbours": {"name": "s1"},
+    "switch.probe": {"name": "s1"},
     "switch.enroll": {"name": "s1"},
     "switch.save": {"name": "s1"},
     "switch.change": {"changes": [{"switch": "s1"}]},

@@ -168,6 +168,7 @@ NOUNS: dict[str, tuple[Field, ...]] = FIELDS | {
     "port": fields_of("port"),
     "vlan": fields_of("vlan"),
     "planned": fields_of("planned"),
+    "probe": fields_of("probe"),
     "verdict": fields_of("verdict"),
     "decision": fields_of("decision"),
     "slots": fields_of("slots"),

@@ -21,6 +21,7 @@ from zoni.switch import change
 from zoni.switch.interface import Capability, Driver, SwitchError
 from zoni.switch.paths import AnyPath
 from zoni.switch.plan import Goal, PortName, Rules
+from zoni.switch.probe import probe
 
 BaseMac = Annotated[str, Meta(max_length=17)]
 WORKER = [sys.executable, "-P", "-m", "zoni.switch.worker"]
@@ -66,6 +67,7 @@ CALLS: dict[str, Verb] = {
     "look": Verb(Shape, False, _read(None, lambda driver: driver.look())),
     "macs": Verb(Shape, False, _read(Capability.MACS, lambda driver: driver.macs())),
     "neighbours": Verb(Shape, False, _read(Capability.NEIGHBOURS, lambda driver: driver.neighbours())),
+    "probe": Verb(Shape, False, lambda driver, _, __: probe(driver)),
     "enroll": Verb(Enroll, False, lambda driver, a, _: change.enroll(driver, a.base_mac)),
     "plan": Verb(Change, False, lambda driver, a, _: change.foresee(driver, a.goal, a.rules, a.base_mac)),
     "change": Verb(

@@ -89,11 +89,15 @@ class State(Struct, frozen=True):
 
 
 class Identity(Struct, frozen=True, omit_defaults=True):
-    """Which switch it is, as far as it tells; an empty string is not known."""
+    """Which switch it is, as far as it tells; an empty string is not known. ``models``: the tables of how kinds of
+
+    switch save (models.py) that are for it.
+    """
 
     name: str = ""
     description: str = ""
     base_mac: str = ""
+    models: tuple[str, ...] = ()
 
 
 class Mac(Struct, frozen=True):

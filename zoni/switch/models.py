@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Collection
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +25,7 @@ class Model(Struct, frozen=True, forbid_unknown_fields=True):
     state: Number | None = None
     done: int = 0
     failed: int = 0
+    known_by: list[Number] = []
 
 
 def read_models(text: str) -> dict[str, Model]:
@@ -34,13 +36,26 @@ def read_models(text: str) -> dict[str, Model]:
         raise ValueError(str(error)) from error
 
 
-def find_model(name: str, file: str, where: str) -> Model:
-    """A model of ours, or of ``file``. Raises SwitchError."""
+def all_models(file: str, where: str) -> dict[str, Model]:
+    """Ours, and those of ``file``. Raises SwitchError."""
     try:
         own = read_models(resources.files("zoni.switch").joinpath("switch_models.toml").read_text())
-        models = own | (read_models(Path(file).read_text()) if file else {})
+        return own | (read_models(Path(file).read_text()) if file else {})
     except (OSError, ValueError) as error:
         raise SwitchError(Code.BAD_REQUEST, f"{where}: {file}: {error}") from error
+
+
+def fitting(models: dict[str, Model], there: Collection[str], system: str) -> tuple[str, ...]:
+    """Those that are for a switch with these of their objects, which calls its kind ``system`` (sysObjectID)."""
+
+    def is_known(number: str) -> bool:
+        return number in there or f"{system}.".startswith(f"{number}.")
+
+    return tuple(name for name, model in models.items() if any(map(is_known, model.known_by)))
+
+
+def find_model(name: str, models: dict[str, Model], where: str) -> Model:
+    """The model of this name. Raises SwitchError."""
     if name not in models:
         raise SwitchError(Code.NOT_FOUND, f"{where}: no model {name}; there are {', '.join(sorted(models))}")
     return models[name]

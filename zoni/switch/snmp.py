@@ -15,12 +15,12 @@ from zoni.outcome import Unproven
 from zoni.snmp import Gauge, Oid, SnmpError, SnmpSilence, Value, open_session, parse_oid, strangers_let_in
 from zoni.switch import tables
 from zoni.switch.interface import Capability, Identity, Mac, Neighbour, State, SwitchError
-from zoni.switch.models import find_model
+from zoni.switch.models import all_models, find_model, fitting
 from zoni.switch.paths import Snmp
 from zoni.switch.steps import Close, Create, Destroy, DeviceStep, Filter, Join, Label, Leave, Native, Open
 from zoni.switch.tables import Tables, readable, with_member
 
-DESCRIPTION, UPTIME, SYSTEM_NAME = ((1, 3, 6, 1, 2, 1, 1, column, 0) for column in (1, 3, 5))
+DESCRIPTION, SYSTEM, UPTIME, SYSTEM_NAME = ((1, 3, 6, 1, 2, 1, 1, column, 0) for column in (1, 2, 3, 5))
 BASE_MAC: Oid = (*tables.BRIDGE, 1, 1, 0)
 STATION_PORT: Oid = (*tables.BRIDGE, 7, 1, 2, 2, 1, 2)  # dot1qTpFdbPort, by FDB and MAC
 VLAN_FDB: Oid = (*tables.BRIDGE, 7, 1, 4, 2, 1, 3)  # dot1qVlanFdbId, by time mark and VLAN
@@ -40,7 +40,8 @@ class SnmpDriver:
 
     def __init__(self, path: Snmp, seconds: float) -> None:
         self.where, self._path, self._seconds = path.where, path, seconds
-        self._model = find_model(path.model, path.models, path.where)
+        self._models = all_models(path.models, path.where)
+        self._model = find_model(path.model, self._models, path.where)
         able = set(Capability) - ({Capability.SAVE} if not self._model.save else set())
         self.capabilities = frozenset(able)
         self._tables: Tables | None = None
@@ -50,8 +51,14 @@ class SnmpDriver:
             raise SwitchError(error.code, f"{self.where}: {error.text}") from error
 
     def identity(self) -> Identity:
-        name, description, mac = self._get(SYSTEM_NAME, DESCRIPTION, BASE_MAC)
-        return Identity(_text(name), _text(description), mac.hex(":") if isinstance(mac, bytes) else "")
+        signs = sorted({sign for model in self._models.values() for sign in model.known_by})
+        name, description, mac, system, *found = self._get(
+            SYSTEM_NAME, DESCRIPTION, BASE_MAC, SYSTEM, *map(parse_oid, signs)
+        )
+        there = {sign for sign, value in zip(signs, found, strict=True) if value is not None}
+        kind = ".".join(map(str, system)) if isinstance(system, tuple) else ""
+        base = mac.hex(":") if isinstance(mac, bytes) else ""
+        return Identity(_text(name), _text(description), base, fitting(self._models, there, kind))
 
     def look(self) -> State:
         (uptime,) = self._get(UPTIME)

@@ -15,30 +15,29 @@ from tashi.cli.cluster import read_from
 from tashi.cli.listing import PAGE, pages, print_objects
 from tashi.cli.names import read_operands
 from tashi.cli.output import Failure, complain
-from tashi.cli.table import fields_of, pick, print_records
+from tashi.cli.table import fields_of, print_records
 from tashi.cli.wiring_lines import Line, plug_text, plugged, read_lines, record
 from tashi.model.wiring import Machine, Neighbour, Nic, Plug, Told, compare
 from tashi.wire.envelope import Ask
 from tashi.wire.errors import Code, NotFound, TashiError
 
-WITH_LLDP = ("snmp", "fake")  # drivers
+OF_DEVICES = ("snmp", "fake")  # drivers of what speaks LLDP, and tells who it is
 AT_ONCE = 2000  # machines in one request
 Row = dict[str, Any]
 
 
 def discover(call: Call, only: Sequence[str]) -> None:
     """Print a finding for each NIC of the machines that the operands ask for; ``only``: ask these switches alone."""
-    pick(fields_of("wiring"), call.output.fields, False)
     call.dry_run = False  # that is about what is taken over: to ask changes nothing
-    every = list(_rows(call, "switch", ""))
+    every = list(rows_of(call, "switch", ""))
     switches = _chosen(call, every, only)
     wanted = read_operands(call.operands, call.noun, call.null)
     asked = _names(call, wanted.names, wanted.where) if wanted.asked or wanted.where else None
-    told = hear(call, switches)
+    told = hear(call, switches, ask(call, "switch.look", [each["name"] for each in switches]))
     if not told:  # why not was told
         return
-    ours = {each["name"]: each.get("base_mac") or "" for each in every}
-    found = compare([machine_of(row) for row in _rows(call, "machine", "name,nics,ports")], told, ours)
+    ours = {each["name"]: each["base_mac"] or "" for each in every}
+    found = compare([machine_of(row) for row in rows_of(call, "machine", "name,nics,ports")], told, ours)
     rows = [record(each) for each in found if asked is None or each.machine in asked]
     call.succeeded += 1
     print_records(call.output, fields_of("wiring"), rows)
@@ -54,7 +53,7 @@ def apply(call: Call, source: str) -> None:
     for line in lines:
         if line.port:
             by_machine.setdefault(line.machine, []).append(line)
-    known = {row["name"]: machine_of(row) for row in _rows(call, "machine", "name,nics,ports", list(by_machine))}
+    known = {row["name"]: machine_of(row) for row in rows_of(call, "machine", "name,nics,ports", list(by_machine))}
     wishes = []
     for name, own in by_machine.items():
         try:
@@ -90,20 +89,18 @@ def _plug(call: Call, machines: list[Row]) -> None:
             print_objects(call, "machine", answer.ok["objects"], "name,id,ports")
 
 
-def hear(call: Call, switches: Sequence[Row]) -> list[Told]:
-    """Ask switches for ports, stations and neighbours; one that can't tell its ports or stations is left out."""
-    names = [each["name"] for each in switches]
-    looked = _ask(call, "switch.look", names)
-    stations = _ask(call, "switch.macs", list(looked))
-    speaking = [each["name"] for each in switches if each["driver"] in WITH_LLDP and each["name"] in stations]
-    near = _ask(call, "switch.neighbours", speaking)
+def hear(call: Call, switches: Sequence[Row], looked: Mapping[str, Any]) -> list[Told]:
+    """Ask those that told of their ports for stations and neighbours, too; one without stations is left out."""
+    stations = ask(call, "switch.macs", list(looked))
+    speaking = [each["name"] for each in switches if each["driver"] in OF_DEVICES and each["name"] in stations]
+    near = ask(call, "switch.neighbours", speaking)
     return [
         Told(
             switch=each["name"],
             ports={name: _deaf(port) for name, port in looked[each["name"]]["ports"].items()},
             stations=[(one["mac"].lower(), one["port"]) for one in stations[each["name"]]],
             neighbours=[_neighbour(one) for one in near.get(each["name"], ())],
-            uplinks=frozenset(each.get("uplinks") or ()),
+            uplinks=frozenset(each["uplinks"] or ()),
         )
         for each in switches
         if each["name"] in stations
@@ -131,7 +128,8 @@ def _deaf(port: Mapping[str, Any]) -> str:
     return "has no link" if port.get("up") is False else ""
 
 
-def _ask(call: Call, verb: str, names: Sequence[str]) -> dict[str, Any]:
+def ask(call: Call, verb: str, names: Sequence[str]) -> dict[str, Any]:
+    """What each of these answers; one that does not is told and left out."""
     return dict(each for batch in answers(call, verb, [Wish(name, {"name": name}) for name in names]) for each in batch)
 
 
@@ -156,7 +154,8 @@ def _names(call: Call, names: Sequence[str], where: Sequence[str]) -> set[str]:
     return found
 
 
-def _rows(call: Call, noun: str, fields: str, names: Sequence[str] | None = None) -> Iterator[Row]:
+def rows_of(call: Call, noun: str, fields: str, names: Sequence[str] | None = None) -> Iterator[Row]:
+    """The records of a noun: all, or those of these names."""
     for page in pages(call.client, {"noun": noun, "format": "json", "fields": fields}, names, PAGE):
         yield from map(json.loads, page.rows.splitlines())
 

@@ -45,6 +45,11 @@ def neighbours(turn: Turn, body: Named) -> Accepted:
     return _ask(turn, body, "switch.neighbours")
 
 
+def probe(turn: Turn, body: Named) -> Accepted:
+    """Which switch it is, what can be done with it, and which doors of it stand open."""
+    return _ask(turn, body, "switch.probe")
+
+
 def enroll(turn: Turn, body: Named) -> Accepted:
     """Which switch it is, what can be done with it, and whether it keeps strangers out."""
     return _ask(turn, body, "switch.enroll")

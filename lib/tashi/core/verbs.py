@@ -110,6 +110,7 @@ VERBS: dict[str, Verb] = {
     "switch.look": Verb(messages.Named, "operator", switch_calls.look),
     "switch.macs": Verb(messages.Named, "operator", switch_calls.macs),
     "switch.neighbours": Verb(messages.Named, "operator", switch_calls.neighbours),
+    "switch.probe": Verb(messages.Named, "operator", switch_calls.probe),
     "switch.enroll": Verb(messages.Named, "operator", switch_calls.enroll),
     "switch.save": Verb(messages.Named, "operator", switch_calls.save),
     "switch.change": Verb(switching.SwitchChange, "operator", switch_change.change),

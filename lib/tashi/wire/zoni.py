@@ -195,7 +195,7 @@ class SwitchShot(Open, frozen=True, tag="switch-shot", tag_field="say"):
 
     epoch: Count
     job: str
-    action: Literal["look", "macs", "neighbours", "enroll", "plan", "change", "save"]
+    action: Literal["look", "macs", "neighbours", "probe", "enroll", "plan", "change", "save"]
     path: dict[str, Any]
     seconds: Seconds = 30.0
     args: dict[str, Any] = {}

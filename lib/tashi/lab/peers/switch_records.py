@@ -196,6 +196,7 @@ class Switch:
     def _made(self) -> dict[Oid, Any]:
         view: dict[Oid, Any] = {
             (*SYSTEM, 1, 0): _text("tashi laboratory switch"),
+            (*SYSTEM, 2, 0): rfc1902.ObjectIdentifier(SAVE[:-3]),
             (*SYSTEM, 3, 0): rfc1902.TimeTicks(int((time.monotonic() - self._started) * 100) % 2**32),
             (*SYSTEM, 5, 0): _text(self.name),
             (*BRIDGE, 1, 1, 0): rfc1902.OctetString(bytes.fromhex("020000000001")),
