@@ -5,9 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from tashi.core.cluster import Principal
 from tashi.sched.plan.board import Board
 from tashi.sched.plan.snapshot import Snapshot
 from tashi.sched.plan.text import read
+from tashi.sched.plan.whatif import ask
 from tests.core.world import GIB, World
 
 
@@ -89,3 +91,28 @@ def test_a_move_planned_for_another_generation_is_refused(world: World) -> None:
         f"web: it has changed since that was planned: generation {now}, not {generation}; it is running on h2 now"
     )
     world.ok("vm.migrate", name="web", to="h1", if_generation=now)
+
+
+def test_those_that_wait_would_come_in_as_they_then_do(world: World) -> None:
+    for name in ("ann", "bob"):
+        world.ok("user.add", name=name, uid=len(name) + ord(name[0]))
+    world.ok("host.drain", name="h2")
+    world.ok("host.drain", name="h3")
+    ann, bob = Principal("ann", "user"), Principal("bob", "user")
+    world.create("full", 8, host="h1")
+    for who, name, cores in ((ann, "large", 7), (ann, "small", 2), (bob, "mid", 4), (bob, "last", 4), (bob, "end", 1)):
+        want = {"image": "tiny", "memory_bytes": GIB, "hold": True}
+        world.ok("vm.create", who, name=name, cores=cores, **want)
+    world.ok("vm.create", name="set", image="tiny", cores=1, memory_bytes=GIB, place=False)
+    snap = taken(world)
+    opened = snap.hosts["h-3"]._replace(supply=snap.hosts["h-3"].supply._replace(closed=""))
+    board = Board(snap._replace(hosts={**snap.hosts, "h-3": opened}))
+    told = ask(board, "nothing").worst
+    assert told is not None
+    would = {snap.guests[guest].name: host for guest, host in told.placed.items()}
+    left = {snap.guests[guest].name for guest in told.left}
+    world.ok("host.resume", name="h3")
+    world.run(2)
+    there = {row["name"]: row["host"] for row in world.rows() if row["name"] not in ("full", "set")}
+    assert {name: f"h-{host[1:]}" for name, host in there.items() if host} == would
+    assert {name for name, host in there.items() if not host} == left and would and left

@@ -28,7 +28,7 @@ def guest(
     number: int, host: int = 0, cores: int = 1, memory: int = 1, rules: Rules | None = None, **more: Any
 ) -> Guest:
     """A VM vm<number> on h-<host>, which waits when that is 0; memory in GiB."""
-    own = {key: more.pop(key) for key in ("stays", "moved_wall", "also", "generation") if key in more}
+    own = {key: more.pop(key) for key in ("stays", "moved_wall", "also", "generation", "asked") if key in more}
     demand = Demand(cores, memory * GIB, rules=rules or Rules(), **more)
     return Guest(f"v-{number}", f"vm{number}", demand, f"h-{host}" if host else "", **own)
 

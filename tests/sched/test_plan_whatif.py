@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tashi.sched.plan.board import Board
-from tashi.sched.plan.snapshot import Snapshot
+from tashi.sched.plan.snapshot import Guest, Snapshot
 from tashi.sched.plan.whatif import add_hosts, ask, record, rows
 from tashi.wire.errors import Refused, TashiError
 from tests.sched.snapshots import GIB, guest, place, snapshot
@@ -80,8 +80,31 @@ def test_those_that_wait() -> None:
     board = Board(full)
     told = record(board, ask(board, "nothing"))
     assert (told["answer"], told["left"], told["vms"]) == ("no", ["vm2"], 2)
-    assert told["reason"] == "vm2: h1: needs 6 cores, 2 free"
+    assert told["reason"] == "vm2: h1: needs 6 cores, 4 free"
     assert ask(Board(add_hosts(full, ["1x8c/8G"])), "nothing").answer == "yes"
+
+
+def test_those_that_wait_come_in_as_the_queue_lets_them() -> None:
+    def waits(number: int, asked: int, owner: str, cores: int = 1, pin: str = "") -> Guest:
+        return guest(number, 0, cores, 1, asked=asked, owner=owner, pin=pin)
+
+    crowd = [
+        waits(1, 1, "ann", 6), waits(2, 2, "ann"), waits(3, 3, "bob", 1), waits(4, 4, "bob", 2), waits(5, 4, "bob", 2),
+        waits(6, 5, "cid", 9, "h-1"), waits(7, 6, "cid", 1),
+    ]  # fmt: skip
+    board = Board(snapshot([place(1, 4, 64)], crowd))
+    told = ask(board, "nothing")
+    assert told.answer == "no" and told.worst is not None
+    assert told.worst.placed == {"v-3": "h-1", "v-7": "h-1"}
+    assert dict(told.worst.reasons) == {
+        "v-1": "h1: needs 6 cores, 4 free",
+        "v-2": "ann has asked for vm1 before",
+        "v-6": "h1: needs 9 cores, 3 free",  # for one host alone: those after it need not wait
+        "v-4": "all or none, and vm5: h1: needs 2 cores, 1 free",
+        "v-5": "h1: needs 2 cores, 1 free",
+    }
+    assert ask(Board(add_hosts(board.snapshot, ["1x16c/64G"])), "nothing").worst is not None
+    assert board.at == {}, "as before"
 
 
 def test_new_hosts_are_like_most() -> None:

@@ -29,6 +29,7 @@ from tashi.model.name import number_of
 from tashi.model.shorten import shorten
 from tashi.model.vm import Desired, Vm, Waiting
 from tashi.sched.demand import Demand
+from tashi.sched.group import in_turn
 from tashi.wire.errors import Code, Refused
 
 
@@ -101,13 +102,7 @@ def look_at_the_clock(turn: Turn) -> None:
 
 def in_order(turn: Turn) -> list[Group]:
     """All that wait: everybody's first, then everybody's second; who asked first comes first, after any restart too."""
-    turns: dict[str, int] = {}
-    ranked = []
-    for group in sorted(_groups(turn), key=lambda each: each.number):
-        owner = group.vms[0].owner
-        turns[owner] = turns.get(owner, 0) + 1
-        ranked.append((turns[owner], group))
-    return [group for _, group in sorted(ranked, key=lambda each: (each[0], each[1].number))]
+    return in_turn(_groups(turn), lambda group: (group.vms[0].owner, group.number))
 
 
 def earlier(turn: Turn, vm: Vm) -> Vm | None:

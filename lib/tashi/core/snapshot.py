@@ -10,9 +10,10 @@ from bisect import bisect_right
 
 from tashi.core import quota
 from tashi.core.demands import demand_of
+from tashi.core.placement import NONE, kept_for_others, request_of
 from tashi.core.turn import Turn
 from tashi.model.name import number_of
-from tashi.model.vm import Moved, Vm, VmState, claims
+from tashi.model.vm import Moved, Vm, VmState, Waiting, claims
 from tashi.sched.plan import text
 from tashi.sched.plan.snapshot import Guest, Place
 from tashi.wire.errors import Code, Refused
@@ -77,17 +78,19 @@ def _place(turn: Turn, host: str, rates: dict[str, Moved]) -> Place:
 
 
 def _guest(turn: Turn, vm: Vm) -> Guest | None:
-    """A VM that counts somewhere or waits for room; None for one that rests."""
+    """A VM that counts somewhere or waits for room; None for one that rests, or waits for `tvm-place`."""
     held = claims(vm)
-    if not held and not vm.waiting:
+    if not held and vm.waiting in (Waiting.NO, Waiting.UNPLACED):
         return None
     exclude = frozenset(vm.leftovers)
     pin = vm.pin if vm.waiting else ""
-    demand = demand_of(vm, quota.groups_of(turn.state, vm.owner), pin, exclude)
+    kept = kept_for_others(turn.state, vm) if vm.waiting else NONE
+    demand = demand_of(vm, quota.groups_of(turn.state, vm.owner), pin, exclude, kept)
     host = vm.host if vm.host in held else ""
     also = tuple(each for each in held if each != host)
     moved = vm.moved.at_wall if vm.moved is not None else 0.0
-    return Guest(vm.id, vm.name, demand, host, vm.generation, also, _stays(turn, vm), moved)
+    asked = number_of(request_of(turn, vm)) if vm.waiting and vm.job else 0
+    return Guest(vm.id, vm.name, demand, host, vm.generation, also, _stays(turn, vm), moved, asked)
 
 
 def _stays(turn: Turn, vm: Vm) -> str:

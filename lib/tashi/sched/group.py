@@ -1,11 +1,28 @@
-"""Several VMs of one request: all of them, or as many as there is room for."""
+"""Several VMs of one request: all of them, or as many as there is room for; and whose request has its turn first."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from tashi.sched.demand import Demand
 from tashi.sched.index import Index
+
+T = TypeVar("T")
+
+
+def in_turn(requests: Iterable[T], asked: Callable[[T], tuple[str, int]]) -> list[T]:
+    """Everybody's first request, then everybody's second; of those who asked first comes first.
+
+    ``asked``: who made a request, and its number, which rises.
+    """
+    turns: dict[str, int] = {}
+    ranked = []
+    for request in sorted(requests, key=lambda each: asked(each)[1]):
+        owner, number = asked(request)
+        turns[owner] = turns.get(owner, 0) + 1
+        ranked.append((turns[owner], number, request))
+    return [request for *_, request in sorted(ranked, key=lambda each: each[:2])]
 
 
 def place_group(

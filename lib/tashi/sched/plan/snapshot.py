@@ -27,7 +27,8 @@ class Place(NamedTuple):
 class Guest(NamedTuple):
     """A VM. ``host``: the id of where its capacity is claimed, empty while it waits for room; ``also``: further hosts
     that may still have something of it and count it too. ``stays``: why it can't be moved now. ``moved_wall``: when it
-    was moved last, in seconds since 1970, 0 for never.
+    was moved last, in seconds since 1970, 0 for never. ``asked``: the number of the request with which it waits, 0 when
+    nobody knows.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Guest(NamedTuple):
     also: tuple[str, ...] = ()
     stays: str = ""
     moved_wall: float = 0.0
+    asked: int = 0
 
 
 class Snapshot(NamedTuple):

@@ -186,6 +186,7 @@ _GUEST = {
     "also": HOSTS,
     "stays": TEXT,
     "moved_wall": WALL,
+    "asked": COUNT,
 }
 _DEMAND = {
     **dict.fromkeys(("cores", "memory_bytes"), SOME),

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from tashi.model.units import parse_size
+from tashi.sched.group import in_turn
 from tashi.sched.plan.board import Board
-from tashi.sched.plan.fill import fill
 from tashi.sched.plan.loss import Answer, Loss, lose, lose_each, why_not
 from tashi.sched.plan.proof import prove
-from tashi.sched.plan.snapshot import Place, Snapshot
+from tashi.sched.plan.snapshot import Guest, Place, Snapshot
+from tashi.sched.view import NUMBERS
 from tashi.wire.errors import Code, NotFound, Refused
 
 NOTHING = "nothing"
@@ -73,14 +74,55 @@ def _explained(board: Board, told: Told) -> Told:
 
 
 def let_in(board: Board) -> Loss:
-    """Those that wait for room, placed: as a loss of no host."""
-    waiting = [guest for guest in board.snapshot.guests if guest not in board.at]
-    filled = fill(board, waiting)
-    reasons = {guest: why_not(board, guest) for guest in filled.left}
-    for guest in filled.placed:
+    """Those that wait for room, placed as the queue lets them in: as a loss of no host.
+
+    Requests in turn, all parts of one or none, and nobody's after one of the same owner's that still waits.
+    """
+    placed: dict[str, str] = {}
+    reasons: dict[str, str] = {}
+    behind: dict[str, str] = {}  # owner -> whose place is waited for
+    for request in in_turn(_requests(board), lambda each: (each[0].demand.owner, _asked(each[0]))):
+        owner, first = request[0].demand.owner, request[0].name
+        if owner in behind:
+            reasons |= {guest.id: f"{owner} has asked for {behind[owner]} before" for guest in request}
+            continue
+        there = _place(board, request, reasons)
+        placed |= there
+        if not there and owner and not request[0].demand.pin:
+            behind[owner] = first
+    for guest in placed:
         board.lift(guest)
-    answer: Answer = "yes" if not filled.left else "no" if filled.proven else "open"
-    return Loss((), filled.placed, filled.left, answer, reasons)
+    return Loss((), placed, tuple(reasons), "no" if reasons else "yes", reasons)
+
+
+def _requests(board: Board) -> Iterable[list[Guest]]:
+    """Those that wait, by what they were asked for with."""
+    requests: dict[int, list[Guest]] = {}
+    for guest in board.snapshot.guests.values():
+        if guest.id not in board.at:
+            requests.setdefault(_asked(guest), []).append(guest)
+    return requests.values()
+
+
+def _asked(guest: Guest) -> int:
+    """When it was asked for, next to others; below zero by its own number where nobody knows."""
+    return guest.asked or int(guest.id[2:]) - NUMBERS
+
+
+def _place(board: Board, request: list[Guest], reasons: dict[str, str]) -> dict[str, str]:
+    """Where all parts of a request come to be; none, and the reasons told, when one of them finds no place."""
+    placed: dict[str, str] = {}
+    for guest in request:
+        host = board.pick(guest.id)
+        if host is None:
+            why = why_not(board, guest.id)
+            reasons |= {each.id: f"all or none, and {guest.name}: {why}" for each in request} | {guest.id: why}
+            for each in placed:
+                board.lift(each)
+            return {}
+        board.set_down(guest.id, host)
+        placed[guest.id] = host
+    return placed
 
 
 def record(board: Board, told: Told) -> Record:
