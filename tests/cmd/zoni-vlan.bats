@@ -50,7 +50,8 @@ s2\tsave to the start-up configuration\t' ]
   [ "$(zoni-vlan restore -H -o name,on,native,tagged,machine,domain m1 s2:p3)" = \
     $'s1:p1\tyes\t100\t101\tm1\tred\ns2:p3\tno\t\t\t\t' ]
   [ "$(port s1 p1), $(port s2 p3)" = 'open 100 tagged 101, closed tagged' ]
-  fail_with 1 's1:up: is an uplink' zoni-vlan restore s1:up
+  world 'switches.do("s1", Leave("up", 100), 0)'
+  [ "$(zoni-vlan restore -H -o name,on,untagged,tagged s1:up)" = $'s1:up\tyes\t1\t100,101' ]
 }
 
 @test "what can't be" {

@@ -177,8 +177,29 @@ def test_ports_of_several_domains_are_put_back_together(world: World) -> None:
     assert (has(world, "s1:1"), has(world, "s1:2")) == ((True, (100,), (101,)), (True, (200,), ()))
 
 
+def test_an_uplink_is_put_back_to_what_goes_over_it_besides_what_is_there(world: World) -> None:
+    done(world, "vlan.create", vlans={"300": "lab"})
+    for name in ("s1", "s2"):
+        network(world).plug(name, Port("up", on=False, native=1, untagged=(1,), tagged=(300,)))
+    done(world, "port.restore", ports=["s1:up", "s2:up"])
+    assert has(world, "s1:up") == (True, (1,), (100, 101, 300)), "m1 of red is on it"
+    assert has(world, "s2:up") == (True, (1,), (300,)), "nobody of red is on it, and it leads nowhere else"
+    world.ok("switch.set", name="s2", uplinks=["up", "9"])
+    done(world, "port.restore", ports=["s2:up"])
+    assert has(world, "s2:up") == (True, (1,), (100, 101, 300)), "it may be on the way"
+
+
+def test_a_vm_host_with_vms_is_cut_off_only_by_force(world: World) -> None:
+    world.ok("machine.set", name="m2", parts={"host": "h1"})
+    world.create("web", host="h1")
+    off: list[dict[str, Any]] = [{"ports": ["m2:eth0"], "want": {"on": False}}]
+    assert "the VM host h1 runs on it, which has web" in world.refused("port.set", changes=off).text
+    set_(world, "m2:eth0", label="h1")
+    done(world, "port.set", changes=off, force=True)
+    assert not has(world, "s1:2")[0]
+
+
 def test_where_the_records_do_not_say_nothing_is_put_back(world: World) -> None:
-    assert world.refused("port.restore", ports=["s1:up"]).text.startswith("s1:up: is an uplink")
     world.ok("machine.set", name="m2", parts={"host": "h1"})
     assert "the VM host h1 runs on m2" in world.refused("port.restore", ports=["m2"]).text
     network(world).holding.add("change")

@@ -67,9 +67,10 @@ def destroy_vlans(call: Call, switches: Sequence[str]) -> None:
 
 
 # -- ports -----------------------------------------------------------------------------------------------------------
-def set_ports(call: Call, names: Sequence[str], want: Mapping[str, Any]) -> None:
-    """Have all of them be so, and print how they are."""
-    _change_ports(call, "port.set", names, {"changes": [{"ports": list(names), "want": want}]})
+def set_ports(call: Call, names: Sequence[str], want: Mapping[str, Any], force: bool = False) -> None:
+    """Have all of them be so, and print how they are. ``force``: although a VM host is cut off by it."""
+    body = {"changes": [{"ports": list(names), "want": want}]} | ({"force": True} if force else {})
+    _change_ports(call, "port.set", names, body)
 
 
 def restore_ports(call: Call) -> None:

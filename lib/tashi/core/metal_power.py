@@ -82,7 +82,7 @@ def _shoot(turn: Turn, name: str, verb: str, args: dict[str, Any], dry_run: bool
 def _order(turn: Turn, machine: Machine, body: MachinePower, verb: str) -> Job:
     refuse_locked(machine)
     if body.action != "on" and not body.force:
-        _check_host(turn, machine)
+        check_host(turn, machine)
     if machine.job:
         _take_over(turn, machine, body.action)
     soft = body.grace_seconds if body.grace_seconds is not None else SOFT_SECONDS
@@ -133,8 +133,8 @@ def check_way(turn: Turn, machine: Machine) -> None:
         raise Refused(Code.UNAVAILABLE, f"{machine.name}: {why}", f"systemctl status zoni-agent, where {agent.name} is")
 
 
-def _check_host(turn: Turn, machine: Machine) -> None:
-    """A VM host with guests that are not known to be stopped is not switched off by the way."""
+def check_host(turn: Turn, machine: Machine) -> None:
+    """Raise Refused for a VM host with guests that are not known to be stopped: none is cut off by the way."""
     there = sorted(turn.state.vms[vm].name for vm in turn.state.vms_of_host.get(machine.host, ()))
     if machine.host and there:
         host = turn.host_name(machine.host)

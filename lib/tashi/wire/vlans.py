@@ -41,15 +41,19 @@ class PortsWant(Strict, frozen=True):
 
 
 class PortSet(Strict, frozen=True):
-    """All of it, or nothing."""
+    """All of it, or nothing. ``force``: although a VM host with VMs is cut off by it."""
 
     changes: Annotated[list[PortsWant], Meta(min_length=1, max_length=PORTS_AT_ONCE)]
+    force: bool = False
     plan: bool = False
     dry_run: bool = False
 
 
 class PortRestore(Strict, frozen=True):
-    """Ports as they should be by the records: a machine's in its domain open in its VLANs, all others closed."""
+    """Ports as they should be by the records: a machine's in its domain open in its VLANs, all others closed.
+
+    Uplinks are open, and in the VLANs that go over them, besides what they are in.
+    """
 
     ports: Annotated[list[PortWord], Meta(min_length=1, max_length=PORTS_AT_ONCE)]
     plan: bool = False
