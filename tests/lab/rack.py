@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import select
 import ssl
 import subprocess
+import time
 import urllib.request
 from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tashi.lab.call import wait_until
@@ -33,13 +38,30 @@ class Rack:
         assert pid is not None, f"{name} does not run"
         return pid
 
-    def try_ipmi(self, name: str, *words: str, seconds: int = 5) -> subprocess.CompletedProcess[str]:
+    def _ipmitool(self, name: str) -> list[str]:
         address, _, port = self.status(name).ipmi.partition(":")
         login = ["-U", "admin", "-f", str(self._passwords / "bmc")]
-        argv = ["ipmitool", "-I", "lanplus", "-C", "3", "-H", address, "-p", port, *login]
+        return ["ipmitool", "-I", "lanplus", "-C", "3", "-H", address, "-p", port, *login]
+
+    def try_ipmi(self, name: str, *words: str, seconds: int = 5) -> subprocess.CompletedProcess[str]:
+        argv = self._ipmitool(name)
         return subprocess.run(
             [*argv, "-R", "1", "-N", str(seconds), *words], capture_output=True, text=True, timeout=60, check=False
         )
+
+    @contextmanager
+    def console(self, name: str) -> Iterator[int]:
+        """ipmitool at the serial line of a machine: the terminal that it has."""
+        ours, theirs = pty.openpty()
+        argv = [*self._ipmitool(name), "sol", "activate"]
+        process = subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        try:
+            yield ours
+        finally:
+            os.write(ours, b"\r~.")
+            assert process.wait(20) == 0
+            os.close(ours)
 
     def ipmi(self, name: str, *words: str) -> str:
         done = self.try_ipmi(name, *words)
@@ -73,3 +95,13 @@ class Rack:
 
     def outlet(self, tool: str, number: int, *value: str, seconds: int = 5) -> subprocess.CompletedProcess[str]:
         return self.snmp(tool, self.machines.pdu_status()["address"], OUTLET.format(number), *value, seconds=seconds)
+
+
+def read_until(terminal: int, text: bytes, seconds: float = 20.0) -> bytes:
+    """What a terminal, or a pipe, shows until that is there."""
+    shown, end = b"", time.monotonic() + seconds
+    while text not in shown:
+        assert time.monotonic() < end, f"no {text!r} in {seconds} s: {shown!r}"
+        if select.select([terminal], [], [], 0.1)[0]:
+            shown += os.read(terminal, 4096)
+    return shown

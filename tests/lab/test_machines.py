@@ -19,7 +19,7 @@ from tashi.lab.process import Process
 from tashi.wire.errors import Refused
 from tests.lab.commands import WITHOUT, Shell
 from tests.lab.conftest import MACHINES_LAB
-from tests.lab.rack import Rack
+from tests.lab.rack import Rack, read_until
 
 pytestmark = [pytest.mark.lab, pytest.mark.skipif(bool(WITHOUT), reason=f"needs {WITHOUT}")]
 
@@ -161,6 +161,25 @@ def test_a_bmc_lets_nobody_in(rack: Rack, fault: str) -> None:
     assert rack.ipmi("m2", "power", "status") == "off", "another machine's is as it was"
     rack.machines.break_bmc("m1", "ok")
     assert rack.ipmi("m1", "power", "status") == "off"
+
+
+def test_its_serial_line_is_had_from_its_bmc(rack: Rack) -> None:
+    """ipmitool sees it boot, from the firmware's words on, types, and is answered; and is alone."""
+    with rack.console("m1") as terminal:
+        read_until(terminal, b"SOL Session operational")
+        rack.ipmi("m1", "power", "on")
+        shown = read_until(terminal, b"machine is up\r\n")
+        assert b"SeaBIOS" in shown and rack.redfish("m1")["UUID"].encode() in shown
+        os.write(terminal, b"hello")
+        read_until(terminal, b"hello")
+        assert "already active" in rack.try_ipmi("m1", "sol", "activate").stderr
+        rack.ipmi("m1", "power", "reset")
+        read_until(terminal, b"machine is up\r\n")
+    rack.machines.break_bmc("m1", "sol-off")
+    assert "disabled" in rack.try_ipmi("m1", "sol", "activate").stderr
+    rack.machines.break_bmc("m1", "sol-taken")
+    rack.machines.break_bmc("m1", "ok")
+    assert rack.status("m1").faults == "ok"
 
 
 def test_status_tells_every_fault_until_all_is_well_again(rack: Rack) -> None:

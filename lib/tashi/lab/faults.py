@@ -22,6 +22,9 @@ BMC: Table = {
     "says-on": {"machine": {"lie": "on"}, "redfish": {"lie": "On"}},
     "ignores": {"machine": {"ignore": True}, "redfish": {"ignore": True}},
     "drops-rakp": {"machine": {"drop_rakp": True}},
+    "sol-off": {"machine": {"sol_off": True}},
+    "sol-taken": {"machine": {"sol_taken": True}},
+    "one-suite": {"machine": {"one_suite": True}},
 }
 PDU: Table = {
     "silent": {"weather": {"silent": True}},

@@ -70,6 +70,7 @@ class Machines:
         return {
             name: {"name": name, "port": getattr(each, port), "uuid": self.uuid(name), "serial": self.serial(name)}
             | shared
+            | ({"line": self._line(name)} if port == "ipmi_port" else {})
             for name, each in self.record.machines.items()
         }
 
@@ -101,10 +102,15 @@ class Machines:
     def _qemu(self, name: str) -> list[str]:
         """It costs no processor time once it has booted."""
         disk = f"file={self.devices.folder / build.METAL},format=raw,if=virtio,readonly=on"
-        board = ["-machine", "pc", "-accel", "tcg,tb-size=1", "-m", "4", "-nodefaults", "-no-user-config"]
+        board = ["-machine", "pc,graphics=off", "-accel", "tcg,tb-size=1", "-m", "4", "-nodefaults", "-no-user-config"]
         screen = ["-display", "none", "-vga", "none", "-qmp", "stdio"]
+        line = ["-chardev", f"socket,id=line,path={self._line(name)},reconnect=1", "-serial", "chardev:line"]
         identity = ["-name", name, "-uuid", self.uuid(name), "-smbios", f"type=1,serial={self.serial(name)}"]
-        return ["qemu-system-x86_64", *board, *screen, *identity, "-drive", disk]
+        return ["qemu-system-x86_64", *board, *screen, *line, *identity, "-drive", disk]
+
+    def _line(self, name: str) -> str:
+        """The socket of its BMC to which its serial line leads."""
+        return str(self.devices.folders.run / f"{name}.line")
 
     def uuid(self, name: str) -> str:
         return str(uuid.uuid5(uuid.UUID(self.record.mark), name))

@@ -5,10 +5,12 @@
 PLAN is a JSON file: {"control": SOCKET, "address": HOST, "bmcs": {NAME: {...}}}, a BMC being fields of `Machine`. It
 says "ready" when all ports are open. On the socket (see control.py) {"bmc": NAME, "machine": {...}, "weather": {...}}
 changes fields of a machine or of its cable (see relay.py) and is answered with what is so; all are optional but the
-name. A machine is a record, or, with ``rack`` (the socket of peers/rack.py), what stands there under its name.
+name. A machine is a record, or, with ``rack`` (the socket of peers/rack.py), what stands there under its name. Its
+serial line is whoever connects to the socket ``line``.
 
 It stands on pyghmi's server side, with what that lacks: several BMCs in a process, answers to users that it does not
-know, the cipher suites that a BMC has, identity (GUID, FRU), sensors (SDR) and the event log (SEL).
+know, the cipher suites that a BMC has, identity (GUID, FRU), sensors (SDR), the event log (SEL) and serial over LAN
+that bears losses (see sol.py).
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import sys
 import threading
 import time
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -29,10 +32,13 @@ from pyghmi.ipmi.private.serversession import ServerSession
 
 from tashi.lab.chassis import Chassis, Press
 from tashi.lab.control import answer_on
+from tashi.lab.peers.sol import ACTIVATE, INSTANCE, Sol
 from tashi.lab.relay import Relay
 
 RAKP = range(0x12, 0x16)
-OPENS = {(6, 0x3B): True, (6, 0x3C): False}  # setting the privilege is the first that a session does
+TICK_SECONDS = 0.1
+CLOSE = (6, 0x3C)
+OPENS = {(6, 0x3B): True, CLOSE: False}  # setting the privilege is the first that a session does
 NO_SUITE, NO_NAME = 0x11, 0x0D  # IPMI 2.0, table 13-15
 BUTTONS: dict[int, Press] = {0: "off", 1: "on", 2: "cycle", 3: "reset", 5: "soft"}  # chassis control, 28.3
 
@@ -45,6 +51,7 @@ class Machine:
     none; ``cipher_0`` and ``anonymous`` are open doors."""
 
     port: int = 0
+    line: str = ""
     rack: str = ""
     name: str = ""
     user: str = "admin"
@@ -64,6 +71,10 @@ class Machine:
     seconds: float = 0.0
     mute_strangers: bool = False
     drop_rakp: bool = False
+    sol_off: bool = False
+    sol_taken: bool = False
+    breaks: int = 0
+    one_suite: bool = False
     cipher_0: bool = False
     anonymous: bool = False
     then: str = ""
@@ -104,10 +115,19 @@ class Session(ServerSession):  # type: ignore[misc]
     """A client's session; the stock one takes any proposal of ciphers and answers another."""
 
     k1 = None  # a packet may come before there is a key
+    last_payload_type = None
     opened = False
 
+    def sol_handler(self, payload: bytearray) -> None:
+        self.bmc.sol.packet(self, bytes(payload))
+
+    def send_payload(self, *args: Any, **more: Any) -> None:
+        """Out of one thread at a time: the sequence number and the packet are the session's."""
+        with self.bmc.lock:
+            super().send_payload(*args, **more)
+
     def create_open_session_response(self, request: bytearray) -> bytearray:
-        chosen = request[12]
+        chosen = 1 if self.bmc.machine.one_suite else request[12]
         if chosen == 1 or (chosen == 0 and self.bmc.machine.cipher_0):
             answer = bytearray(super().create_open_session_response(request))
             answer[16] = chosen
@@ -128,6 +148,9 @@ class Session(ServerSession):  # type: ignore[misc]
         if what in OPENS and self.opened != OPENS[what]:
             self.opened = OPENS[what]
             machine.sessions += 1 if self.opened else -1
+        if what == CLOSE:
+            self.bmc.sol.leave(self)
+        self.bmc.sol.heard(self)
         super().handle_client_request(request)
 
 
@@ -136,6 +159,8 @@ class LabBmc(Bmc):  # type: ignore[misc]
 
     def __init__(self, name: str, machine: Machine, address: str) -> None:
         self.name, self.machine = name, machine
+        self.lock = threading.RLock()
+        self.sol, self._line = Sol(self.lock, machine, self._write), set[asyncio.StreamWriter]()
         super().__init__({machine.user: machine.password}, 0, UUID(machine.uuid), address)
         self.port = self.serversocket.getsockname()[1]
         self.relay = Relay((address, self.port), self._passes, _in_session)
@@ -155,12 +180,51 @@ class LabBmc(Bmc):  # type: ignore[misc]
         super().sessionless_data(data, sockaddr)
 
     def handle_raw_request(self, request: dict[str, Any], session: Any) -> None:
-        code, answer = self._answer(request["netfn"], request["command"], bytes(request["data"]))
+        function, command, data = request["netfn"], request["command"], bytes(request["data"])
+        if function == 6 and ACTIVATE <= command <= INSTANCE:
+            code, answer = self.sol.command(command, self.machine.port, session)
+        else:
+            code, answer = self._answer(function, command, data)
         if (request["netfn"], request["command"]) == (0, 0x02) and self.machine.lose > 0:
             self.machine.lose -= 1
             return
         session.send_ipmi_response(code=code, data=list(answer))
 
+    # -- the serial line -----------------------------------------------------------------------------------------------
+    async def begin(self) -> None:
+        """Have a line, and time pass for what goes over it."""
+        self._loop = asyncio.get_running_loop()
+        self._ticking = self._loop.create_task(self._tick())
+        if self.machine.line:
+            Path(self.machine.line).unlink(missing_ok=True)
+            await asyncio.start_unix_server(self._attach, self.machine.line)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            self.sol.tick()
+
+    async def _attach(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A machine is at the other end of its line, until it ends."""
+        self._line.add(writer)
+        try:
+            while data := await reader.read(4096):
+                self.sol.spoken(data)
+        except ConnectionError:
+            return
+        finally:
+            self._line.discard(writer)
+            writer.close()
+
+    def _write(self, data: bytes) -> None:
+        """Called in the thread of packets."""
+        self._loop.call_soon_threadsafe(self._put, data)
+
+    def _put(self, data: bytes) -> None:
+        for writer in self._line:
+            writer.write(data)
+
+    # -- commands ------------------------------------------------------------------------------------------------------
     def _answer(self, function: int, command: int, data: bytes) -> tuple[int, bytes]:
         """Completion code and data."""
         machine = self.machine
@@ -183,6 +247,8 @@ class LabBmc(Bmc):  # type: ignore[misc]
                 return 0, bytes([0x20, 1, 1, 0, 2, 0x8F, 0xFF, 0xFF, 0, 1, 0])
             case (6, 0x37):
                 return 0, UUID(machine.uuid).bytes_le
+            case (0x0C, 0x22):
+                return self.sol.parameter(data[1], machine.port)
         return self._tell(function, command, data)
 
     def _tell(self, function: int, command: int, data: bytes) -> tuple[int, bytes]:
@@ -269,6 +335,7 @@ def main(plan_file: str) -> None:
 
     async def serve() -> None:
         for bmc in bmcs.values():
+            await bmc.begin()
             bmc.machine.port = await bmc.relay.listen((plan["address"], bmc.machine.port))
         async with await answer_on(plan["control"], change) as server:
             print("ready", flush=True)
