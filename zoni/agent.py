@@ -10,11 +10,13 @@ from typing import Any
 
 import msgspec
 
-from tashi.agent.events import Call, Called, Identity
+from tashi.agent.consoles import CONSOLE, CUT
+from tashi.agent.events import Call, Called, Identity, Opened
 from tashi.agent.metal import Metal
 from tashi.config import Config
 from tashi.run import agent_main
 from tashi.run.agent import Agent, Own
+from tashi.run.consoles import Consoles
 from tashi.run.document import Document
 from tashi.run.enroll import Enrolled, Place, enroll
 from tashi.run.identity import Machine
@@ -22,6 +24,7 @@ from tashi.run.log import Log
 from tashi.run.loop import Loop
 from tashi.run.notify import Notifier
 from tashi.run.outbox import Outbox
+from tashi.run.stream import Port, Ticket
 from tashi.run.workers import Outcome, why_stuck
 from tashi.wire.errors import Code
 from tashi.wire.messages import EnrollZoni
@@ -29,6 +32,7 @@ from tashi.wire.zoni import MetalOrder
 from zoni.caller import Caller
 from zoni.path import Path
 from zoni.power import calls as power
+from zoni.power import line
 from zoni.power.paths import read_path
 from zoni.queue import Limits
 from zoni.switch import calls as switch
@@ -86,7 +90,9 @@ class _Zoni:
             self._loop, switch.WORKER, switch.CALLS, Limits(in_flight=own.in_flight, late=own.in_flight)
         )
         who_ = Identity(me.name, who.uuid, who.boot_id, who.incarnation)
-        self._mind = Metal(outbox.records, who_, where)
+        self._port = Port(self._loop, log, own.stream, me.pair) if own.stream else None
+        self._consoles = Consoles(self._loop, self._port, line.WORKER) if self._port is not None else None
+        self._mind = Metal(outbox.records, who_, where, own.stream and (own.stream_address or own.stream))
         self._agent = Agent(self._loop, log, outbox, own.state, PLACE, me, Own(_order, self._begin, self._unwell))
         log.notice("started", agent=me.name, incarnation=who.incarnation, journal_lines=outbox.lines)
 
@@ -97,6 +103,9 @@ class _Zoni:
         finally:
             self._caller.close()
             self._switches.close()
+            if self._consoles is not None and self._port is not None:
+                self._port.close()
+                self._consoles.close()
             self._agent.close()
             self._loop.close()
 
@@ -105,11 +114,29 @@ class _Zoni:
 
     def _begin(self, call: Call) -> None:
         args = dict(call.args)
+        if call.verb == CUT:
+            if self._consoles is not None:
+                self._consoles.cut(args["console"], args["code"], args["reason"])
+            self._loop.after(0, partial(self._called, call, Outcome("ok")))
+            return
+        if call.verb == CONSOLE:
+            self._open_console(call, args)
+            return
         if "switch" in args:
             self._ask(self._switches, call, args, read_switch, args.pop("switch"))
             return
         rack, fresh = args.pop("rack"), args.pop("fresh")
         self._ask(self._caller, call, args, read_path, args.pop("path"), rack, fresh)
+
+    def _open_console(self, call: Call, args: dict[str, Any]) -> None:
+        if self._consoles is None:  # it was told of before this agent started anew, without
+            self._loop.after(0, partial(self._called, call, Outcome("failed", text="there is no stream port any more")))
+            return
+        seconds, only = args["ticket_seconds"], args["read_only"]
+        ticket = Ticket(args["job"], args["key"], CONSOLE, args["machine"], args["name"], seconds, only)
+        order = {"path": args["path"], "force": args["force"]}
+        opened = partial(self._agent.step, Opened(call.id))
+        self._consoles.begin(call.id, ticket, order, opened, partial(self._called, call))
 
     def _ask(
         self, caller: Caller, call: Call, args: dict[str, Any], read: Callable[[object], Path], spec: object,

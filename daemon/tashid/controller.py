@@ -24,6 +24,7 @@ from tashi.run.loop import Loop, Source, Timer
 from tashi.run.notify import Notifier
 from tashi.run.server_keys import ServerKey, server_keys
 from tashi.run.vault import open_vault
+from tashi.run.zap import Known, Zap
 from tashi.wire import messages
 from tashid.accounts import Accounts
 from tashid.copies import Copies
@@ -34,7 +35,6 @@ from tashid.sockets import Sockets, ports_of
 from tashid.store.interface import WORKING_TABLES, Store
 from tashid.store.open import open_store
 from tashid.tail import Retention
-from tashid.zap import Known, Zap
 
 NAME = "tashi-controller"
 SECRET_BYTES = 32

@@ -94,6 +94,8 @@ class Zoni(NamedTuple):
     """The daemon of a hardware network. ``in_flight``: calls under way at once; ``rack_changes``: machines of one rack
 
     that change at once; ``stagger_seconds``: between two machines switched on, ``rack_stagger_seconds`` in one rack.
+    ``stream``: tcp://HOST:PORT where it listens for clients of consoles, empty for none; ``stream_address``: as they
+    reach it, where that is another.
     """
 
     state: str = "/var/lib/zoni-agent"
@@ -101,6 +103,8 @@ class Zoni(NamedTuple):
     rack_changes: int = 4
     stagger_seconds: float = 0.1
     rack_stagger_seconds: float = 0.5
+    stream: str = ""
+    stream_address: str = ""
     log_format: str = "text"
 
 

@@ -14,13 +14,17 @@ print(control.ask(socket, request)[field])
 PY
 }
 
+free_port() {
+  python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
 setup() {
-  local folder=$BATS_TEST_TMPDIR name
-  printf '[zoni]\nstate = "%s/agent"\n' "$folder" >"$folder/tashi.toml"
+  local folder=$BATS_TEST_TMPDIR login machines name
+  printf '[zoni]\nstate = "%s/agent"\nstream = "tcp://127.0.0.1:%s"\n' "$folder" "$(free_port)" >"$folder/tashi.toml"
   echo 'not for you' >"$folder/word"
-  machine='{"user": "admin", "password": "not for you"}'
-  echo "{\"control\": \"$folder/bmc.sock\", \"address\": \"127.0.0.1\", \"bmcs\": {\"m1\": $machine, \"m2\": $machine}}" \
-    >"$folder/bmc.json"
+  login='"user": "admin", "password": "not for you"'
+  machines="\"m1\": {$login, \"line\": \"$folder/m1.line\"}, \"m2\": {$login}"
+  echo "{\"control\": \"$folder/bmc.sock\", \"address\": \"127.0.0.1\", \"bmcs\": {$machines}}" >"$folder/bmc.json"
   python3 -m tashi.lab.peers.bmc "$folder/bmc.json" >"$folder/bmc.log" 2>&1 &
   peer=$!
   until grep -q ready "$folder/bmc.log"; do sleep 0.1; done

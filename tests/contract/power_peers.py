@@ -58,14 +58,15 @@ class Peer(Program):
 
 
 class IpmiSim(Program):
-    """OpenIPMI's simulator, its machine's power a file."""
+    """OpenIPMI's simulator, its machine's power a file, its serial line a connection to a ``line`` of ours."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, line: int = 0) -> None:
         self.folder, self.port = folder, free_port()
         script = folder / "chassis"
         script.write_text(CHASSIS.replace("@DIR@", str(folder)))
         script.chmod(0o755)
-        (folder / "lan.conf").write_text(LAN.replace("@DIR@", str(folder)).replace("@PORT@", str(self.port)))
+        sol = f'  sol "tcp:{ADDRESS}:{line}" 115200\n' if line else ""
+        (folder / "lan.conf").write_text(LAN.replace("@DIR@", str(folder)).replace("@PORT@", str(self.port)) + sol)
         (folder / "emu").write_text(EMULATED)
         (folder / "state").mkdir()
         program = shutil.which("ipmi_sim")

@@ -27,8 +27,10 @@ class Network(Hypervisor):
 
     ``switches``: each bridge as it is; a port that somebody names by a number is there. ``macs``: which switch each
     says that it is. ``answers``: what other questions to a switch are answered with.
-    ``junk``: calls to switches that are answered with what is no answer.
+    ``junk``: calls to switches that are answered with what is no answer. ``stream``: where clients of consoles come.
     """
+
+    stream = "tcp://10.0.0.9:7408"
 
     def start(self) -> None:
         self.incarnation += 1
@@ -43,7 +45,7 @@ class Network(Hypervisor):
             self.switches: dict[str, State] = {}
             self.macs: dict[str, str] = {}
         who = events.Identity(self.name, f"uuid-{self.name}", self.boot, self.incarnation)
-        self.mind: Any = Metal(list(self.journal), who, lambda spec: f"{spec['driver']} {leads_to(spec)}")
+        self.mind: Any = Metal(list(self.journal), who, lambda spec: f"{spec['driver']} {leads_to(spec)}", self.stream)
         self.happen(events.Connected())
 
     def work(self) -> None:
@@ -72,6 +74,9 @@ class Network(Hypervisor):
     def call(self, call: events.Call) -> events.Called:
         if "switch" in call.args:
             return self.switch(call)
+        if call.verb == "cut":
+            self.held = [each for each in self.held if each.id != call.args["console"]]
+            return events.Called(call.args["console"], "failed", None, call.args["reason"], call.args["code"])
         spec = call.args["path"]
         path = leads_to(spec)
         outcome, code = self.faults.get(f"{call.verb} {path}") or self.faults.get(path) or ("ok", "")

@@ -83,6 +83,9 @@ WALK: dict[str, Row] = {
     "machine.power": Row(
         *({"name": name, "action": "on"} for name in ("leased-0", "leased-1", "nix")), guarded=("user",)
     ),
+    "machine.console": Row(
+        *({"name": name, "key": "c" * 40} for name in ("leased-0", "leased-1", "nix")), guarded=("user",)
+    ),
     "machine.boot": Row(*({"name": name, "device": "disk"} for name in ("m1", "m2", "nix"))),
     "machine.identify": named("m1", "m2", "nix"),
     "machine.booting": named("m1", "m2", "nix"),

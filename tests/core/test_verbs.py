@@ -65,6 +65,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "machine.booting": {"name": "m1"},
     "machine.sensors": {"name": "m1"},
     "machine.log": {"name": "m1"},
+    "machine.console": {"name": "m1", "key": "c" * 40},
     "zoniagent.add": {"name": "net9"},
     "zoniagent.remove": {"name": "net1"},
     "zoniagent.enroll": {"token": "t" * 32, "agent": "net1", "key": "z" * 40},

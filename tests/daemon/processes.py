@@ -298,8 +298,14 @@ class Zoni(AgentProcess):
     PROGRAM, ADD = "zoni-agent", "zoniagent.add"
 
     def __init__(self, controller: Controller, name: str = "net1") -> None:
-        super().__init__(controller, name, '[zoni]\nstate = "{folder}/state"\n')
+        self._kept = kept_port()
+        self.stream = f"tcp://127.0.0.1:{self._kept.getsockname()[1]}"
+        super().__init__(controller, name, f'[zoni]\nstate = "{{folder}}/state"\nstream = "{self.stream}"\n')
         self.world = str(self.folder / "world")
+
+    def close(self) -> None:
+        super().close()
+        self._kept.close()
 
 
 ID_FILES = {"TASHI_MACHINE_ID_FILE": "machine-id", "TASHI_BOOT_ID_FILE": "boot-id"}

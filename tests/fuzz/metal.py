@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from tashi.agent import events
+from tashi.agent.consoles import CONSOLE, CUT
 from tashi.agent.metal import Metal
 from tashi.wire import zoni
 from tashi.wire.errors import Code
@@ -104,6 +105,11 @@ def called(call: events.Call) -> events.Called:
     """A call, taken as the agent and its worker take it, up to where a driver is opened; how it ends goes by turns."""
     args = json.loads(json.dumps(call.args))
     try:
+        if call.verb == CUT:
+            return events.Called(args["console"], "failed", None, args["reason"], args["code"])
+        if call.verb == CONSOLE:
+            assert read_path(args["path"]).device
+            return events.Called(call.id, "ok")
         if "switch" in args:
             path: Any = read_switch(args.pop("switch"))
             table = switch.CALLS

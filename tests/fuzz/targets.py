@@ -34,7 +34,7 @@ from tashi.wire.errors import Refused, TashiError
 from tashid.driver import domain_xml, image_header
 from tests.core.world import GIB, ROOT, World
 from tests.fuzz import metal as zoni
-from tests.fuzz import words
+from tests.fuzz import stream, words
 
 ANNA = Principal("u-9", "user")
 
@@ -241,5 +241,6 @@ TARGETS = {
     "report": Target(report, words.REPORT, json=True),
     "order": Target(order, words.ORDER, json=True),
     "metal_report": Target(zoni.metal_report, words.METAL_REPORT, json=True),
+    "stream": Target(stream.words, words.STREAM, json=True),
     "metal_order": Target(zoni.metal_order, words.METAL_ORDER, json=True),
 }

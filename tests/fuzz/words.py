@@ -12,6 +12,7 @@ from tashi.config import Config
 from tashi.core.verbs import VERBS
 from tashi.model.machine_words import PATHS
 from tashi.wire import agents, messages, zoni
+from tashi.wire.stream import FromClient
 from tashid.driver.domain_xml import NAMESPACE
 from zoni.power.calls import CALLS
 from zoni.power.paths import AnyPath
@@ -74,6 +75,7 @@ DOMAIN = (
 REQUEST = (*JSON, *OURS, *(f'"{verb}"' for verb in VERBS), *spoken(messages.Request, *BODIES))
 REPORT = (*JSON, *OURS, *spoken(*get_args(agents.AgentMessage)))
 ORDER = (*JSON, *OURS, *spoken(*get_args(agents.ControllerMessage)))
+STREAM = (*JSON, *spoken(*get_args(FromClient)), "x" * 4096, "262144")
 METAL = several('"m-1" "m-2" "j-5" "z-1" "10.0.0.1" "s1" "1" "p1" "red" 100 4095 "" "on" "off" "admin"')
 METAL_REPORT = (*JSON, *METAL, *spoken(*get_args(zoni.MetalMessage)))
 METAL_ORDER = (

@@ -14,9 +14,11 @@ DOORS: dict[str, tuple[str, ...]] = {
     "tashi.model": (),
     "tashi.wire": ("tashi.model",),
     "tashi.config": ("tashi.wire", "tashi.model"),
+    "tashi.stream": ("tashi.wire", "tashi.model"),
     "tashi.client": ("tashi.config", "tashi.wire", "tashi.run.keys", "tashi.model"),
     "tashi.cli": (
         "tashi.client",
+        "tashi.stream",
         "tashi.config",
         "tashi.wire",
         "tashi.model",
@@ -49,7 +51,7 @@ DOORS: dict[str, tuple[str, ...]] = {
 OURS = ("tashi", "tashid", "zoni")
 
 PURE = ("tashi.model", "tashi.core", "tashi.sched", "tashi.agent", "zoni.queue", "zoni.breaker", "zoni.latency")
-PURE += ("zoni.switch.interface", "zoni.switch.steps", "zoni.switch.plan")
+PURE += ("zoni.power.sol", "zoni.switch.interface", "zoni.switch.steps", "zoni.switch.plan")
 CLOCK_AND_CHANCE = {"time", "random", "secrets", "uuid"}
 FILES = {"os", "io", "pathlib", "glob", "shutil", "tempfile", "fcntl", "lmdb", "logging", "locale", "sys"}
 NETWORK = {"socket", "select", "selectors", "ssl", "zmq", "libvirt"}

@@ -17,9 +17,10 @@ import pytest
 from tashi.lab.call import wait_until
 from tashi.lab.lab import Lab, down
 from tashi.lab.process import Process, marked
+from tashi.lab.programs import program
 from tests.lab.commands import WITHOUT, Shell
 from tests.lab.conftest import MACHINES_LAB
-from tests.lab.rack import Rack
+from tests.lab.rack import Rack, read_until
 
 pytestmark = [pytest.mark.lab, pytest.mark.skipif(bool(WITHOUT), reason=f"needs {WITHOUT}")]
 MACHINES = ("m1", "m2", "m3", "m4")
@@ -98,6 +99,33 @@ def test_they_are_in_the_records(shell: Shell) -> None:
     assert shell.run("zoni-list", "-H", "-o", "name,host").stdout == "m1\t\nm2\t\nm3\t\nm4\t\nh1\th1\n"
     assert shell.run("zoni-agents", "list", "-H", "-o", "name,health,machines").stdout == "zoni-agent\tup\t5\n"
     assert shell.run("zoni-switch", "list", "-H", "-o", "name,used").stdout == "switch\tp1,p2,p3,p4\n"
+
+
+def test_a_console_shows_it_boot(shell: Shell, rack: Rack) -> None:
+    """Over its BMC and its agent's stream port; what ipmitool would see."""
+    assert rack.state("m1") == "off"
+    console = subprocess.Popen(
+        [*program("zoni-console"), "m1"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=shell.environment,
+        bufsize=0,
+    )
+    assert console.stdin is not None and console.stdout is not None
+    running = ("tjob-list", "-H", "-o", "name,phase", "verb=machine.console", "state=running")
+    wait_until(lambda: shell.run(*running).stdout == "m1\topen\n", "its console is open", seconds=20)
+    shell.run("zoni-power", "on", "-q", "m1")
+    shown = read_until(console.stdout.fileno(), b"machine is up\r\n")
+    assert b"SeaBIOS" in shown
+    console.stdin.write(b"hello")
+    read_until(console.stdout.fileno(), b"hello")
+    assert "already active" in rack.try_ipmi("m1", "sol", "activate").stderr
+    rack.machines.break_bmc("m1", "silent")
+    assert console.wait(30) == 75
+    rack.machines.break_bmc("m1", "ok")
+    console.stdin.close()
+    console.stdout.close()
+    rack.ipmi("m1", "power", "off")
 
 
 def test_its_agent_dies_and_is_started_again(shell: Shell, rack: Rack) -> None:

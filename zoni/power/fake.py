@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from msgspec import Struct
@@ -10,7 +11,7 @@ from msgspec.structs import replace
 from tashi.wire.errors import Code
 from zoni.fake_world import DeviceFault, FakeWorld
 from zoni.outcome import Unproven
-from zoni.power.interface import Action, Boot, Capability, Entry, Identity, Power, PowerError, Sensor
+from zoni.power.interface import Action, Boot, Capability, Console, Entry, Identity, Power, PowerError, Sensor
 from zoni.power.paths import Fake
 
 CHANGE_SECONDS = 0.05  # from being asked to it being so
@@ -30,6 +31,8 @@ class FakeMachine(Struct, frozen=True, omit_defaults=True):
     lit: bool = False
     asked: list[str] = []
     deaf: bool = False
+    line_taken: bool = False  # by somebody else
+    breaks: int = 0
     weaknesses: list[str] = []
 
 
@@ -51,6 +54,16 @@ class World(FakeWorld[FakeMachine, Fault]):
 
     def light(self, name: str, on: bool) -> None:
         self._replace(name, lit=on)
+
+    def take_line(self, name: str, taken: bool) -> None:
+        """Somebody elsewhere has its serial line, or nobody."""
+        self._replace(name, line_taken=taken)
+
+    def note_break(self, name: str) -> None:
+        """There was a break on its serial line."""
+        machine = self.device(name)
+        if machine is not None:
+            self._replace(name, breaks=machine.breaks + 1)
 
     def note(self, name: str, action: Action) -> None:
         """It was asked for this."""
@@ -123,6 +136,13 @@ class FakeDriver:
         if not fault.ignore:
             self.world.light(self._path.machine, on)
 
+    def console(self, force: bool) -> Console:
+        machine = self._exchange("console")[1]
+        if machine.line_taken and not force:
+            raise PowerError(Code.LOCKED, f"{self.where}: somebody else has its serial line", "--force takes it away")
+        self.world.take_line(self._path.machine, False)
+        return FakeConsole(self.world, self._path, self._exchange)
+
     def weaknesses(self) -> list[str]:
         machine = self._exchange("weaknesses")[1]
         empty = [] if machine.password else ["takes an empty password"]
@@ -153,3 +173,32 @@ class FakeDriver:
         if fault.refuse:
             raise PowerError(Code.WRONG_STATE, f"{self.where}: {fault.refuse}")
         return fault, machine
+
+
+class FakeConsole:
+    """Implements `zoni.power.interface.Console`: the machine greets, and gives back what is written to it."""
+
+    def __init__(self, world: World, path: Fake, exchange: Callable[[str], tuple[Fault, FakeMachine]]) -> None:
+        self.note = ""
+        self._world, self._path, self._exchange = world, path, exchange
+        self._said = f"{path.machine} login: ".encode()
+
+    def read(self, seconds: float) -> bytes:
+        if self._exchange("read")[1].line_taken:
+            raise PowerError(Code.UNAVAILABLE, f"{self._path.where}: somebody else has its serial line now")
+        if not self._said:
+            self._world.clock.sleep(seconds)
+        said, self._said = self._said, b""
+        return said
+
+    def write(self, data: bytes) -> int:
+        self._exchange("write")
+        self._said += data
+        return len(data)
+
+    def send_break(self) -> bool:
+        self._world.note_break(self._path.machine)
+        return True
+
+    def close(self) -> None:
+        """There is no session."""

@@ -38,6 +38,7 @@ class Capability(StrEnum):
     SENSORS = "sensors"
     LOG = "log"
     LIGHT = "light"
+    CONSOLE = "console"
 
 
 class PowerError(DeviceError):
@@ -86,6 +87,27 @@ class Entry(Struct, frozen=True):
     severity: Health
 
 
+class Console(Protocol):
+    """A machine's serial line, open. ``note``: what people should know of how it came to be; mostly empty.
+
+    Bytes are as the machine has them. Each call may raise `PowerError`: the line has ended, and why.
+    """
+
+    note: str
+
+    def read(self, seconds: float) -> bytes:
+        """What the machine has written; waits for the first of it, ``seconds`` at most."""
+
+    def write(self, data: bytes) -> int:
+        """Write to the machine; how many bytes were taken, none while it is not ready for more."""
+
+    def send_break(self) -> bool:
+        """Have a break on the line; False while it is not ready for that."""
+
+    def close(self) -> None:
+        """Let go of the line. Raises nothing."""
+
+
 class Driver(Protocol):
     """``where``: the path in a few words, for errors: ``ipmi 10.0.0.7``.
 
@@ -122,6 +144,9 @@ class Driver(Protocol):
 
     def set_light(self, on: bool) -> None:
         """Switch the identify light, as `press` does; lit, it stays lit."""
+
+    def console(self, force: bool) -> Console:
+        """Its serial line. Raises PowerError (locked) while somebody else has it, unless ``force`` takes it away."""
 
     def weaknesses(self) -> list[str]:
         """Ways into the device that should not be there: no password, an empty one, no cipher, a factory's own word.

@@ -21,11 +21,12 @@ from pyghmi.ipmi.private.util import decode_wireformat_uuid
 
 from tashi.wire.errors import Code
 from zoni.outcome import Unproven
-from zoni.power import ipmi_doors
+from zoni.power import ipmi_doors, sol
 from zoni.power.interface import (
     Action,
     Boot,
     Capability,
+    Console,
     DeviceSeen,
     Entry,
     Health,
@@ -34,6 +35,7 @@ from zoni.power.interface import (
     PowerError,
     Sensor,
 )
+from zoni.power.ipmi_console import SolConsole
 from zoni.power.paths import Ipmi
 
 CHASSIS, SENSOR, APP = 0x00, 0x04, 0x06  # network functions
@@ -164,6 +166,34 @@ class IpmiDriver:
 
     def set_light(self, on: bool) -> None:
         self._ask(CHASSIS, LIGHT, (0, 1 if on else 0), lost=Unproven)
+
+    # -- console -----------------------------------------------------------------------------------------------------
+
+    def console(self, force: bool) -> Console:
+        """Serial over LAN. ipmitool's where pyghmi can't make sense of the BMC."""
+        try:
+            session = self._session()
+        except PowerError as error:
+            if isinstance(error.__cause__, IpmiException):
+                raise
+            from zoni.power.ipmitool import Ipmitool
+
+            return Ipmitool(self._path, error.text, force)
+        if force:
+            self._activate(session, sol.DEACTIVATE)
+        answer = self._activate(session, sol.ACTIVATE)
+        if answer.get("code") == sol.TAKEN:
+            text = f"{self.where}: somebody else has serial over LAN"
+            raise PowerError(Code.LOCKED, text, "--force takes it away")
+        if answer.get("code") in sol.REFUSALS:
+            raise PowerError(Code.IMPOSSIBLE, f"{self.where}: {sol.REFUSALS[answer['code']]}")
+        self._check(answer, "serial over LAN")
+        size = int.from_bytes(answer["data"][4:6], "little")
+        return SolConsole(self.where, session.ipmi_session, size)
+
+    def _activate(self, session: Any, command: int) -> dict[str, Any]:
+        answer: dict[str, Any] = self._library(lambda each: each.raw_command(APP, command, data=sol.WANTED), "console")
+        return answer
 
     # -- session -----------------------------------------------------------------------------------------------------
 

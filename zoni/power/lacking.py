@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tashi.wire.errors import Code
-from zoni.power.interface import Boot, Entry, Identity, PowerError, Sensor
+from zoni.power.interface import Boot, Console, Entry, Identity, PowerError, Sensor
 
 
 class Lacking:
@@ -31,6 +31,9 @@ class Lacking:
 
     def set_light(self, on: bool) -> None:
         raise self.lacks("light")
+
+    def console(self, force: bool) -> Console:
+        raise self.lacks("console")
 
     def lacks(self, what: str) -> PowerError:
         """To raise for what can't be done."""

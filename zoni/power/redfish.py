@@ -32,6 +32,7 @@ from zoni.power.interface import (
     PowerError,
     Sensor,
 )
+from zoni.power.lacking import Lacking
 from zoni.power.paths import Redfish
 
 SYSTEMS = "/redfish/v1/Systems"
@@ -49,10 +50,10 @@ HEALTH: dict[str, Health] = {"OK": "ok", "Warning": "warning", "Critical": "crit
 Value = TypeVar("Value")
 
 
-class RedfishDriver:
+class RedfishDriver(Lacking):
     """Implements `zoni.power.interface.Driver`."""
 
-    capabilities = frozenset(Capability)
+    capabilities = frozenset(Capability) - {Capability.CONSOLE}
 
     def __init__(self, path: Redfish, seconds: float) -> None:
         self.where, self._path, self._seconds = path.where, path, seconds

@@ -45,6 +45,12 @@ class Called(NamedTuple):
     code: str = ""
 
 
+class Opened(NamedTuple):
+    """A call goes on, and what it was to open is open."""
+
+    id: int
+
+
 class DriverEvent(NamedTuple):
     """Something happened to a guest; look at it. ``why`` it ends, where no look could tell that."""
 
@@ -64,7 +70,7 @@ class Tick(NamedTuple):
     pass
 
 
-Event = Connected | Disconnected | Heard | Called | DriverEvent | DriverUp | Tick
+Event = Connected | Disconnected | Heard | Called | Opened | DriverEvent | DriverUp | Tick
 
 
 class Call(NamedTuple):

@@ -110,6 +110,11 @@ class Known(Struct):
         """Paths that don't answer or are not to be used, in words."""
         return "; ".join(path.trouble for path in self.paths if path.trouble)
 
+    def outlets(self) -> tuple[list[bool], list[bool]]:
+        """Which paths are outlets, and which of them are off."""
+        outlets = [path.outlet for path in self.paths]
+        return outlets, [path.outlet and path.reading == "off" for path in self.paths]
+
     def looks(self) -> bool:
         return any(path.looks for path in self.paths)
 

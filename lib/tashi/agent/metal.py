@@ -18,9 +18,10 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from tashi.agent.consoles import CONSOLE, CUT, Consoles
 from tashi.agent.desk import Doing, Tongue
 from tashi.agent.errand import QUESTIONS, Errand, Go
-from tashi.agent.events import Called, Connected, Disconnected, Event, Heard, Identity, Now, Steps
+from tashi.agent.events import Called, Connected, Disconnected, Event, Heard, Identity, Now, Opened, Steps
 from tashi.agent.journal import Told, outcome_record, why_stale
 from tashi.agent.machine import Known, Path
 from tashi.agent.ports import PORTS, Ports, is_of_ports
@@ -29,9 +30,10 @@ from tashi.agent.session import Session
 from tashi.agent.switches import SWITCH, Switches
 from tashi.agent.watch import Watch
 from tashi.model.shorten import shorten
-from tashi.wire.agents import ShotDone
+from tashi.wire.agents import ShotDone, Welcome
 from tashi.wire.messages import OLDEST, PROTOCOL
 from tashi.wire.zoni import (
+    ConsoleShot,
     MetalBeat,
     MetalHello,
     MetalInventory,
@@ -59,17 +61,22 @@ class _For(NamedTuple):
 
 
 class Metal:
-    """One zoni agent. ``where`` names a path in words, without passwords."""
+    """One zoni agent. ``where`` names a path in words, without passwords; ``stream`` is where clients reach it."""
 
     def __init__(
-        self, journal: list[dict[str, Any]], identity: Identity, where: Callable[[dict[str, Any]], str]
+        self,
+        journal: list[dict[str, Any]],
+        identity: Identity,
+        where: Callable[[dict[str, Any]], str],
+        stream: str = "",
     ) -> None:
-        self.identity, self._where = identity, where
+        self.identity, self._where, self._stream = identity, where, stream
         self._session = Session("machine", journal, identity, Tongue(MetalTell, MetalInventory))
         self.memory, self._desk = self._session.memory, self._session.desk
         self._shots = self._session.shots
         self._ports = Ports(self._desk)
         self._switches = Switches(self._desk, self._shots)
+        self._consoles = Consoles(self._desk, self._shots)
         self._machines: dict[str, Known] = {}
         self._watch = Watch()
         self._looked: dict[str, None] = {}  # as they were told before, since the last heartbeat
@@ -85,9 +92,12 @@ class Metal:
             case Disconnected():
                 self._session.hang_up()
             case Heard(message):
+                self._consoles.heard(self._now)
                 self._heard(self._session.hear(message, now))
             case Called():
                 self._called(event)
+            case Opened():
+                self._consoles.opened(event)
         self._on_time(now)
         return steps
 
@@ -99,7 +109,7 @@ class Metal:
     def next_tick(self) -> float:
         """When a `Tick` is due, in monotonic seconds."""
         session = self._session.next_due(looking=False) if self.welcomed else inf
-        return min(session, self._watch.due(self._now))
+        return min(session, self._watch.due(self._now), self._consoles.due())
 
     def deaf(self, now: Now) -> bool:
         """Whether the controller should have been heard by now: time to build the socket anew."""
@@ -110,7 +120,7 @@ class Metal:
         self._session.hang_up()
         who = self.identity
         about = (who.name, who.uuid, who.boot_id, who.incarnation, self.memory.epoch)
-        self._desk.send(MetalHello(*about, protocol=PROTOCOL, oldest=OLDEST))
+        self._desk.send(MetalHello(*about, protocol=PROTOCOL, oldest=OLDEST, stream=self._stream))
 
     def _heard(self, message: MetalOrder | None) -> None:
         match message:
@@ -124,6 +134,10 @@ class Metal:
                 self._shot(message)
             case SwitchShot():
                 self._switches.shot(message)
+            case ConsoleShot():
+                self._consoles.shot(message, self._machines.get(message.machine))
+            case Welcome():
+                self._consoles.welcome()
 
     # -- rows -------------------------------------------------------------------------------------------------------
     def _row(self, row: MetalRow) -> None:
@@ -152,7 +166,7 @@ class Metal:
             if anew or not known.looks():  # one that was only sent again is being seen to
                 self._look(row.machine)
         elif known.errand is None:
-            self._carry_out(row.machine, Errand(row, *self._outlets(known)))
+            self._carry_out(row.machine, Errand(row, *known.outlets()))
         elif not again:
             known.waiting = row
 
@@ -184,14 +198,9 @@ class Metal:
             return  # it comes again: until then its row has come, or what is under way is over
         begins = shot.action in QUESTIONS or self._shots.begins(shot.job, shot.machine, shot.generation)
         if begins and known is not None:
-            self._carry_out(shot.machine, Errand(shot, *self._outlets(known)))
+            self._carry_out(shot.machine, Errand(shot, *known.outlets()))
 
     # -- changing ---------------------------------------------------------------------------------------------------
-    def _outlets(self, known: Known) -> tuple[list[bool], list[bool]]:
-        """Which paths are outlets, and which of them are off."""
-        outlets = [path.outlet for path in known.paths]
-        return outlets, [path.outlet and path.reading == "off" for path in known.paths]
-
     def _carry_out(self, machine: str, errand: Errand) -> None:
         known = self._machines[machine]
         known.errand = errand
@@ -267,7 +276,7 @@ class Metal:
         """What waits for its turn; if nothing does, a look."""
         if known.waiting is not None:
             row, known.waiting = known.waiting, None
-            self._carry_out(machine, Errand(row, *self._outlets(known)))
+            self._carry_out(machine, Errand(row, *known.outlets()))
         else:
             self._look(machine)
 
@@ -351,6 +360,7 @@ class Metal:
             self._desk.send(MetalBeat(looked=list(self._looked)))
             self._looked.clear()
         self._session.tell_again(now)
+        self._consoles.on_time(now.monotonic)
 
     # -- calls ------------------------------------------------------------------------------------------------------
     def _called(self, called: Called) -> None:
@@ -360,6 +370,10 @@ class Metal:
             return
         if doing is not None and doing.verb == SWITCH:
             self._switches.called(doing.job, called)
+            return
+        if doing is not None and doing.verb in (CONSOLE, CUT):
+            if doing.verb == CONSOLE:
+                self._consoles.called(doing.job, called)
             return
         known = self._machines.get(doing.of) if doing is not None else None
         if doing is None or known is None:

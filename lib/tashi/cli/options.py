@@ -170,6 +170,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "changing": (*_OUTPUT, "null", "quiet", "dry_run", "submit", "timeout", "reason", *_REACH),
     "destroying": (*_OUTPUT, "null", "quiet", "dry_run", "yes", "submit", "timeout", "reason", *_REACH),
     "planning": (*_OUTPUT, "quiet", "dry_run", "timeout", "reason", *_REACH),
+    "attending": ("quiet", "dry_run", "reason", *_REACH),
     "telling": (*_OUTPUT, "patience", *_REACH),
     "exporting": ("patience", *_REACH),
     "alone": (),

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from tashi.core import (
     certificates,
+    consoles,
     divergence,
     drain,
     handover,
@@ -340,6 +341,8 @@ class Cluster:
         for job in list(self.state.jobs.values()):
             if job.verb == "host.drain":
                 drain.advance(turn, job.id, self.settings.moves_per_host)
+            elif job.verb == consoles.CONSOLE:
+                consoles.settle(turn, job)
         queue.look_at_the_clock(turn)
         reservations.look_at_the_clock(turn)
         handover.look_after(turn)

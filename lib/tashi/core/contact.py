@@ -70,7 +70,7 @@ class Contact:
 
     __slots__ = (
         "boot_id", "clock_ahead", "conn", "flooded", "foreign", "heard", "incarnation", "marks", "order", "protocol",
-        "ready", "rival", "silent",
+        "ready", "rival", "silent", "stream",
     )  # fmt: skip
 
     def __init__(self, conn: Any, hello: Greeting, heard: float) -> None:
@@ -82,6 +82,7 @@ class Contact:
         self.foreign: list[Seen] = []  # guests that are not ours, as of the last inventory
         self.order: dict[str, tuple[int, int]] = {}  # object -> (incarnation, seq) of the newest word on it
         self.marks: dict[str, str] = {}  # machine -> mark of the row that its zoni agent has
+        self.stream: str = getattr(hello, "stream", "")  # where clients reach its stream port
         self.flooded = -inf  # when it said more than is heard
         self.rival = -inf  # when another machine said hello with the same key
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from tashi.core import handover, images, metal_power, move, switch_calls, switch_change
+from tashi.core import consoles, handover, images, metal_power, move, switch_calls, switch_change
 from tashi.core.doubts import why_held
 from tashi.core.metal_rows import SHOTS
 from tashi.core.observe import STARTING, gone
@@ -95,6 +95,12 @@ def _cancel_handover(turn: Turn, job: Job) -> Job:
     return canceller
 
 
+def _cancel_console(turn: Turn, job: Job) -> Job:
+    canceller = _canceller(turn, job)
+    consoles.cut(turn, turn.put(replace(job, cancelling=canceller.id)), Code.WRONG_STATE, f"ended by {turn.who.name}")
+    return canceller
+
+
 def _cancel_backup(turn: Turn, job: Job) -> Job:
     canceller = _canceller(turn, job)
     turn.end(job.id, JobState.CANCELLED, "cancelled")
@@ -104,6 +110,7 @@ def _cancel_backup(turn: Turn, job: Job) -> Job:
 
 CANCELS = {
     "backup": _cancel_backup,
+    consoles.CONSOLE: _cancel_console,
     "vm.create": _cancel_start,
     "vm.start": _cancel_start,
     "vm.place": _cancel_start,
@@ -184,6 +191,8 @@ def budget_spent(turn: Turn, job: Job) -> None:
         turn.end(job.id, JobState.FAILED, "no host could check its header in time")
     elif job.verb in handover.VERBS:
         handover.late(turn, job)
+    elif job.verb == consoles.CONSOLE:
+        consoles.budget_spent(turn, job)
     elif job.kind == "machine":
         metal_power.budget_spent(turn, job)
     elif job.kind == "switch":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from tashi.core import handover, metal_power, metal_seen, switch_calls, switch_change
+from tashi.core import consoles, handover, metal_power, metal_seen, switch_calls, switch_change
 from tashi.core.contact import Contact, welcome
 from tashi.core.metal_rows import SHOTS, gone
 from tashi.core.turn import Turn
@@ -66,10 +66,14 @@ def tell(turn: Turn, agent: ZoniAgent, contact: Contact, message: MetalTell, epo
         elif job is not None and job.kind == "switch" and _is_own(turn, agent, job.target):
             asked = job.result[switch_calls.CALL] in switch_change.SHAPES
             (switch_change if asked else switch_calls).shot_done(turn, job, message.shot)
+        elif job is not None and job.verb == consoles.CONSOLE:
+            consoles.ended(turn, agent.id, job, message.shot)
     if message.seen is not None:
         stranger = _observe(turn, agent, contact, message.seen, (message.incarnation, message.seq))
         strangers += [stranger] if stranger is not None else []
-    return _answer(epoch, message.incarnation, message.seq, strangers)
+    answer = _answer(epoch, message.incarnation, message.seq, strangers)
+    unknown = consoles.said(turn, agent.id, message.console) if message.console is not None else None
+    return [*answer, replace(unknown, epoch=epoch)] if unknown is not None else answer
 
 
 def _is_own(turn: Turn, agent: ZoniAgent, ident: str) -> bool:

@@ -32,7 +32,7 @@ SOFT_SECONDS = 120.0  # that a system has to end by itself, unless it is said
 def power(turn: Turn, body: MachinePower) -> Accepted:
     """Order what is asked for, or ask how the machine is."""
     machine: Machine = turn.find("machine", body.name)
-    _check_user(turn, machine)
+    check_user(turn, machine)
     check_way(turn, machine)
     verb = f"machine.{body.action}"
     if verb == LOOK:
@@ -108,7 +108,7 @@ def _take_over(turn: Turn, machine: Machine, action: str) -> None:
     turn.end(job.id, JobState.CANCELLED, f"taken over by {turn.verb}")
 
 
-def _check_user(turn: Turn, machine: Machine) -> None:
+def check_user(turn: Turn, machine: Machine) -> None:
     """Operators may, and whose it is now."""
     held = calendar.current(turn.state.reservations_of, machine.id, turn.now.wall)
     if not turn.sees_all() and (held is None or held.owner != turn.owner):

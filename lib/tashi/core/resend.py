@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from tashi.core import metal_rows, port_rows, switch_calls
+from tashi.core import consoles, metal_rows, port_rows, switch_calls
 from tashi.core.contact import Contact
 from tashi.core.jobs import shot_owed
 from tashi.core.rows import unsettled
@@ -19,13 +19,13 @@ from tashi.core.turn import Sent, Turn
 from tashi.core.zoniagents import agent_of, machines_of
 from tashi.model.job import Job
 from tashi.wire.agents import Row, Rows, Shot
-from tashi.wire.zoni import MetalRow, MetalRows, MetalShot, PortRow, PortRows, SwitchShot
+from tashi.wire.zoni import ConsoleShot, MetalRow, MetalRows, MetalShot, PortRow, PortRows, SwitchShot
 
 FIRST_DELAY_SECONDS = 1.0
 ROWS_AT_ONCE = 200  # of machines in one message
 
 Key = tuple[str, str]  # (id of a host or a zoni agent, id of a VM, a machine or an operation)
-Order = Row | Shot | MetalRow | PortRow | MetalShot | SwitchShot
+Order = Row | Shot | MetalRow | PortRow | MetalShot | SwitchShot | ConsoleShot
 PORTS = "/ports"  # behind the id of a machine: the order to its ports
 
 
@@ -167,10 +167,12 @@ def _is_look(job: Job | None) -> bool:
     return job is not None and job.verb == metal_rows.LOOK
 
 
-def _owed(turn: Turn, job: Job) -> tuple[str, Shot | MetalShot | SwitchShot] | None:
+def _owed(turn: Turn, job: Job) -> tuple[str, Shot | MetalShot | SwitchShot | ConsoleShot] | None:
     """The one-shot that an operation waits for, and whose it is to do."""
     if job.kind == "switch":
         return switch_calls.shot_owed(turn, job)
+    if job.verb == consoles.CONSOLE:
+        return consoles.shot_owed(turn, job)
     return metal_rows.shot_owed(turn, job) if job.kind == "machine" else shot_owed(turn, job)
 
 
@@ -204,6 +206,6 @@ def _messages(orders: dict[str, list[Order]], epoch: int) -> list[tuple[str, Sen
         ports = [order for order in several if type(order) is PortRow]
         messages += [(host, PortRows(epoch, ports))] if ports else []
         if len(rows) + len(metal) + len(ports) < len(several):
-            shots = [each for each in several if isinstance(each, Shot | MetalShot | SwitchShot)]
+            shots = [each for each in several if isinstance(each, Shot | MetalShot | SwitchShot | ConsoleShot)]
             messages += [(host, replace(each, epoch=epoch)) for each in shots]
     return messages

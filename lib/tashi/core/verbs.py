@@ -13,6 +13,7 @@ import msgspec
 from tashi.core import (
     backups,
     certificates,
+    consoles,
     create,
     devices,
     divergence,
@@ -97,6 +98,7 @@ VERBS: dict[str, Verb] = {
     "machine.identify": Verb(metal.MachineIdentify, "operator", metal_power.identify),
     "machine.booting": Verb(messages.Named, "operator", metal_power.booting),
     "machine.sensors": Verb(messages.Named, "operator", metal_power.sensors),
+    "machine.console": Verb(metal.MachineConsole, "user", consoles.console),
     "machine.log": Verb(metal.MachineLog, "operator", metal_power.log),
     "zoniagent.add": Verb(messages.ZoniAgentAdd, "admin", zoniagents.add),
     "zoniagent.remove": Verb(messages.Named, "admin", zoniagents.remove),

@@ -239,7 +239,7 @@ def _claim(folders: Folders, hosts: int, machines: int, kind: Kind, bare: bool, 
         index = _free_index({other.index for other in others}) if kind == "libvirt" else 0
         taken = {port for other in others for port in _ports(other)}
         records = {f"h{number}": HostRecord(number) for number in range(1, hosts + 1)}
-        wanted = len(CONTROLLER_PORTS) + 4 * hosts + 2 * machines + 2
+        wanted = len(CONTROLLER_PORTS) + 4 * hosts + 2 * machines + 3
         numbered = [*(f"m{number}" for number in range(1, machines + 1)), *records] if machines else []
         ports = iter(free_ports(wanted, "0.0.0.0", taken))
         record = Record(
@@ -254,6 +254,7 @@ def _claim(folders: Folders, hosts: int, machines: int, kind: Kind, bare: bool, 
             machines={name: MachineRecord(outlet, next(ports), next(ports)) for outlet, name in enumerate(numbered, 1)},
             pdu_port=next(ports) if machines else 0,
             switch_port=next(ports) if machines else 0,
+            stream_port=next(ports) if machines else 0,
         )
         if kind == "fake":
             for host in records.values():
@@ -289,6 +290,7 @@ def _ports(record: Record) -> list[int]:
     of_machines = [
         record.pdu_port,
         record.switch_port,
+        record.stream_port,
         *(port for each in record.machines.values() for port in (each.ipmi_port, each.redfish_port)),
     ]
     return [*record.ports.values(), *of_hosts, *of_machines]

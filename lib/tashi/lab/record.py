@@ -74,6 +74,7 @@ class Record(msgspec.Struct):
     machines: dict[str, MachineRecord] = {}
     pdu_port: int = 0
     switch_port: int = 0
+    stream_port: int = 0  # the zoni agent's
     devices: dict[str, Process] = {}
 
 

@@ -72,7 +72,8 @@ class Zoni:
     def enroll(self) -> None:
         self.folder.mkdir(parents=True)
         (self.folder / "machine-id").write_text(uuid.uuid4().hex + "\n")
-        own = {"state": str(self.folder / "agent")} | self.record.settings.get("zoni", {})
+        stream = f"tcp://{self.devices.address}:{self.record.stream_port}"
+        own = {"state": str(self.folder / "agent"), "stream": stream} | self.record.settings.get("zoni", {})
         self.config.write_text(tomli_w.dumps({"zoni": own}))
         document = json.loads(self._run("zoni-agents", "add", "-j", AGENT))["enrolment"]
         argv = [*program(AGENT), "--config", str(self.config), "--enroll", "-"]

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from tashi.model.host import Text
-from tashi.wire.bounds import Cores, Long, Ref, Strict
+from tashi.wire.bounds import Cores, Key, Long, Ref, Strict
 
 MACHINES_AT_ONCE = 2000  # in one import
 Words = Annotated[list[Annotated[str, Meta(max_length=1000)]], Meta(max_length=256)]
@@ -140,6 +140,19 @@ class MachineLog(Strict, frozen=True):
 
     name: Ref
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    dry_run: bool = False
+
+
+class MachineConsole(Strict, frozen=True):
+    """Its console, for the client that has ``key``: a CURVE public key, made for this once. ``force``: whoever has it
+
+    now loses it.
+    """
+
+    name: Ref
+    key: Key
+    read_only: bool = False
+    force: bool = False
     dry_run: bool = False
 
 

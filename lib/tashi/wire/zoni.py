@@ -111,9 +111,19 @@ class PortSeen(Open, frozen=True):
     base_macs: dict[str, Text] = {}
 
 
+class ConsoleSaid(Open, frozen=True):
+    """How far a console is: its client may come, or is there; a `ShotDone` tells of its end."""
+
+    job: str
+    machine: str
+    phase: Literal["waits", "open"]
+
+
 # -- agents to controller --------------------------------------------------------------------------------------------
 class MetalHello(Open, frozen=True, tag="hello", tag_field="say"):
-    """``agent`` is the name that it enrolled with; the rest as in ``Hello``."""
+    """``agent`` is the name that it enrolled with; the rest as in ``Hello``. ``stream``: where clients reach its stream
+    port; empty: it has none.
+    """
 
     agent: Text
     uuid: Text
@@ -122,6 +132,7 @@ class MetalHello(Open, frozen=True, tag="hello", tag_field="say"):
     epoch: Count
     protocol: Count
     oldest: Count
+    stream: Text = ""
 
     @property
     def host(self) -> str:
@@ -154,6 +165,7 @@ class MetalTell(Open, frozen=True, tag="tell", tag_field="say"):
     seen: MetalSeen | None = None
     shot: ShotDone | None = None
     ports: PortSeen | None = None
+    console: ConsoleSaid | None = None
 
 
 MetalMessage = MetalHello | MetalBeat | MetalInventory | MetalTell
@@ -201,4 +213,22 @@ class SwitchShot(Open, frozen=True, tag="switch-shot", tag_field="say"):
     args: dict[str, Any] = {}
 
 
-MetalOrder = Welcome | Pulse | MetalRows | PortRows | MetalShot | SwitchShot | Acked | Rejected
+class ConsoleShot(Open, frozen=True, tag="console", tag_field="say"):
+    """A ticket for the console of a machine: the client that has ``key`` may come within ``seconds``, once. Or its end.
+
+    ``force``: whoever has the line at the BMC loses it. With cut: ``code`` and ``reason``, for the client.
+    """
+
+    epoch: Count
+    job: str
+    action: Literal["open", "cut"]
+    machine: str
+    key: Text = ""
+    seconds: Seconds = 0.0
+    read_only: bool = False
+    force: bool = False
+    code: Text = ""
+    reason: Text = ""
+
+
+MetalOrder = Welcome | Pulse | MetalRows | PortRows | MetalShot | SwitchShot | ConsoleShot | Acked | Rejected
