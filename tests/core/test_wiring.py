@@ -11,7 +11,7 @@ from tashi.model.wiring import Finding, Machine, Neighbour, Nic, Plug, Told, Ver
 M1, M2, M3 = (f"52:54:00:00:00:0{number}" for number in (1, 2, 3))
 OTHER, GUEST = "00:1b:21:00:00:09", "02:42:ac:11:00:02"
 BASE1, BASE2 = "00:1b:21:aa:00:01", "00:1b:21:aa:00:02"
-SWITCHES = {"s1": BASE1, "s2": BASE2}
+SWITCHES = {"s0": "", "s1": BASE1, "s2": BASE2, "s3": ""}
 UP = {f"p{number}": "" for number in range(1, 9)}
 
 
@@ -62,6 +62,18 @@ def test_several_behind_a_port_are_an_uplink_or_a_hub() -> None:
     )
 
 
+def test_of_many_behind_a_port_some_are_named() -> None:
+    def named(count: int, *others: tuple[str, str]) -> str:
+        macs = [f"52:54:00:00:00:{number:02x}" for number in range(count)]
+        machines = [machine(f"n{number}", mac) for number, mac in enumerate(macs)]
+        return one(compare(machines, [told(*((mac, "p1") for mac in macs), *others)]), "n1")[3]
+
+    assert named(3) == "heard at s1:p1 with n0 and n2: an uplink or a hub"
+    assert named(5) == "heard at s1:p1 with n0, n2, n3 and 1 more: an uplink or a hub"
+    assert named(3, (OTHER, "p1")) == "heard at s1:p1 with n0, n2 and 1 of nobody's: an uplink or a hub"
+    assert named(9, (OTHER, "p1")) == "heard at s1:p1 with n0, n2, n3 and 6 more: an uplink or a hub"
+
+
 def test_two_nics_of_one_machine_behind_one_port_are_no_proposal() -> None:
     both = Machine("m1", (Nic(M1, "eth0"), Nic(M2, "eth1")))
     assert {each.verdict for each in compare([both], [told((M1, "p1"), (M2, "p1"))])} == {"ambiguous"}
@@ -107,6 +119,13 @@ def test_lldp_settles_it_among_many() -> None:
     assert [(each.machine, each.port, each.by) for each in found] == [("m1", "s1:p1", "lldp,mac"), ("m2", "", "mac")]
 
 
+def test_a_machine_at_what_the_records_call_an_uplink_contradicts() -> None:
+    heard = [told(neighbours=[Neighbour("p8", M1, M1)], uplinks=frozenset({"p8"}))]
+    assert one(compare([machine("m1", M1)], heard)) == (
+        "contradicts", "s1:p8", "", "s1:p8 is an uplink in the records",
+    )  # fmt: skip
+
+
 def test_lldp_names_the_nic_by_its_chassis() -> None:
     two = Machine("m1", (Nic(M1, "eth0"), Nic(M2, "eth1")))
     found = compare([two], [told(neighbours=[Neighbour("p5", M1, "eth1")])])
@@ -146,13 +165,15 @@ def test_ports_without_a_nic_are_of_the_only_one_or_of_whichever_is_there() -> N
 def trees(draw: st.DrawFn) -> tuple[list[Machine], list[Told], dict[str, str], bool]:
     """Switches in a tree, machines on ports of their own or on hubs, and what each switch heard of them.
 
-    With it where each NIC really is, and whether the records have all uplinks and ports may have forgotten.
+    With it where each NIC really is, and whether the uplinks are known, by the records or LLDP, and ports may have
+    forgotten.
     """
     count = draw(st.integers(1, 4))
     parents = [draw(st.integers(0, number - 1)) for number in range(1, count)]
     homes = draw(st.lists(st.tuples(st.integers(0, count - 1), st.integers(0, 3)), max_size=6))
     records = draw(st.lists(st.sampled_from(["", "right", "wrong"]), min_size=len(homes), max_size=len(homes)))
-    declared = draw(st.booleans())
+    how = draw(st.sampled_from(["records", "lldp", "unknown"]))
+    declared = how != "unknown"
     towards = [[at] for at in range(count)]  # the way from the root to each switch
     for child, parent in enumerate(parents, 1):
         towards[child] = [*towards[parent], child]
@@ -170,16 +191,17 @@ def trees(draw: st.DrawFn) -> tuple[list[Machine], list[Told], dict[str, str], b
     ]
     if declared:  # then what was forgotten must not mislead
         stations = [[each for each in heard if draw(st.booleans())] for heard in stations]
-    links = [{"up"} if at else set[str]() for at in range(count)]
+    links = [{"up": f"s{parents[at - 1]}"} if at else dict[str, str]() for at in range(count)]
     for child, parent in enumerate(parents, 1):
-        links[parent].add(f"down{child}")
+        links[parent][f"down{child}"] = f"s{child}"
     ports = {f"p{number}": "" for number in range(4)}
     heard = [
         Told(
             f"s{at}",
             ports | dict.fromkeys(links[at], ""),
             stations[at],
-            uplinks=frozenset(links[at]) if declared else frozenset(),
+            [Neighbour(port, "", "", other) for port, other in links[at].items()] if how == "lldp" else [],
+            frozenset(links[at]) if how == "records" else frozenset(),
         )
         for at in range(count)
     ]

@@ -12,6 +12,7 @@ machine; it is not counted.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
@@ -127,6 +128,14 @@ def plug_of(machine: Machine, nic: Nic) -> Plug | None:
     return free[0] if len(machine.nics) == 1 and len(free) == 1 else None
 
 
+class _Crowd(NamedTuple):
+    """``names`` of machines, sorted, ``nics`` of each, and hardware that is no machine's."""
+
+    names: list[str]
+    nics: Counter[str]
+    strangers: int
+
+
 class _Map:
     """Who was heard where."""
 
@@ -138,6 +147,7 @@ class _Map:
         self.heard: dict[Place, set[str]] = {}  # MAC addresses by port, but for our switches'
         self.places: dict[str, set[Place]] = {}  # and the other way round
         self.by_lldp: dict[str, set[Place]] = {}
+        self._crowds: dict[Place, _Crowd] = {}
         ours = set(switches.values())
         for each in told:
             for mac, port in each.stations:
@@ -162,7 +172,7 @@ class _Map:
         if len(machine.nics) == 1:
             return near.chassis
         at = self.heard.get((switch, near.port), set())
-        one = [nic.mac for nic in machine.nics if near.their_port == nic.name]
+        one = [nic.mac for nic in machine.nics if near.their_port.lower() == nic.name.lower()]
         return (one or [nic.mac for nic in machine.nics if nic.mac in at] or [""])[0]
 
     def findings(self, machines: Iterable[Machine]) -> Iterator[Finding]:
@@ -186,8 +196,10 @@ class _Map:
                 return Finding(machine.name, nic, Verdict.AMBIGUOUS, "", was, by, why)
             return self._silent(machine, nic, plug, "not heard")
         owner = self.recorded.get(place, machine.name)
+        owner = "an uplink" if self.uplinks.get(place) == "" else owner
         if owner != machine.name:
-            text = "; ".join(filter(None, (f"{said(place)} is {owner}'s in the records", why)))
+            whose = owner if owner == "an uplink" else f"{owner}'s"
+            text = "; ".join(filter(None, (f"{said(place)} is {whose} in the records", why)))
             return Finding(machine.name, nic, Verdict.CONTRADICTS, said(place), was, by, text)
         here = plug is None and any(each.place == place and not each.nic for each in machine.plugs)
         if here or (plug is not None and plug.place == place):
@@ -217,11 +229,21 @@ class _Map:
 
     def _company(self, place: Place, nic: Nic) -> str:
         """Who else was heard at a port, in words."""
-        others = self.heard[place] - {nic.mac}
-        names = sorted({self.owners[mac].name for mac in others if mac in self.owners})
-        strangers = sum(1 for mac in others if mac not in self.owners and _is_hardware(mac))
-        unknown = [f"{strangers} of nobody's"] if strangers else []
-        return f"with {_few([*names, *unknown])}" if names or unknown else ""
+        crowd, own = self._crowd(place), self.owners[nic.mac].name
+        itself = own if crowd.nics[own] == 1 else ""
+        words = [name for name in crowd.names[: NAMED + 1] if name != itself]
+        words += [f"{crowd.strangers} of nobody's"] if crowd.strangers else []
+        hidden = len(crowd.names) - bool(itself) + bool(crowd.strangers) - len(words)
+        return f"with {_few(words, hidden)}" if words else ""
+
+    def _crowd(self, place: Place) -> _Crowd:
+        """All that were heard at a port, counted once: an uplink that nobody told of has thousands."""
+        if place not in self._crowds:
+            heard = self.heard[place]
+            nics = Counter(self.owners[mac].name for mac in heard if mac in self.owners)
+            strangers = sum(mac not in self.owners and _is_hardware(mac) for mac in heard)
+            self._crowds[place] = _Crowd(sorted(nics), nics, strangers)
+        return self._crowds[place]
 
     def _silent(self, machine: Machine, nic: Nic, plug: Plug | None, why: str) -> Finding:
         """Of what was not heard: whether the port in the records is one, and whether anything could be heard there."""
@@ -246,7 +268,8 @@ def _is_hardware(mac: str) -> bool:
         return False
 
 
-def _few(words: Sequence[str]) -> str:
-    more = [f"{len(words) - NAMED} more"] if len(words) > NAMED else []
-    *some, last = [*words[:NAMED], *more]
+def _few(words: Sequence[str], hidden: int = 0) -> str:
+    """Some of the words, and how many more there are with those that are not even among them."""
+    more = len(words) - NAMED + hidden
+    *some, last = [*words[:NAMED], *([f"{more} more"] if more > 0 else [])]
     return f"{', '.join(some)} and {last}" if some else last
