@@ -31,6 +31,7 @@ teardown() {
 world() { # PYTHON: with the fake world at hand
   python3 - "$folder" "$1" <<'PYTHON'
 import sys
+from msgspec.structs import replace
 from zoni.switch.fake import Fault, FakeSwitch, World
 from zoni.switch.interface import Identity, Mac, Neighbour, Port, State
 switches = World(f"{sys.argv[1]}/switches")
@@ -112,4 +113,11 @@ id() { # MACHINE: the number in its id
   fail_with 1 's9: no such switch' zoni-switch discover s9
   world 'switches.set_faults([Fault(drop=True)])'
   fail_with 1 'no answer' zoni-switch discover s2
+}
+
+@test "a switch that has heard ten thousand" {
+  world 'more = [Mac("00:1b:{:02x}:{:02x}:00:01".format(at >> 8, at & 255), "up", 1) for at in range(10000)]
+s2 = switches.device("s2")
+switches.put("s2", replace(s2, macs=[*s2.macs, *more]))'
+  [ "$(found m3)" = 'm3 new s2:p3 ' ]
 }

@@ -141,7 +141,7 @@ class TestLooking:
 
     @on(Capability.MACS)
     def test_stations(self, rig: Rig) -> None:
-        assert rig.run("macs") == [STATION]
+        assert rig.run("macs") == {STATION.port: {STATION.vlan: [STATION.mac.replace(":", "")]}}
 
     @on(Capability.NEIGHBOURS)
     def test_neighbours(self, rig: Rig) -> None:

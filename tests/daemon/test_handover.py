@@ -139,7 +139,7 @@ def test_a_switch_is_asked_and_saved(site: Site) -> None:
 
     looked = answer("look")
     assert (looked["vlans"], sorted(looked["ports"])) == ({"1": "default"}, ["1", "2"])
-    assert answer("macs") == answer("neighbours") == []
+    assert (answer("macs"), answer("neighbours")) == ({}, [])
     assert answer("enroll")["ports"] == ["1", "2"]
     switch = site.switches.device("sw")
     assert switch is not None

@@ -18,7 +18,7 @@ from tashi.wire.errors import Code
 from zoni.calls import SECONDS, Seconds, Verb
 from zoni.pauses import Steps
 from zoni.switch import change
-from zoni.switch.interface import Capability, Driver, SwitchError
+from zoni.switch.interface import Capability, Driver, SwitchError, stations
 from zoni.switch.paths import AnyPath
 from zoni.switch.plan import Goal, PortName, Rules
 from zoni.switch.probe import probe
@@ -65,7 +65,7 @@ def _read(
 CALLS: dict[str, Verb] = {
     "identity": Verb(Shape, False, _read(None, lambda driver: driver.identity())),
     "look": Verb(Shape, False, _read(None, lambda driver: driver.look())),
-    "macs": Verb(Shape, False, _read(Capability.MACS, lambda driver: driver.macs())),
+    "macs": Verb(Shape, False, _read(Capability.MACS, lambda driver: stations(driver.macs()))),
     "neighbours": Verb(Shape, False, _read(Capability.NEIGHBOURS, lambda driver: driver.neighbours())),
     "probe": Verb(Shape, False, lambda driver, _, __: probe(driver)),
     "enroll": Verb(Enroll, False, lambda driver, a, _: change.enroll(driver, a.base_mac)),

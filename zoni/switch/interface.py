@@ -12,8 +12,9 @@ says by its capabilities.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import force_setattr
@@ -106,6 +107,17 @@ class Mac(Struct, frozen=True):
     mac: str
     port: str
     vlan: int
+
+
+Stations: TypeAlias = "dict[str, dict[int, list[str]]]"
+
+
+def stations(macs: Iterable[Mac]) -> Stations:
+    """Stations as they travel, because a switch hears thousands: port -> VLAN -> addresses, in digits alone."""
+    found: Stations = {}
+    for each in macs:
+        found.setdefault(each.port, {}).setdefault(each.vlan, []).append(each.mac.replace(":", ""))
+    return found
 
 
 class Neighbour(Struct, frozen=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import click
@@ -98,7 +99,7 @@ def hear(call: Call, switches: Sequence[Row], looked: Mapping[str, Any]) -> list
         Told(
             switch=each["name"],
             ports={name: _deaf(port) for name, port in looked[each["name"]]["ports"].items()},
-            stations=[(one["mac"].lower(), one["port"]) for one in stations[each["name"]]],
+            stations=list(_heard(stations[each["name"]])),
             neighbours=[_neighbour(one) for one in near.get(each["name"], ())],
             uplinks=frozenset(each["uplinks"] or ()),
         )
@@ -116,6 +117,13 @@ def machine_of(row: Mapping[str, Any]) -> Machine:
         switch, _, port = where.partition(":")
         plugs.append(Plug(switch, port, nic))
     return Machine(row["name"], tuple(Nic(mac, name) for name, _, mac in nics), tuple(plugs))
+
+
+def _heard(told: Mapping[str, Mapping[str, Sequence[str]]]) -> Iterator[tuple[str, str]]:
+    """MAC address and port of each station."""
+    for port, vlans in told.items():
+        for digits in chain.from_iterable(vlans.values()):
+            yield ":".join(digits[at : at + 2] for at in range(0, 12, 2)), port
 
 
 def _neighbour(told: Mapping[str, str]) -> Neighbour:
