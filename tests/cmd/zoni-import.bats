@@ -89,3 +89,17 @@ rows() {
   [ "$(zoni-list -H -o name,power_paths,has_password)" = \
     $'m1\tipmi:10.0.1.1,user=ADMIN\tno\nm2\tipmi:10.0.1.2\tno' ] # a BMC elsewhere has not the old one's password
 }
+
+@test "which zoni agent reaches a machine goes in, out and in again" {
+  zoni-agents add -q net1 >enrolment
+  zoni-agents add -q net2 >enrolment
+  printf '%s\n' name,agent m1,net1 m2, >rack.csv
+  [ "$(zoni-import -H -o name,agent --agent net2 rack.csv)" = $'m1\tnet1\nm2\tnet2' ]
+  zoni-export >out.csv
+  zoni-list -j | zoni-remove -q -
+  zoni-import -q out.csv
+  [ "$(zoni-list -H -o name,agent)" = $'m1\tnet1\nm2\tnet2' ]
+  fail_with 2 'row 1: m1: agent: net3: no such zoni agent' zoni-import --update - <<<'{"name":"m1","agent":"net3"}'
+  zoni-list -j | zoni-remove -q -
+  zoni-agents remove -q net1 net2
+}

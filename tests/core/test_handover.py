@@ -306,6 +306,8 @@ def test_in_a_domain_its_record_stays(world: World) -> None:
         row = {"name": "m1", "parts": said}
         assert "zoni agent stay" in world.ok("machine.import", machines=[row], update=True).missing["0"]
     world.ok("zoniagent.remove", name="net2")
+    row = {"name": "m1", "parts": {"agent": "net1", "note": "as exported: the only one there is"}}
+    assert world.ok("machine.import", machines=[row], update=True).missing == {}
     assert world.refused("machine.remove", name="m1").code == "wrong-state"
     again = world.ok("machine.allocate", ANN, name="m1", domain="red")
     assert (again.done, again.note) == (True, "it is there already")

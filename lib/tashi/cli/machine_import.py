@@ -18,12 +18,13 @@ AT_ONCE, BYTES = 2000, 900_000  # what one request may hold
 
 
 class How(NamedTuple):
-    """``style``: csv, json, or empty for what the file looks like. ``extra``: what rows say that don't themselves."""
+    """``style``: csv, json, or empty for what the file looks like. ``login`` and ``agent``: of rows that name none."""
 
     style: str
     partial: bool
     update: bool
-    extra: dict[str, Any]
+    login: dict[str, Any]
+    agent: str
 
 
 def take_in(call: Call, file: str, data: bytes, how: How) -> None:
@@ -33,7 +34,7 @@ def take_in(call: Call, file: str, data: bytes, how: How) -> None:
     except Refused as error:
         raise Refused(error.code, f"{file}: {error.text}", error.hint) from error
     good = [row for row in rows if not row.why]
-    machines = [row.machine | {"parts": _filled(row.machine["parts"], how.extra)} for row in good]
+    machines = [row.machine | {"parts": _filled(row.machine["parts"], how)} for row in good]
     if len(machines) > AT_ONCE or len(json.dumps(machines)) > BYTES:
         raise Refused(Code.BAD_REQUEST, f"{file}: {len(machines)} machines are too many for one import", "split it")
     bad = {row.number: row.why for row in rows if row.why}
@@ -58,10 +59,10 @@ def take_in(call: Call, file: str, data: bytes, how: How) -> None:
         print_objects(call, "machine", ok.get("objects", {}))
 
 
-def _filled(parts: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
+def _filled(parts: dict[str, Any], how: How) -> dict[str, Any]:
     """A user and a password are for machines that have a path for them."""
     has_login = any(not each.startswith(("pdu:", "libvirt:")) for each in parts.get("power_paths", ()))
-    return (extra if has_login else {}) | parts
+    return ({"agent": how.agent} if how.agent else {}) | (how.login if has_login else {}) | parts
 
 
 def _ask(call: Call, body: dict[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ LISTS = ("disks", "nics", "flags", "power_paths", "ports")
 # what zoni-export writes: all that a machine is, and no password
 EXPORTED = (
     "name", "rack", "unit", "uuid", "serial", "vendor", "model", "cores", "memory_bytes", *LISTS[:2], "firmware",
-    *LISTS[2:], "host", "note",
+    *LISTS[2:], "host", "agent", "note",
 )  # fmt: skip
 COLUMNS = (*EXPORTED, "location", "user", "password", "kg")
 _OF_RECORD = frozenset(field.key for field in FIELDS["machine"]) - set(COLUMNS)  # what zoni-list -j has besides

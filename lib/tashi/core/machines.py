@@ -118,7 +118,11 @@ def _row(turn: Turn, row: NewMachine, update: bool) -> Machine:
         return _new(turn, row)
     machine = turn.state.machines[known[0]]
     refuse_locked(machine)
-    changed = parts.applied(turn, machine, row.parts)
+    says = row.parts
+    agents = [agent.name for agent in turn.state.zoniagents.values()]
+    if not machine.agent and agents == [says.agent]:
+        says = replace(says, agent=None)  # what is exported names the only one that there is
+    changed = parts.applied(turn, machine, says)
     refuse_away(machine, changed)
     if changed != machine:
         turn.put(changed)
