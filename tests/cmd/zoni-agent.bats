@@ -28,3 +28,22 @@ teardown() {
   run -2 zoni-agent --config "$BATS_TEST_TMPDIR/tashi.toml" --enroll "$BATS_TEST_TMPDIR/h9.toml"
   [[ $output == *'it has no agent'* ]]
 }
+
+# events LINE: until the newest event of net1 begins so
+events() {
+  for _ in {1..100}; do
+    tashi-events --kind zoniagent -H -o state,reason net1 | tail -n 1 | grep -q "^$1" && return
+    sleep 0.1
+  done
+  tashi-events --kind zoniagent net1
+  return 1
+}
+
+@test "that it is not heard is an event, and that it is heard again" {
+  zoni-agents add net1 | zoni-agent --config "$BATS_TEST_TMPDIR/tashi.toml" --enroll -
+  events $'unknown\tnot heard since'
+  zoni-agent --config "$BATS_TEST_TMPDIR/tashi.toml" 2>"$BATS_TEST_TMPDIR/log" 3>&- &
+  events $'enrolled\t'
+  kill $!
+  wait $! || true
+}

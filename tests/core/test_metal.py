@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import Any
 
 import pytest
@@ -214,21 +213,22 @@ def test_a_one_shot_that_was_interrupted_may_have_been_done_and_is_not_done_agai
 
 
 @pytest.mark.fault(4)
+def started_anew(rack: Rack) -> Cluster:
+    """Another controller, on what is stored."""
+    former = rack.world.cluster
+    fresh = Cluster(former.settings, former.chance)
+    fresh.vault = former.vault
+    for (table, key), value in rack.world.everything().items():
+        fresh.load(table, [(key, value)])
+    fresh.loaded(rack.world.now(), 2, 1000)
+    return fresh
+
+
 def test_a_controller_that_starts_anew_hears_the_outcome() -> None:
     rack = Rack()
     rack.net.holding.add("on")
     job = rack.order("on")
-    former = rack.world.cluster
-    rows = {
-        table: [(key, json.loads(value)) for (each, key), value in rack.world.everything().items() if each == table]
-        for table, _ in rack.world.everything()
-    }
-    fresh = Cluster(former.settings, former.chance)
-    fresh.vault = former.vault
-    for table, records in rows.items():
-        fresh.load(table, [(key, json.dumps(value).encode()) for key, value in records])
-    fresh.loaded(rack.world.now(), 2, 1000)
-    rack.world.cluster = fresh
+    rack.world.cluster = started_anew(rack)
     assert rack.row()["power"] == "unknown", "nobody has reported to this controller"
     rack.net.let_go()
     rack.world.run(20)
@@ -247,6 +247,34 @@ def test_a_silent_agent_knows_nothing() -> None:
     (agent,) = rack.world.rows("zoniagent")
     assert (agent["health"], agent["reason"], agent["machines"]) == ("unknown", "is not heard", 1)
     assert rack.world.refused("machine.power", name="m1", action="on").code == "unavailable"
+
+
+def test_that_an_agent_is_silent_is_told_once_and_so_is_that_it_is_heard_again() -> None:
+    rack = Rack()
+
+    def told() -> list[tuple[str, str]]:
+        entries = [entry for entry in rack.world.log if entry["kind"] == "zoniagent"]
+        return [(entry["state"], entry.get("reason") or "") for entry in entries]
+
+    rack.world.log.clear()
+    rack.net.up = False
+    rack.world.run(60)
+    ((state, reason),) = told()
+    assert state == "unknown" and reason.startswith("silent since ")
+    rack.net.up = True
+    rack.world.run(3)
+    assert told()[1:] == [("enrolled", "")]
+    assert rack.world.rows("zoniagent")[0]["health"] == "up"
+
+
+def test_an_agent_that_does_not_come_to_a_controller_that_has_started_is_told() -> None:
+    rack = Rack()
+    rack.net.up = False
+    rack.world.cluster = started_anew(rack)
+    rack.world.log.clear()
+    rack.world.run(60)
+    (entry,) = [entry for entry in rack.world.log if entry["kind"] == "zoniagent"]
+    assert entry["state"] == "unknown" and entry["reason"].startswith("not heard since ")
 
 
 def test_the_age_is_that_of_the_newest_look_whether_it_was_news_or_not() -> None:

@@ -287,6 +287,9 @@ class Cluster:
             return metal.hello(turn, agent, message, self.epoch)
         if known is None or known.conn != conn:
             return [Rejected("say hello first")]
+        if known.ready or isinstance(message, MetalInventory):
+            self._silence.is_back(agent.id)
+            agent = metal.is_back(turn, agent)
         if isinstance(message, MetalBeat):
             return metal.beat(turn, agent, known, message, self.epoch)
         if isinstance(message, MetalInventory):

@@ -20,6 +20,7 @@ from tashi.model.job import Job
 from tashi.model.machine import Machine
 from tashi.model.machine import state_of as machine_state
 from tashi.model.vm import Vm
+from tashi.model.zoniagent import ZoniAgent
 from tashi.wire.errors import TashiError, retry_helps
 from tashi.wire.messages import Change, Problem, Reply
 
@@ -307,6 +308,14 @@ def _switch(turn: Turn, revision: int, switch: Switch, job: str, gone: bool) -> 
     return replace(_plain(turn, revision, switch, job, gone), reason=switch.base_mac and f"it is {switch.base_mac}")
 
 
+def _zoniagent(turn: Turn, revision: int, agent: ZoniAgent, job: str, gone: bool) -> Change:
+    return replace(_plain(turn, revision, agent, job, gone), reason="" if gone else agent.silent or agent.degraded)
+
+
+def _zoniagent_state(agent: ZoniAgent) -> str:
+    return "unknown" if agent.silent else "degraded" if agent.degraded else "enrolled" if agent.key else "added"
+
+
 def _host_state(host: Host) -> str:
     return host.state.value if host.health == "up" else f"{host.state.value}, {host.health.value}"
 
@@ -322,11 +331,12 @@ _STATES: dict[str, Callable[[Any], str]] = {
     "switch": lambda switch: "set",
     "domain": lambda domain: "set",
     "reservation": lambda reservation: str(reservation.stage),
-    "zoniagent": lambda agent: "degraded" if agent.degraded else "enrolled" if agent.key else "added",
+    "zoniagent": lambda agent: _zoniagent_state(agent),
 }
 _CHANGES: dict[str, Callable[[Turn, int, Any, str, bool], Change]] = dict.fromkeys(_STATES, _plain) | {
     "vm": _vm,
     "job": _job,
+    "zoniagent": _zoniagent,
     "machine": _machine,
     "switch": _switch,
     "policy": _policy,

@@ -11,6 +11,7 @@ from tashi.core.turn import Turn
 from tashi.core.zoniagents import agent_of
 from tashi.model.device import Switch
 from tashi.model.machine import Machine
+from tashi.model.units import stamp
 from tashi.model.zoniagent import ZoniAgent
 from tashi.wire.agents import Acked, Pulse
 from tashi.wire.zoni import MetalBeat, MetalHello, MetalInventory, MetalOrder, MetalRow, MetalRows, MetalSeen, MetalTell
@@ -33,6 +34,18 @@ def beat(turn: Turn, agent: ZoniAgent, contact: Contact, message: MetalBeat, epo
     if agent.degraded != message.degraded:
         turn.put(replace(agent, degraded=message.degraded))
     return [Pulse(epoch)]
+
+
+def silent(turn: Turn, agent: ZoniAgent, seconds: float, was_heard: bool) -> None:
+    """No heartbeat for too long: how its machines are is not known any more."""
+    if not agent.silent:
+        since = "silent" if was_heard else "not heard"
+        turn.put(replace(agent, silent=f"{since} since {stamp(turn.now.wall - seconds)}"))
+
+
+def is_back(turn: Turn, agent: ZoniAgent) -> ZoniAgent:
+    """It is heard; its record, which says so."""
+    return turn.put(replace(agent, silent="")) if agent.silent else agent
 
 
 def inventory(

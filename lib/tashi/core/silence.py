@@ -1,10 +1,14 @@
-"""Which hosts are silent: not heard for as long as makes one unknown. Silence is told once, until the host is back."""
+"""Which agents are silent, of hosts and of hardware networks: not heard for as long as makes one unknown.
+
+Silence is told once, until the agent is back.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from tashi.core import contact as agents
+from tashi.core import metal
 from tashi.core.contact import Contact
 from tashi.core.state import State
 from tashi.core.turn import Turn
@@ -12,7 +16,7 @@ from tashi.model.clock import Now
 
 
 class Silence:
-    """``contacts`` are those of the agents that have said hello, by host."""
+    """``contacts`` are those of the agents that have said hello, by host or zoni agent."""
 
     def __init__(self, state: State, contacts: Mapping[str, Contact]) -> None:
         self._state, self._contacts = state, contacts
@@ -36,13 +40,23 @@ class Silence:
         self._silent.clear()
 
     def judge(self, turn: Turn) -> None:
-        """Say what follows for each enrolled host that has become silent."""
-        now, limit = turn.now.monotonic, turn.settings.silence_seconds
+        """Say what follows for each enrolled agent that has become silent."""
         for host in list(self._state.hosts.values()):
-            heard = self.heard(host.id)
-            if host.key and host.id not in self._silent and now - heard > limit:
-                self._silent.add(host.id)
+            seconds = self._seconds(turn, host.id) if host.key else 0.0
+            if seconds:
                 known = self._contacts.get(host.id)
                 if known is not None:
                     known.ready, known.silent = False, True
-                agents.silent(turn, host, now - heard, known is not None)
+                agents.silent(turn, host, seconds, known is not None)
+        for agent in list(self._state.zoniagents.values()):
+            seconds = self._seconds(turn, agent.id) if agent.key else 0.0
+            if seconds:
+                metal.silent(turn, agent, seconds, agent.id in self._contacts)
+
+    def _seconds(self, turn: Turn, agent: str) -> float:
+        """For how long it has been silent, if that is too long and was not judged yet; else 0."""
+        seconds = turn.now.monotonic - self.heard(agent)
+        if agent in self._silent or seconds <= turn.settings.silence_seconds:
+            return 0.0
+        self._silent.add(agent)
+        return seconds

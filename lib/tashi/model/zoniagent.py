@@ -7,7 +7,7 @@ from msgspec import Struct
 
 class ZoniAgent(Struct, frozen=True, omit_defaults=True):
     """``key`` is its CURVE public key; ``token`` the hash of an unused enrolment token. ``degraded``: why it is not
-    well. ``server_key``: the controller's key that it came with last.
+    well, ``silent``: that it is not heard, and since when. ``server_key``: the controller's key that it came with last.
     """
 
     id: str
@@ -19,4 +19,5 @@ class ZoniAgent(Struct, frozen=True, omit_defaults=True):
     uuid: str = ""
     boot_id: str = ""
     degraded: str = ""
+    silent: str = ""
     server_key: str = ""
