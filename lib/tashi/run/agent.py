@@ -1,9 +1,10 @@
 """What every agent's main is: a mind, its journal, and the line to the controller, wired together.
 
 Theory of operation. Each event goes into the mind, which says what is to be written down, begun and sent, in this
-order. What the journal does not take waits, and so does all that comes after it. The line is judged by what is heard:
-one that is deaf is built anew, at the next controller on the list. Whatever belongs to one kind of agent (its calls,
-what it adds to a heartbeat) is given by its own main.
+order. What follows from all events of one turn of the loop is written down together: a disk takes as long for a little
+as for much. What the journal does not take waits, and so does all that comes after it. The line is judged by what is
+heard: one that is deaf is built anew, at the next controller on the list. Whatever belongs to one kind of agent (its
+calls, what it adds to a heartbeat) is given by its own main.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import random
 import signal
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
@@ -85,7 +85,7 @@ class Agent:
         self._state, self._place, self._me, self._own = state, place, me, own
         self._link = Link(loop, me.lines, me.pair, self._linked, self._hear)
         self._mind: Mind | None = None
-        self._held: deque[Steps] = deque()  # what the mind decided and the journal has not taken yet
+        self._held: list[Steps] = []  # what the mind decided and the journal has not taken yet
         self._journal_trouble = ""
         self._timer: Timer | None = None
         self._welcomed = False
@@ -111,45 +111,53 @@ class Agent:
     def step(self, event: Event) -> None:
         """Something has happened."""
         assert self._mind is not None
+        if not self._held:
+            self._loop.after(0, self._carry_on)  # at the end of this turn, or in the next one
         self._held.append(self._mind.step(event, clock()))
-        self._carry_on()
-        if self._mind.welcomed != self._welcomed:
-            self._welcomed = self._mind.welcomed
-            self._log.notice("welcome" if self._welcomed else "without controller", controller=self._link.address)
-            self._patience = PATIENCE_SECONDS
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.at(self._mind.next_tick(), lambda: self.step(Tick()))
 
     def _carry_on(self) -> None:
-        """Journal, then call, then send. What the journal does not take waits, and so does all that comes after it."""
-        while self._held:
-            steps = self._held[0]
-            if steps.journal:
-                try:
-                    self._outbox.append(steps.journal)
-                except Unavailable as error:
-                    self._journal_failed(error)
-                    return
-            self._held.popleft()
-            for call in steps.calls:
-                self._own.begin(call)
-            for message in steps.messages:
-                self.send(message)
+        """Journal, then call, then send."""
+        assert self._mind is not None
+        if self._write_down():
+            written, self._held = self._held, []
+            for steps in written:
+                for call in steps.calls:
+                    self._own.begin(call)
+                for message in steps.messages:
+                    self.send(message)
+            if self._outbox.lines >= self._compact_at:
+                self._compact()
+        if self._mind.welcomed != self._welcomed:
+            self._welcomed = self._mind.welcomed
+            self._log.notice("welcome" if self._welcomed else "without controller", controller=self._link.address)
+            self._patience = PATIENCE_SECONDS
+
+    def _write_down(self) -> bool:
+        """Whether the journal has taken all that was decided."""
+        records = [record for steps in self._held for record in steps.journal]
+        if records:
+            try:
+                self._outbox.append(records)
+            except Unavailable as error:
+                self._journal_failed(error)
+                return False
         if self._journal_trouble:
             self._log.notice("the journal can be written again")
             self._journal_trouble = ""
-        if self._outbox.lines >= self._compact_at:
-            self._compact()
+        return True
 
     def _journal_failed(self, error: Unavailable) -> None:
         """Nothing is done that could be forgotten. That we are alive, and unwell, is said all the same."""
         if error.text != self._journal_trouble:
             self._log.error("can't write the journal: nothing is done until it works", error=error.text)
             self._journal_trouble = error.text
-        for message in self._held[-1].messages:
-            if isinstance(message, Alive):
+        for steps in self._held:
+            for message in [each for each in steps.messages if isinstance(each, Alive)]:
                 self.send(message)
+                steps.messages.remove(message)
 
     def _compact(self) -> None:
         assert self._mind is not None
