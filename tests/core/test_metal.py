@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from tashi.agent import events
-from tashi.core import metal_power
+from tashi.core import metal_power, resend
 from tashi.core.cluster import Cluster, Found, Principal
 from tashi.wire.agents import ShotDone
 from tashi.wire.zoni import MetalBeat, MetalRow, MetalRows, MetalSeen, MetalTell
@@ -126,6 +126,38 @@ def test_a_silent_bmc_fails_its_own_machine_only_and_nothing_is_known_of_it() ->
     assert ended(rack, second) == ("done", "")
     assert (rack.row()["power"], rack.row("m2")["power"]) == ("unknown", "off")
     assert rack.row()["reason"] == "ipmi 10.0.0.1: unavailable"
+
+
+def test_who_is_asked_for_after_many_has_the_time_that_those_take() -> None:
+    rack = Rack(101)
+    rack.net.holding.add("power")
+    jobs = [rack.order("look", f"m{number}") for number in range(1, 102)]
+    rack.world.run(99)
+    rack.net.let_go()
+    states = [rack.job(job)["state"] for job in jobs]
+    assert states == ["failed"] * states.count("failed") + ["done"] * states.count("done"), "the first wait for nobody"
+    assert states[0] == "failed" and states[-1] == "done"
+
+
+def test_an_agent_with_many_questions_is_given_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resend, "MACHINES_A_SECOND", 10)
+    rack = Rack(30)
+    rack.net.holding.add("power")
+    for number in range(1, 31):
+        rack.order("look", f"m{number}")
+    again: list[str] = []
+    happen = rack.net.happen
+
+    def hear(event: events.Event) -> None:
+        if isinstance(event, events.Heard) and isinstance(event.message, MetalRows):
+            again.extend(row.machine for row in event.message.rows)
+        happen(event)
+
+    monkeypatch.setattr(rack.net, "happen", hear)
+    rack.world.run(4.75)
+    assert sorted(again) == sorted(f"m-{number}" for number in range(1, 31)), (
+        "each once, which few are told twice by now"
+    )
 
 
 @pytest.mark.fault(39)

@@ -24,6 +24,7 @@ from tashi.wire.metal import MachineBoot, MachineIdentify, MachineLog, MachinePo
 
 POWER_SECONDS = 900.0  # with all that waits for its turn before it: racks change a few machines at a time
 LOOK_SECONDS = 90.0
+TURN_SECONDS = 0.1  # more for each machine that is asked for before it: a device takes a while, a few are asked at once
 ANSWER_MAX = 2**18  # characters of what a BMC answered that are kept
 SHOT_SECONDS = 180.0  # of what is no change of the power
 SOFT_SECONDS = 120.0  # that a system has to end by itself, unless it is said
@@ -36,7 +37,8 @@ def power(turn: Turn, body: MachinePower) -> Accepted:
     check_way(turn, machine)
     verb = f"machine.{body.action}"
     if verb == LOOK:
-        job = turn.begin(verb, "machine", machine.id, machine.name, budget_seconds=LOOK_SECONDS, phase="asking")
+        seconds = LOOK_SECONDS + TURN_SECONDS * len(turn.state.looking)
+        job = turn.begin(verb, "machine", machine.id, machine.name, budget_seconds=seconds, phase="asking")
     else:
         job = _order(turn, machine, body, verb)
     return Accepted(job=job.id, kind="machine", objects={machine.id: machine.name}, dry_run=body.dry_run)

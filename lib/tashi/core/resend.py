@@ -22,6 +22,7 @@ from tashi.wire.agents import Row, Rows, Shot
 from tashi.wire.zoni import ConsoleShot, MetalRow, MetalRows, MetalShot, PortRow, PortRows, SwitchShot
 
 FIRST_DELAY_SECONDS = 1.0
+MACHINES_A_SECOND = 1000  # for so many open orders a zoni agent has a second more, before it is told all of them again
 ROWS_AT_ONCE = 200  # of machines in one message
 
 Key = tuple[str, str]  # (id of a host or a zoni agent, id of a VM, a machine or an operation)
@@ -129,7 +130,7 @@ class Resend:
             if order is None:
                 del self._open[key]
                 continue
-            delay = min(known[1] * 2, self._max)
+            delay = min(max(known[1] * 2, self._first_delay(order)), self._max)
             self._open[key] = (known[0], delay, now + delay)
             heappush(self._heap, (now + delay, key))
             orders.setdefault(key[0], []).append(order)
@@ -151,11 +152,17 @@ class Resend:
         known = self._open.get(key)
         if contact is None or not contact.ready or (known is not None and known[0] == mark):
             return
-        due = turn.now.monotonic + FIRST_DELAY_SECONDS
+        delay = self._first_delay(order)
+        due = turn.now.monotonic + delay
         self._fresh.append((key, known))
-        self._open[key] = (mark, FIRST_DELAY_SECONDS, due)
+        self._open[key] = (mark, delay, due)
         heappush(self._heap, (due, key))
         orders.setdefault(key[0], []).append(order)
+
+    def _first_delay(self, order: Order) -> float:
+        """Devices take a while each, and a question about thousands of them is no sooner answered when it is asked
+        again."""
+        return FIRST_DELAY_SECONDS + (len(self._open) // MACHINES_A_SECOND if type(order) is MetalRow else 0)
 
 
 def _mark(row: Row) -> object:
