@@ -26,24 +26,26 @@ class Rack:
     """The machines of one zoni agent."""
 
     def __init__(self, controller: Controller, zoni: Zoni) -> None:
-        self.controller, self.zoni, self.admin = controller, zoni, controller.local()
+        self.zoni, self.admin = zoni, controller.local()
+        self.surroundings = environment() | {"TASHI_CONTROLLER": f"ipc://{controller.folder}/run"}
+        self.surroundings["PATH"] = f"{ROOT}/cmd:{self.surroundings['PATH']}"
 
-    def rows(self) -> list[dict[str, Any]]:
-        answer = self.admin.ask("list", noun="machine", format="json")
+    def rows(self, *where: str) -> list[dict[str, Any]]:
+        """The first page."""
+        answer = self.admin.ask("list", noun="machine", where=list(where), format="json")
         return [json.loads(line) for line in answer["rows"].splitlines()]
 
     def wait_until_looked_at(self) -> None:
         """Until the power of all is known: from then on every way to it is known to be good."""
-        until(lambda: all(row["power"] != "unknown" for row in self.rows()), "all were looked at", LOOKED_SECONDS)
+        until(lambda: not self.rows("power=unknown"), "all were looked at", LOOKED_SECONDS)
 
     def status(self, names: Sequence[str]) -> Told:
         """zoni-power status, as a person has it: when each is told on standard output."""
-        surroundings = environment() | {"TASHI_CONTROLLER": f"ipc://{self.controller.folder}/run"}
-        surroundings["PATH"] = f"{ROOT}/cmd:{surroundings['PATH']}"
         argv = ["zoni-power", "status", "-H", "-o", "name,power", "-"]
         began, seconds = time.perf_counter(), dict[str, float]()
+        pipe = subprocess.PIPE
         with subprocess.Popen(
-            argv, env=surroundings, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            argv, env=self.surroundings, text=True, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL
         ) as process:
             assert process.stdin is not None and process.stdout is not None
             process.stdin.write("".join(f"{name}\n" for name in names))

@@ -19,7 +19,8 @@ SOFT_SECONDS = 0.2  # a system that ends
 
 
 class FakeMachine(Struct, frozen=True, omit_defaults=True):
-    """``then`` is its power from ``due`` on. ``deaf``: its system does not listen to a soft off."""
+    """``then`` is its power from ``due`` on. ``deaf``: its system does not listen to a soft off. ``slow``: the seconds
+    that each answer takes."""
 
     power: Power = "off"
     then: Power = "off"
@@ -33,6 +34,7 @@ class FakeMachine(Struct, frozen=True, omit_defaults=True):
     deaf: bool = False
     line_taken: bool = False  # by somebody else
     breaks: int = 0
+    slow: float = 0.0
     weaknesses: list[str] = []
 
 
@@ -166,6 +168,8 @@ class FakeDriver:
         if fault.delay:
             self.world.clock.sleep(fault.delay)
         machine = self.world.device(self._path.machine)
+        if machine is not None and machine.slow:
+            self.world.clock.sleep(machine.slow)
         if machine is None or fault.drop:
             raise lost(Code.UNAVAILABLE, f"{self.where}: no answer")
         if (machine.user, machine.password) != (self._path.login.user, self._path.login.password):
