@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterable, Iterator
 from math import inf
 from pathlib import Path
@@ -89,9 +90,12 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     made = Bench(tmp_path, monkeypatch)
     yield made
     made.close()
+    for each, how in before.items():
+        signal.signal(each, how)  # a loop that was closed heeds them no more, and nor would what we start
 
 
 def test_what_follows_from_a_turn_is_written_down_at_once_and_then_done_in_order(bench: Bench) -> None:
