@@ -104,6 +104,7 @@ def metal_order(data: bytes) -> None:
 def called(call: events.Call) -> events.Called:
     """A call, taken as the agent and its worker take it, up to where a driver is opened; how it ends goes by turns."""
     args = json.loads(json.dumps(call.args))
+    assert isinstance(args["seconds"], float)
     try:
         if call.verb == CUT:
             return events.Called(args["console"], "failed", None, args["reason"], args["code"])
@@ -114,10 +115,10 @@ def called(call: events.Call) -> events.Called:
             path: Any = read_switch(args.pop("switch"))
             table = switch.CALLS
         else:
+            assert isinstance(args.pop("rack"), str) and isinstance(args.pop("fresh"), bool)
             path = read_path(args.pop("path"))
             table = power.CALLS
         assert path.device and path.where
-        args = {key: value for key, value in args.items() if key not in ("rack", "fresh")}
         read_args(table, call.verb, {"path": msgspec.to_builtins(path)} | args)
     except (ValueError, DeviceError) as error:
         return events.Called(call.id, "failed", None, str(error), Code.BAD_REQUEST)

@@ -226,7 +226,7 @@ class Metal:
         if path.trusted:
             own = errand.order.args if isinstance(errand.order, MetalShot) else {}
             verb = "on" if go.verb == "feed" else go.verb
-            self._desk.call(verb, args | own | {"seconds": go.seconds}, go.seconds, doing)
+            self._desk.call(verb, own | args | {"seconds": go.seconds}, go.seconds, doing)
         else:
             # First it is judged; what it is wanted for follows.
             whose = {"uuid": row.uuid, "serial": row.serial, "seconds": LOOK_SECONDS}

@@ -32,7 +32,7 @@ class Switches:
             begins = shot.job not in self._asked and not self._desk.memory.is_telling(shot.job)
             self._asked.add(shot.job)
         if begins:
-            args = {"switch": shot.path, "seconds": shot.seconds} | shot.args
+            args = shot.args | {"switch": shot.path, "seconds": shot.seconds}
             self._desk.call(shot.action, args, shot.seconds, Doing(SWITCH, job=shot.job))
 
     def called(self, job: str, called: Called) -> None:
