@@ -39,6 +39,7 @@ s1:up\tyes\taccess\t1\t' ]
   [ "$(zoni-port mode -H -o name,mode,native,tagged trunk m2)" = $'s1:p2\ttrunk\t300\t301\ns2:p2\ttrunk\t300\t301' ]
   [ "$(zoni-port mode -n -H -o step access m2 | sort -u | grep VLAN)" = 'take p2 out of VLAN 301' ]
   [ "$(zoni-port mode -H -o name,mode,native,tagged access m2)" = $'s1:p2\taccess\t300\t\ns2:p2\taccess\t300\t' ]
+  fail_with 2 'a label is up to 64 printable characters of ASCII' zoni-port label é m1
   fail_with 2 'no mode: access or trunk' zoni-port mode general m2
   fail_with 1 's1:up: it is an uplink' zoni-port off s1:up
   tjob-wait -q "$(zoni-port on --submit m1)"

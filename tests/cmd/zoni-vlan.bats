@@ -10,7 +10,7 @@ load switches
   [ "$(port s2 p2)" = 'open 301 tagged 300' ]
   zoni-vlan native -q 300 m2:eth1
   [ "$(port s2 p2)" = 'open 300 tagged' ]
-  fail_with 1 'VLAN 300 is in use by p' zoni-vlan destroy 300
+  fail_with 1 'VLAN 300 is in use by p1; take them out of it first' zoni-vlan destroy 300
   [ "$(zoni-vlan list -H -o vlan,switches,untagged,tagged 300-301)" = \
     $'300\ts1,s2\ts2:p2\ts1:p1,s1:up,s2:up\n301\ts2\t\ts2:up' ]
   id=$(zoni-switch list -H -o id s2)
@@ -60,11 +60,12 @@ s2\tsave to the start-up configuration\t' ]
   fail_with 2 'VLAN 1003 is reserved' zoni-vlan native 1003 m1
   fail_with 2 'which port?' zoni-vlan add 300
   fail_with 2 'a port is without a tag in one VLAN' zoni-vlan add --untagged 300-301 m1
+  fail_with 2 'up to 32 letters, digits' zoni-vlan create 300 --name 'a b'
   fail_with 2 '--name lab: of one VLAN, not of 2' zoni-vlan create 300-301 --name lab
   fail_with 1 'VLAN 100 is in domain red' zoni-vlan create 100
   fail_with 1 'VLAN 100 is in domain red' zoni-vlan destroy 100
   fail_with 1 's1:p1: VLAN 100 is in domain red' zoni-vlan native 100 m1
-  fail_with 1 'there is no VLAN 300' zoni-vlan add 300 s1:p1
+  fail_with 1 'there is no VLAN 300; create it first' zoni-vlan add 300 s1:p1
   fail_with 1 'VLAN 1 is taken: it is default' zoni-vlan create 1
   fail_with 1 's9: no such switch' zoni-vlan create 300 --switch s9
   fail_with 1 'm9: no such machine' zoni-vlan remove 300 m9

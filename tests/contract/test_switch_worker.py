@@ -66,6 +66,8 @@ def test_calls_have_their_outcomes(loop: Loop, pool: Pool, path: paths.Fake, wor
     assert (moved.outcome, port["untagged"], port["mode"]) == ("ok", [200], "access")
     refused = ask(loop, pool, "change", path, goal={"ports": {"p1": {"native": 4095}}})
     assert (refused.outcome, refused.code) == ("failed", "bad-request")
+    lacking = ask(loop, pool, "change", path, goal={"ports": {"p1": {"join": [400]}}})
+    assert lacking.text.endswith("p1: there is no VLAN 400; create it first"), "the way out comes with the reason"
     world.set_faults([Fault(call="join", ignore=True)])
     unknown = ask(loop, pool, "change", path, seconds=0.2, goal={"ports": {"p2": {"native": 200}}})
     assert (unknown.outcome, unknown.code) == ("unknown", "unavailable") and unknown.text.endswith("; closed: p2")

@@ -207,7 +207,8 @@ def _check_end(end: State, goal: Goal, planned: list[Planned], rules: Rules) -> 
         users = [port.name for port in end.ports.values() if vlan in (*port.untagged, *port.tagged, port.native)]
         if users:
             more = f" and {len(users) - 5} more" if len(users) > 5 else ""
-            raise SwitchError(Code.WRONG_STATE, f"VLAN {vlan} is in use by {', '.join(users[:5])}{more}")
+            text = f"VLAN {vlan} is in use by {', '.join(users[:5])}{more}"
+            raise SwitchError(Code.WRONG_STATE, text, "take them out of it first")
     for name in sorted(at_risk(planned)):
         port = end.ports[name]
         if port.on and port.mode == "odd":

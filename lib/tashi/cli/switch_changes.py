@@ -5,6 +5,7 @@ With -n the switches are asked by which steps they would be changed, and nothing
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,9 @@ from tashi.cli.switch_asks import ports_named
 from tashi.cli.switch_ports import Row
 from tashi.cli.table import fields_of, print_ended, print_records
 from tashi.wire.errors import Code
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}", re.ASCII)  # dot1qVlanStaticName, without what needs quotes
+LABEL_MAX = 64  # ifAlias
 
 
 def prints(noun: str) -> Printed:
@@ -49,6 +53,9 @@ def create_vlans(call: Call, name: str, switches: Sequence[str]) -> None:
     vlans = vlans_named(call)
     if name and len(vlans) > 1:
         raise click.UsageError(f"--name {name}: of one VLAN, not of {len(vlans)}")
+    if name and not _NAME.fullmatch(name):
+        rule = "up to 32 letters, digits, dots, dashes and underscores, a letter or digit first"
+        raise click.UsageError(f"--name {name[:40]!r}: {rule}")
     names = {str(vlan): name or f"vlan{vlan}" for vlan in vlans}
     for told in _changed(call, "vlan.create", ",".join(names), {"vlans": names, "switches": list(switches)}):
         looks = {switch: each | {"vlans": names} for switch, each in told.items()}
@@ -71,6 +78,14 @@ def set_ports(call: Call, names: Sequence[str], want: Mapping[str, Any], force: 
     """Have all of them be so, and print how they are. ``force``: although a VM host is cut off by it."""
     body = {"changes": [{"ports": list(names), "want": want}]} | ({"force": True} if force else {})
     _change_ports(call, "port.set", names, body)
+
+
+def label_ports(call: Call) -> None:
+    """Have switches call them so."""
+    text, names = first_and_ports(call, "label")
+    if not (text.isascii() and text.isprintable() and len(text) <= LABEL_MAX):
+        raise click.UsageError(f"{text[:40]!r}: a label is up to {LABEL_MAX} printable characters of ASCII")
+    set_ports(call, names, {"label": text})
 
 
 def restore_ports(call: Call) -> None:

@@ -70,15 +70,21 @@ def answer(verbs: Mapping[str, Verb], call: Mapping[str, Any], definite: tuple[t
     try:
         return _ended("ok", _plain(verb(call["args"])))
     except definite as error:
-        return _ended("failed", text=str(error), code=_code(error))
+        return _ended("failed", text=_told(error), code=_code(error))
     except TashiError as error:
-        return _ended("unknown", text=str(error), code=error.code)
+        return _ended("unknown", text=_told(error), code=error.code)
     except Exception as error:
         return _ended("unknown", text=f"{type(error).__name__}: {error}")
 
 
 def _ended(outcome: str, value: object = None, text: str = "", code: str = "") -> dict[str, Any]:
     return {"outcome": outcome, "value": value, "text": shorten(text, 1000), "code": code}
+
+
+def _told(error: Exception) -> str:
+    """The reason, and the way out if there is one: that goes no other way from here."""
+    hint = error.hint if isinstance(error, TashiError) else ""
+    return f"{error}; {hint}" if hint else str(error)
 
 
 def _code(error: Exception) -> str:
