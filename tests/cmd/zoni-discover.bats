@@ -9,7 +9,7 @@ mac = "52:54:00:00:00:0{}".format
 heard = [Mac(mac(1), "p1", 1), Mac(mac(2), "p2", 1), Mac(mac(3), "up", 1)]
 switches.put("s1", FakeSwitch(state, state, identity=Identity("core.example.org", "a switch", "00:1b:21:aa:00:01"), macs=heard, neighbours=[Neighbour("up", "core", "up", "s2")]))
 heard = [Mac(mac(1), "up", 1), Mac(mac(2), "up", 1), Mac(mac(3), "p3", 1)]
-switches.put("s2", FakeSwitch(state, state, macs=heard, neighbours=[Neighbour("up", "core", "up", "s1"), Neighbour("p3", mac(3), "eth0")]))'
+switches.put("s2", FakeSwitch(state, state, macs=heard, neighbours=[Neighbour("up", "core", "up", "s1"), Neighbour("p3", mac(3), "eth0"), Neighbour("p1", "00:1b:21:bb:00:01", "1", "new")]))'
   zoni-agents add net1 | zoni-agent --config "$folder/tashi.toml" --enroll -
   zoni-agent --config "$folder/tashi.toml" 2>"$folder/log" &
   agent=$!
@@ -103,6 +103,7 @@ id() { # MACHINE: the number in its id
   [ "$(value 'r["name"], r["called"], r["ports"], r["uplinks"], r["differs"]' <"$folder/said")" = \
 "('s1', 'core.example.org', 4, {'up': 's2'}, ['base_mac', 'uplinks'])
 ('s2', None, 4, {'up': 's1'}, ['uplinks'])" ]
+  [ "$(zoni-switch discover -H -o neighbours s1 s2)" = $'\np1=new' ]
   [ "$(zoni-switch discover -n --keep -H -o name,verb s1)" = $'s1\tswitch.set' ]
   [ "$(zoni-switch list -j | zoni-switch discover --keep -H -o name,base_mac,uplinks -)" = $'s1\t00:1b:21:aa:00:01\tup\ns2\t\tup' ]
   [ "$(zoni-switch list -j | zoni-switch discover -H -o differs - | uniq)" = '' ]

@@ -9,8 +9,8 @@ from tashi.cli.call import Call
 from tashi.cli.change import Wish, change
 from tashi.cli.output import Failure
 from tashi.cli.table import fields_of, print_records
-from tashi.cli.wiring import OF_DEVICES, Row, ask, hear, rows_of
-from tashi.model.wiring import uplinks
+from tashi.cli.wiring import OF_DEVICES, Row, ask, hear, machine_of, rows_of
+from tashi.model.wiring import Place, Told, uplinks
 from tashi.wire.errors import Code, NotFound
 
 
@@ -26,11 +26,13 @@ def discover(call: Call, keep: bool) -> None:
     macs = {each["name"]: each["base_mac"] or "" for each in every}
     macs |= {name: mac for name, each in probed.items() if (mac := each["identity"].get("base_mac"))}
     links = uplinks(told, macs)
+    nics = {nic.mac for row in rows_of(call, "machine", "name,nics,ports") for nic in machine_of(row).nics}
+    near = {each.switch: _others(each, links, nics) for each in told}
     rows, wishes = [], []
     for known in (each for each in chosen if each["name"] in looked):
         name = known["name"]
         led = {port: other for (switch, port), other in links.items() if switch == name and other}
-        row = _row(known, probed[name], looked[name], led)
+        row = _row(known, probed[name], looked[name], led) | {"neighbours": near.get(name, {})}
         news = _news(known, row)
         rows.append(row | {"differs": list(news) + (["another"] if _is_another(known, row) else [])})
         if _is_another(known, row):
@@ -71,6 +73,12 @@ def _row(known: Row, probed: Mapping[str, Any], looked: Mapping[str, Any], led: 
         "vlans": [int(number) for number in looked["vlans"]],
         "capabilities": probed["capabilities"],
     }
+
+
+def _others(told: Told, links: Mapping[Place, str], nics: set[str]) -> dict[str, str]:
+    """Port -> who says by LLDP that he is there, where that is neither a switch of ours nor a machine's NIC."""
+    strange = [each for each in told.neighbours if not {each.chassis, each.their_port} & nics]
+    return {each.port: each.name or each.chassis for each in strange if not links.get((told.switch, each.port))}
 
 
 def _is_another(known: Row, row: Row) -> bool:

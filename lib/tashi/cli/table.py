@@ -123,6 +123,7 @@ _OWN: dict[str, tuple[Field, ...]] = {
         Field("differs", "DIFFERS", "what of this its record has otherwise, or not yet", "list", shown=True),
         Field("doors", "DOORS", "ways into it that should not be there", "list", shown=True),
         Field("description", "DESCRIPTION", "what it says that it is", shown=True),
+        Field("neighbours", "NEIGHBOURS", "who else says by LLDP that he is at a port", "map"),
         Field("address", "ADDRESS", "where it is"),
         Field("vlans", "VLANS", "the VLANs that it has", "list"),
         Field("capabilities", "CAPABILITIES", "what zoni can do with it", "list"),
