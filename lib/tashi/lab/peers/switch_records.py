@@ -208,7 +208,7 @@ class Switch:
             view |= self._port(number, port, number in links)
         for number, vlan in self.running.vlans.items():
             view |= self._vlan(number, vlan)
-        for number, mac, at in self.plane.stations():
+        for number, mac, at in (each for each in self.plane.stations() if each[2] in links):
             view[(*Q, 2, 2, 1, 2, number, *bytes.fromhex(mac.replace(":", "")))] = rfc1902.Integer32(at)
         heard = [(at, near) for at, near in self.plane.neighbours() if at in links]
         for number, (at, near) in enumerate((*self._said_neighbours(), *heard), 1):
