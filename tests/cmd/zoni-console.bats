@@ -17,7 +17,7 @@ PY
 
 @test "what is typed comes back, is kept, and the console ends by itself" {
   echo_machine
-  [ "$(echo uptime | zoni-console --seconds 1 --log "$BATS_TEST_TMPDIR/log-of-m1" m1)" = uptime ]
+  [ "$(echo uptime | zoni-console --seconds 3 --log "$BATS_TEST_TMPDIR/log-of-m1" m1)" = uptime ]
   [ "$(cat "$BATS_TEST_TMPDIR/log-of-m1")" = uptime ]
   [ -z "$(echo uptime | zoni-console --read-only --seconds 0.5 m1)" ]
   kill "$machine"

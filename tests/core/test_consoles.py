@@ -136,6 +136,13 @@ def test_it_is_cut_when_the_right_ends(room: Room, end: str) -> None:
     assert not room.net.held
 
 
+def test_of_who_owns_the_store_no_record_says_what_he_may(room: Room) -> None:
+    room.world.ok("user.add", name="root", uid=0)
+    job = room.open(Principal("root", "admin", owns=True))
+    room.world.run(3)
+    assert room.ended(job)[0] == "running"
+
+
 def test_an_operation_that_is_open_long_is_ended(room: Room) -> None:
     job = room.open(OPS)
     room.world.seconds += OPEN_SECONDS

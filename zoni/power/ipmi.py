@@ -183,11 +183,12 @@ class IpmiDriver:
             self._activate(session, sol.DEACTIVATE)
         answer = self._activate(session, sol.ACTIVATE)
         if answer.get("code") == sol.TAKEN:
-            text = f"{self.where}: somebody else has serial over LAN"
+            text = f"{self.where}: somebody else has serial over LAN, or a former session that is not over yet"
             raise PowerError(Code.LOCKED, text, "--force takes it away")
         if answer.get("code") in sol.REFUSALS:
             raise PowerError(Code.IMPOSSIBLE, f"{self.where}: {sol.REFUSALS[answer['code']]}")
         self._check(answer, "serial over LAN")
+        # The port that it names for the payload is left alone: a BMC behind a forwarded port names its own.
         size = int.from_bytes(answer["data"][4:6], "little")
         return SolConsole(self.where, session.ipmi_session, size)
 

@@ -45,9 +45,10 @@ def console(turn: Turn, body: MachineConsole) -> Accepted:
     for other in _of_machine(turn, machine):
         _take_over(turn, machine, other, body.force)
     job = turn.begin(CONSOLE, "machine", machine.id, machine.name, budget_seconds=OPEN_SECONDS, phase=ORDERED)
-    keys = " ".join(sorted(turn.state.names["key"].get(turn.who.name, ())))
+    own = turn.who.name if not turn.who.owns else ""  # of who owns the store no record says what he may
+    keys = " ".join(sorted(turn.state.names["key"].get(own, ())))
     known = {"agent": agent.id, "stream": stream, "server_key": agent.key, "key": body.key}
-    known |= {"role": turn.who.role, "recorded": str(int(_user(turn, turn.who.name) is not None)), "keys": keys}
+    known |= {"role": turn.who.role, "recorded": own if _user(turn, own) is not None else "", "keys": keys}
     turn.put(replace(job, result=known | {"read_only": int(body.read_only), "force": int(body.force)}))
     return Accepted(job=job.id, kind="machine", objects={machine.id: machine.name}, dry_run=body.dry_run)
 
@@ -81,8 +82,8 @@ def _why_not(turn: Turn, job: Job) -> str:
     gone = [key for key in str(job.result["keys"]).split() if key not in turn.state.keys]
     if gone:
         return f"a key of {job.by} was revoked"
-    user = _user(turn, job.by)
-    if user is None and job.result["recorded"] == "1":
+    user = _user(turn, str(job.result["recorded"]))
+    if user is None and job.result["recorded"]:
         return f"there is no user {job.by} any more"
     role = str(job.result["role"])
     if user is not None and RANK[user.role] < RANK[role]:
