@@ -47,6 +47,10 @@ vlans() { # PORT: open or closed, and what it is in, as the switch has it
   world "port = switches.device('sw').running.ports['$1']; print(port.on, *port.untagged, *port.tagged)"
 }
 
+there() { # the VLANs that there are
+  world "print(*sorted(switches.device('sw').running.vlans))"
+}
+
 @test "into domains, on to another, and back" {
   zoni-reserve -q m1 m2 --until 1h
   [ "$(zoni-allocate -H -o name,state,domain,power --domain red m1)" = $'m1\tallocated\tred\ton' ]
@@ -76,6 +80,19 @@ vlans() { # PORT: open or closed, and what it is in, as the switch has it
   grep -qx 'machine.allocate: failed' "$folder/why"
   [ "$(tail -1 "$folder/why")" = allocated ]
   zoni-why m1 | grep -q 'the table is full'
+}
+
+@test "a domain that goes leaves nothing on the switches, or says what it left" {
+  zoni-reserve -q m1 --until 1h
+  zoni-allocate -q --off --domain red m1
+  zoni-release -q m1
+  [ "$(there)" = '1 100 101' ]
+  [ "$(zoni-domain remove -n -H -o name,verb red)" = $'red\tdomain.remove' ]
+  [ "$(zoni-domain remove -H -o name red)" = red ]
+  [ "$(there)" = 1 ]
+  world 'switches.set_faults([Fault(drop=True)])'
+  fail_with 1 'its VLANs 200 may be there still: zoni-vlan destroy 200' zoni-domain remove blue
+  fail_with 1 'no such domain' zoni-domain show blue
 }
 
 @test "its end switches it off and closes its port" {

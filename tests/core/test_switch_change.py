@@ -237,11 +237,37 @@ def test_uplinks_carry_the_vlans_of_domains(world: World) -> None:
 def test_the_agent_judges_too(world: World) -> None:
     """What has become a domain's since it was asked for is not reached by what comes late."""
     network(world).holding.add("change")
-    job = change(world, goal(p9={"native": 300}) | {"vlans": {"300": ""}}, goal("s2", p9={"native": 300}))
-    network(world).work_one()
+    wish = goal(p9={"native": 300}) | {"vlans": {"300": "lab"}}
+    job = change(world, wish, wish | {"switch": "s2"})
     world.ok("domain.create", name="lab", vlans=[300])
+    network(world).work_one()
     network(world).let_go()
-    assert ended(world, job)[0] == "failed"
+    assert ended(world, job) == ("failed", "s2: fake s2: VLAN 300 is in domain lab; all else is as it was")
+    assert network(world).port("s2", "9") == network(world).port("s1", "9") == (True, (1,))
+    assert network(world).bridge("s1").vlans[300] == "lab", "what is a domain's by now is not destroyed"
+
+
+def test_what_may_yet_be_taken_back_is_no_machines_port(world: World) -> None:
+    network(world).holding.add("change")
+    job = change(world, goal(p9={"native": 300}) | {"vlans": {"300": ""}}, goal("s2", p9={"on": False}))
+    refused = world.refused("machine.add", name="m3", parts={"ports": ["s1:9"]})
+    assert (refused.code, refused.hint) == ("locked", f"tjob-wait {job}")
+    world.ok("machine.set", name="m2", parts={"ports": ["s1:2"]})
+
+
+def test_a_switch_that_is_removed_answers_nobody(world: World) -> None:
+    network(world).holding |= {"look", "plan", "change"}
+    jobs = [
+        world.ok("switch.look", name="s3").job,
+        change(world, goal("s3", p9={"on": False}), plan=True),
+        change(world, goal("s3", p9={"on": False}), goal("s2"), plan=True),
+        world.ok("domain.create", name="blue", vlans=[200]).job and world.ok("domain.remove", name="blue").job,
+    ]
+    world.ok("switch.remove", name="s3")
+    told = [ended(world, job)[1] for job in jobs[:3]]
+    assert told == ["the switch was removed", "the switch was removed", "s3: the switch was removed"]
+    network(world).let_go()
+    assert ended(world, jobs[3])[1].startswith("s3: the switch was removed; blue is removed")
 
 
 def test_a_switch_twice_and_a_switch_that_is_not(world: World) -> None:

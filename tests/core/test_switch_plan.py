@@ -278,6 +278,25 @@ def test_vlans_that_go_leave_the_uplinks_and_those_of_another_name_stay() -> Non
     assert completed(unnamed, goal, rules, frozenset()).ports == {"up": Want(leave=(100, 200))}
 
 
+def test_who_is_open_in_a_vlan_of_the_domain_and_is_no_member_refuses_it() -> None:
+    rules = Rules("blue", {200: "blue"}, uplinks=("up",), members=("p2",))
+    before = state(p1=access(1), p2=access(200), up=access(1, tagged=(200,)), p3=access(1, tagged=(200,)))
+    goal = Goal(ports={"p1": Want(200, (), True)})
+    with pytest.raises(SwitchError, match="p3: is in VLAN 200, and no machine of domain blue is there"):
+        plan(before, goal, rules, ALL)
+    closed = replace(before, ports=before.ports | {"p3": replace(before.ports["p3"], on=False)})
+    assert plan(closed, goal, rules, ALL) and plan(before, goal, replace(rules, members=None), ALL)
+
+
+def test_an_uplink_that_carries_every_vlan_goes_on_so() -> None:
+    every = frozenset({Capability.FILTER})
+    before = State({}, {"up": Port("up", filters=False), "down": Port("down", tagged=(7,))})
+    goal, rules = Goal(ports={name: Want(join=(100,)) for name in before.ports}), Rules(uplinks=("up", "down"))
+    whole = completed(before, goal, rules, every)
+    assert said(plan(before, whole, rules, every))[:-1] == ["put down into VLAN 100, tagged"]
+    assert completed(before, goal, rules, ALL) == goal, "where VLANs are made, a port in none carries none"
+
+
 @few
 @given(changes(goals()), st.data())
 def test_the_way_back_leads_back_and_leaves_alone_what_others_did(change: Change, data: st.DataObject) -> None:

@@ -102,6 +102,18 @@ def test_switches_of_another_agent_are_not_on_the_way(world: World) -> None:
     assert tagged(world) == {"s1:up": (100, 101)}
 
 
+def test_nobody_else_is_in_the_vlans_of_a_domain(world: World) -> None:
+    """Set up by hand, or left over: who is open in them and is no machine of the domain keeps others out."""
+    network(world).bridge("s1").vlans[100] = "red"
+    network(world).plug("s1", Port("7", native=100, untagged=(100,)))
+    told = "fake s1: 7: is in VLAN 100, and no machine of domain red is there"
+    assert allocate(world) == ("failed", f"{told}; m1 is as it was before")
+    network(world).plug("s1", Port("7", on=False, native=100, untagged=(100,)))
+    assert allocate(world) == ("done", "")
+    world.ok("machine.set", name="m2", parts={"ports": ["s1:2"]})
+    assert allocate(world, "m2") == ("done", ""), "m1 is one of them"
+
+
 def test_an_uplink_that_is_no_port_is_told(world: World) -> None:
     world.ok("switch.set", name="s1", uplinks=["uplink"])
     assert allocate(world) == ("failed", "fake s1: there is no port uplink; m1 is as it was before")

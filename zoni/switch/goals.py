@@ -12,7 +12,10 @@ from zoni.switch.plan import Goal, Planned, Rules, Want
 
 
 def completed(state: State, goal: Goal, rules: Rules, capabilities: frozenset[Capability]) -> Goal:
-    """With what follows from it: VLANs that go leave the uplinks first, and those that are called otherwise stay."""
+    """With what follows from it: VLANs that go leave the uplinks first, and those that are called otherwise stay.
+
+    An uplink that carries every VLAN, because nobody has set it up, goes on so: to name some would take away the rest.
+    """
     gone = tuple(vlan for vlan in goal.gone if _is_meant(state, vlan, rules, capabilities))
     ports = dict(goal.ports)
     for name in rules.uplinks:
@@ -20,7 +23,17 @@ def completed(state: State, goal: Goal, rules: Rules, capabilities: frozenset[Ca
         if left:
             want = ports.get(name, Want())
             ports[name] = replace(want, leave=tuple(dict.fromkeys((*want.leave, *left))))
+    for name in rules.uplinks:
+        if name in ports and name in state.ports and carries_all(state.ports[name], capabilities):
+            want = replace(ports.pop(name), join=(), leave=())
+            ports |= {name: want} if want != Want() else {}
     return replace(goal, gone=gone, ports=ports)
+
+
+def carries_all(port: Port, capabilities: frozenset[Capability]) -> bool:
+    """Whether it is in no VLAN and drops none, where VLANs are there without being made: an OVS port at first."""
+    unset = not (port.filters or port.native or port.untagged or port.tagged)
+    return unset and Capability.VLANS not in capabilities
 
 
 def _is_meant(state: State, vlan: int, rules: Rules, capabilities: frozenset[Capability]) -> bool:

@@ -52,8 +52,10 @@ class Goal(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
 class Rules(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What the change must not do. ``domain`` is for whom it is, ``domains`` whose each VLAN is; others' are not
     touched. One for nobody may touch them on uplinks, on ports of their own machines (``ports``: whose they are), and
-    make them by the name of their domain.
-    ``uplinks`` are never closed: a change that would have to is refused. ``called``: VLANs of another name don't go.
+    make them by the name of their domain. ``uplinks`` are never closed: a change that would have to is refused.
+    ``called``: VLANs of another name don't go. ``members``: the ports of this switch that may be in the VLANs of
+    ``domain`` besides those of the change and uplinks; one that is open in them refuses the change. None: that is not
+    looked at.
     """
 
     domain: str = ""
@@ -61,6 +63,7 @@ class Rules(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
     ports: dict[PortName, str] = {}
     uplinks: tuple[str, ...] = ()
     called: str = ""
+    members: tuple[PortName, ...] | None = None
 
 
 class Planned(Struct, frozen=True):
@@ -209,6 +212,13 @@ def _check_end(end: State, goal: Goal, planned: list[Planned], rules: Rules) -> 
             more = f" and {len(users) - 5} more" if len(users) > 5 else ""
             text = f"VLAN {vlan} is in use by {', '.join(users[:5])}{more}"
             raise SwitchError(Code.WRONG_STATE, text, "take them out of it first")
+    own = {vlan for vlan, owner in rules.domains.items() if rules.domain and owner == rules.domain}
+    may = None if rules.members is None else {*rules.members, *rules.uplinks, *goal.ports}
+    for port in end.ports.values():
+        inside = own & {*port.heard_in, *port.tagged}
+        if may is not None and port.on and inside and port.name not in may:
+            told = f"{port.name}: is in VLAN {min(inside)}, and no machine of domain {rules.domain} is there"
+            raise SwitchError(Code.CONFLICT, told, "take it out of it first")
     for name in sorted(at_risk(planned)):
         port = end.ports[name]
         if port.on and port.mode == "odd":

@@ -99,6 +99,7 @@ class Ports:
         trunks = {uplink: {"join": row.vlans} for uplink in switch.uplinks} if row.vlans else {}
         goal = {"vlans": vlans, "ports": trunks | dict.fromkeys(switch.ports, want)}
         rules = {"domain": name, "domains": row.domains, "uplinks": switch.uplinks}
+        rules |= {"members": switch.members} if row.vlans else {}
         which = {} if switch.base_mac is None else {"base_mac": switch.base_mac}
         args = {"switch": switch.path, "seconds": row.seconds, "goal": goal, "rules": rules} | which
         self._desk.call("change", args, row.seconds, Doing(PORTS, row.machine))

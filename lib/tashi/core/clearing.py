@@ -13,27 +13,28 @@ import msgspec
 from msgspec.structs import replace
 
 from tashi.core.switch_calls import ARGS, CALL, check_way, text_of, which
+from tashi.core.switch_rules import GOING
 from tashi.core.turn import Turn
 from tashi.model.device import Switch
 from tashi.model.domain import Domain
 from tashi.model.job import Job, JobState
 from tashi.model.shorten import shorten
 from tashi.model.vlan import vlan_name, vlans_text
-from tashi.wire.errors import Code, Refused
+from tashi.wire.errors import Refused
 
 CLEAR = "switch.clear"
 CLEAR_SECONDS = 150.0  # of one switch, with all that waits for its turn before it
 NAMED = 5  # of many failures so many are told
-VLANS, FAILURES, ANSWERS = "vlans", "failures", "answers"  # what the operation keeps, as JSON
+FAILURES, ANSWERS = "failures", "answers"  # what the operation keeps, as JSON
 
 
 def begin(turn: Turn, domain: Domain) -> Job:
     """The operation, with a part for each switch. It is over at once where there are none."""
     switches = list(turn.state.switches.values())
     head = turn.begin(
-        "domain.remove", "domain", domain.id, domain.name, children=len(switches), phase="clearing" if switches else ""
+        "domain.remove", "domain", "", domain.name, children=len(switches), phase="clearing" if switches else ""
     )
-    turn.put(replace(head, result={VLANS: text_of(domain.vlans), FAILURES: "{}", ANSWERS: "{}"}))
+    turn.put(replace(head, result={GOING: text_of(domain.vlans), FAILURES: "{}", ANSWERS: "{}"}))
     parts = [_part(turn, head, domain, switch) for switch in switches]
     for switch, part in zip(switches, parts, strict=True):
         try:
@@ -51,8 +52,7 @@ def _part(turn: Turn, head: Job, domain: Domain, switch: Switch) -> Job:
     part = turn.begin(
         CLEAR, "switch", switch.id, switch.name, parent=head.id, budget_seconds=CLEAR_SECONDS, phase="ordered"
     )
-    rules = {"uplinks": list(switch.uplinks), "called": vlan_name(domain.name)}
-    args = {"goal": {"gone": list(domain.vlans)}, "rules": rules} | which(switch)
+    args = {"goal": {"gone": list(domain.vlans)}, "rules": {"called": vlan_name(domain.name)}} | which(switch)
     turn.put(replace(part, result={CALL: "change", ARGS: text_of(args)}))
     return part
 
@@ -67,17 +67,9 @@ def heard(turn: Turn, head_id: str, switch: str, why: str, answer: Any) -> None:
         return
     failures = msgspec.json.decode(str(head.result[FAILURES]))
     told = [f"{name}: {reason}" for name, reason in failures.items()]
-    vlans = vlans_text(msgspec.json.decode(str(head.result[VLANS])))
+    vlans = vlans_text(msgspec.json.decode(str(head.result[GOING])))
     more = [f"and {len(told) - NAMED} more"] if len(told) > NAMED else []
     way_out = f"{head.name} is removed, its VLANs {vlans} may be there still: zoni-vlan destroy {vlans}"
     reason = "; ".join([*told[:NAMED], *more, way_out]) if told else ""
     state = JobState.FAILED if told else JobState.DONE
     turn.end(head.id, state, shorten(reason, 2000), result={"answer": str(head.result[ANSWERS])})
-
-
-def refuse_going(turn: Turn, name: str, vlan: int) -> None:
-    """Raise Refused for a VLAN that is on its way out."""
-    for job in turn.state.clearing.values():
-        if vlan in msgspec.json.decode(str(job.result.get(VLANS, "[]"))):
-            text = f"{name}: VLAN {vlan} is being taken off the switches by {job.id}"
-            raise Refused(Code.LOCKED, text, f"tjob-wait {job.id}")

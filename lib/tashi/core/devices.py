@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from tashi.core import parts, secrets
+from tashi.core import parts, secrets, switch_change
 from tashi.core.switch_calls import TELL_WHICH
 from tashi.core.turn import Turn, done
 from tashi.model import machine_words as words
@@ -67,6 +67,7 @@ def remove_switch(turn: Turn, body: Named) -> Accepted:
     switch: Switch = turn.find("switch", body.name)
     _refuse_at_work(turn, switch)
     _refuse_in_use(turn, switch)
+    switch_change.removed(turn, switch)
     if switch.snmp is not None:
         secrets.drop(turn, [switch.snmp.secret])
     turn.remove(switch)

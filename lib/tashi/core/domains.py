@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tashi.core import clearing
+from tashi.core.switch_rules import refuse_going
 from tashi.core.turn import Turn, done
 from tashi.core.users import NAMED
 from tashi.model.domain import Domain
@@ -67,4 +68,4 @@ def _check_vlan(turn: Turn, name: str, vlan: int) -> None:
     other = turn.state.domains.get(turn.state.domain_of_vlan.get(vlan, ""))
     if other is not None:
         raise Refused(Code.CONFLICT, f"{name}: VLAN {vlan} is in domain {other.name}", f"zoni-domain show {other.name}")
-    clearing.refuse_going(turn, name, vlan)
+    refuse_going(turn, name, vlan)

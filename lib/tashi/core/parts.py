@@ -157,13 +157,24 @@ def _ports(turn: Turn, machine: Machine, says: Parts) -> tuple[SwitchPort, ...]:
             where = words.port_text(port, turn.state.switches[port.switch].name)
             text = f"{machine.name}: ports: {where}: it has {nics} NICs: which is plugged in there?"
             raise Refused(Code.BAD_REQUEST, text, f"{where},nic={machine.nics[0].name or machine.nics[0].mac}")
-        if says.ports is not None and port.port in turn.state.switches[port.switch].uplinks:
-            where = words.port_text(port, turn.state.switches[port.switch].name)
-            text = f"{machine.name}: ports: {where}: it is an uplink"
-            raise Refused(Code.CONFLICT, text, f"zoni-switch show {turn.state.switches[port.switch].name}")
+        if says.ports is not None and port not in machine.ports:
+            _refuse_port(turn, machine, port)
         if not port.port.isprintable():
             raise Refused(Code.BAD_REQUEST, f"{machine.name}: ports: {port.port!r}: a control character in it")
     return ports
+
+
+def _refuse_port(turn: Turn, machine: Machine, port: SwitchPort) -> None:
+    """Nobody is plugged in where a trunk goes; nor while what the switch is changed to may yet be taken back."""
+    switch = turn.state.switches[port.switch]
+    where = f"{machine.name}: ports: {words.port_text(port, switch.name)}"
+    if port.port in switch.uplinks:
+        raise Refused(Code.CONFLICT, f"{where}: it is an uplink", f"zoni-switch show {switch.name}")
+    if switch.job:
+        verb = turn.state.jobs[switch.job].verb
+        raise Refused(
+            Code.LOCKED, f"{where}: {switch.name} is locked by {switch.job} ({verb})", f"tjob-wait {switch.job}"
+        )
 
 
 def _paths(turn: Turn, machine: Machine, parts: Parts) -> tuple[PowerPath, ...]:

@@ -34,7 +34,7 @@ def row_of(turn: Turn, machine: Machine, order: Order) -> PortRow | None:
     for port in machine.ports:
         ports.setdefault(port.switch, []).append(port.port)
     try:
-        switches = [_ports_of(turn, turn.state.switches[ident], names) for ident, names in ports.items()]
+        switches = [_ports_of(turn, turn.state.switches[ident], names, order.ports) for ident, names in ports.items()]
     except TashiError:
         return None
     vlans = list(domain.vlans) if domain is not None else []
@@ -44,6 +44,8 @@ def row_of(turn: Turn, machine: Machine, order: Order) -> PortRow | None:
     )
 
 
-def _ports_of(turn: Turn, switch: Switch, names: list[str]) -> SwitchPorts:
+def _ports_of(turn: Turn, switch: Switch, names: list[str], domain: str) -> SwitchPorts:
     path = paths.switch_path(turn.state, vault_of(turn), switch)
-    return SwitchPorts(path, names, switch.id, list(switch.uplinks), which(switch).get("base_mac"))
+    there = [machine for machine in turn.machines_on(switch.id) if machine.allocation.domain == domain]
+    members = [port.port for machine in there for port in machine.ports if port.switch == switch.id]
+    return SwitchPorts(path, names, switch.id, list(switch.uplinks), members, which(switch).get("base_mac"))

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from tashi.core import metal_seen, paths
 from tashi.core.metal_power import ANSWER_MAX
 from tashi.core.secrets import vault_of
+from tashi.core.switch_rules import owner_of, rules_of
 from tashi.core.turn import Turn
 from tashi.core.zoniagents import agent_of
 from tashi.model.device import Switch
@@ -27,6 +28,7 @@ from tashi.wire.zoni import SwitchShot
 CALL_SECONDS = 30.0  # that the switch may take, and taking back a little more
 ASK_SECONDS = 90.0  # with all that waits for its turn before it
 CALL, ARGS = "call", "args"  # what an operation keeps of what its agent is asked: the call, and as JSON its arguments
+TAKE_BACK = "switch.take-back"  # an operation that undoes what another has changed
 TELL_WHICH = ("snmp", "fake")  # drivers of devices; a bridge of the agent's own machine is known by its name
 
 
@@ -126,6 +128,10 @@ def shot_owed(turn: Turn, job: Job) -> tuple[str, SwitchShot] | None:
         return None
     call: Any = job.result[CALL]
     args = msgspec.json.decode(str(job.result[ARGS]))
+    if "goal" in args:  # whose a VLAN is may have changed since it was asked for
+        if job.verb == TAKE_BACK:  # what was made stays where it has become a domain's
+            args["goal"]["gone"] = [vlan for vlan in args["goal"]["gone"] if not owner_of(turn, vlan)]
+        args["rules"] = args.get("rules", {}) | rules_of(turn, switch, args["goal"])
     return agent_of(turn.state, switch), SwitchShot(0, job.id, call, path, CALL_SECONDS, args)
 
 

@@ -17,8 +17,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tashi.core import clearing, metal_seen
-from tashi.core.switch_calls import ARGS, CALL, check_way, learn, text_of, which
-from tashi.core.switch_rules import is_label, machine_on, refuse_wrong, rules_of
+from tashi.core.switch_calls import ARGS, CALL, TAKE_BACK, check_way, learn, text_of, which
+from tashi.core.switch_rules import is_label, machine_on, refuse_wrong
 from tashi.core.turn import HELD, Turn
 from tashi.core.zoniagents import agent_of
 from tashi.model.device import Switch
@@ -30,7 +30,7 @@ from tashi.wire.errors import Code, Refused
 from tashi.wire.messages import Accepted
 from tashi.wire.switching import PortWant, SwitchChange, SwitchGoal
 
-PLAN, TAKE_BACK = "switch.plan", "switch.take-back"
+PLAN = "switch.plan"
 CHANGE_SECONDS = 150.0  # of one switch, with all that waits for its turn before it, and taking back
 REST, ANSWERS, FAILED = "rest", "answers", "failed"  # what the operation keeps, as JSON
 BACK = "taking back"
@@ -63,7 +63,7 @@ def order(turn: Turn, body: SwitchChange, *, restoring: bool = False) -> Accepte
         budget_seconds=0.0 if many else CHANGE_SECONDS,
     )  # fmt: skip
     call = "plan" if plan else "change"
-    rest = [(switch.id, _args(turn, switch, wish)) for switch, wish in zip(switches, wishes, strict=True)]
+    rest = [(switch.id, _args(switch, wish)) for switch, wish in zip(switches, wishes, strict=True)]
     held = [] if plan else _hold(turn, head, switches, wishes)
     kept = {CALL: call, HELD: " ".join(held), ANSWERS: "{}"}
     if many:
@@ -83,9 +83,9 @@ def _switches(turn: Turn, wishes: Sequence[SwitchGoal]) -> list[Switch]:
     return found
 
 
-def _args(turn: Turn, switch: Switch, wish: SwitchGoal) -> dict[str, Any]:
+def _args(switch: Switch, wish: SwitchGoal) -> dict[str, Any]:
     goal = {"vlans": wish.vlans, "gone": wish.gone, "ports": msgspec.to_builtins(wish.ports)}
-    return {"goal": goal, "rules": rules_of(turn, switch, wish)} | which(switch)
+    return {"goal": goal} | which(switch)
 
 
 def _hold(turn: Turn, head: Job, switches: Sequence[Switch], wishes: Sequence[SwitchGoal]) -> list[str]:
@@ -155,6 +155,15 @@ def budget_spent(turn: Turn, job: Job) -> None:
     _failed(turn, job, f"{doubt}{why or 'no answer in its time'}")
 
 
+def removed(turn: Turn, switch: Switch) -> None:
+    """Nobody answers any more for what is being asked of it."""
+    for job in [each for each in turn.state.jobs.values() if each.kind == "switch" and each.target == switch.id]:
+        if job.result[CALL] in SHAPES:
+            _failed(turn, job, "the switch was removed")
+        else:
+            turn.end(job.id, JobState.FAILED, "the switch was removed")
+
+
 def _failed(turn: Turn, job: Job, why: str) -> None:
     if not job.parent:
         _end(turn, job, JobState.FAILED, why, {})
@@ -182,7 +191,7 @@ def _take_back(turn: Turn, head: Job) -> None:
         switch = turn.state.switches.get(ident)
         if head.result[CALL] == "change" and answer["changed"] and switch is not None:
             back = msgspec.convert(answer["back"], Back, str_keys=True)
-            rest.append((ident, _args(turn, switch, SwitchGoal(ident, back.vlans, back.gone, back.ports))))
+            rest.append((ident, _args(switch, SwitchGoal(ident, back.vlans, back.gone, back.ports))))
     turn.put(
         replace(
             head,

@@ -6,10 +6,11 @@ A VLAN of a domain is on ports of machines in that domain, and on uplinks; who o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tashi.core import clearing
+import msgspec
+
 from tashi.core.machines import refuse_locked
 from tashi.core.turn import Turn
 from tashi.model.device import Switch
@@ -18,13 +19,15 @@ from tashi.model.vlan import DEFAULT, check_number, vlan_name
 from tashi.wire.errors import Code, Refused
 from tashi.wire.switching import PortWant, SwitchGoal
 
+GOING = "going"  # where an operation keeps the VLANs that it takes off the switches, as JSON
+
 
 def refuse_wrong(turn: Turn, switch: Switch, wish: SwitchGoal, restoring: bool = False) -> None:
     """Raise Refused for what must not be. ``restoring``: a machine's ports may be put to what its record says."""
     for vlan in (*wish.vlans, *wish.gone):
         _refuse_number(switch.name, vlan)
     for vlan, name in wish.vlans.items():
-        clearing.refuse_going(turn, switch.name, vlan)
+        refuse_going(turn, switch.name, vlan)
         owner = owner_of(turn, vlan)
         if owner and vlan_name(owner) != name:
             hint = f"zoni-domain show {owner}"
@@ -102,15 +105,19 @@ def owner_of(turn: Turn, vlan: int) -> str:
     return domain.name if domain is not None else ""
 
 
-def rules_of(turn: Turn, switch: Switch, wish: SwitchGoal) -> dict[str, Any]:
+def rules_of(turn: Turn, switch: Switch, goal: Mapping[str, Any]) -> dict[str, Any]:
     """What the driver's call has to keep to: whose the VLANs are, and the machines on the ports, and what is an uplink.
 
     It is for nobody: a domain's VLANs are reached on ports of its machines and on uplinks alone.
     """
-    machines = {port: machine_on(turn, switch, port) for port in wish.ports}
+    ports = goal.get("ports", {})
+    machines = {port: machine_on(turn, switch, port) for port in ports}
     domains = {port: turn.state.domains.get(each.allocation.domain) for port, each in machines.items() if each}
+    vlans = {*map(int, goal.get("vlans", ())), *goal.get("gone", ())}
+    for want in ports.values():
+        vlans |= {want.get("native") or 0, *(want.get("tagged") or ()), *want.get("join", ())}
     return {
-        "domains": owners_of(turn, named(wish)),
+        "domains": owners_of(turn, vlans),
         "ports": {port: vlan_name(domain.name) for port, domain in domains.items() if domain is not None},
         "uplinks": list(switch.uplinks),
     }
@@ -121,10 +128,12 @@ def owners_of(turn: Turn, vlans: Iterable[int]) -> dict[str, str]:
     return {str(vlan): vlan_name(owner) for vlan in vlans if (owner := owner_of(turn, vlan))}
 
 
-def named(wish: SwitchGoal) -> set[int]:
-    """All VLANs that a change names."""
-    ports = [{port.native or 0, *(port.tagged or ()), *port.join} for port in wish.ports.values()]
-    return {*wish.vlans, *wish.gone}.union(*ports) - {0}
+def refuse_going(turn: Turn, name: str, vlan: int) -> None:
+    """Raise Refused for a VLAN of a former domain that is still on its way out."""
+    for job in turn.state.clearing.values():
+        if vlan in msgspec.json.decode(str(job.result.get(GOING, "[]"))):
+            text = f"{name}: VLAN {vlan} is being taken off the switches by {job.id}"
+            raise Refused(Code.LOCKED, text, f"tjob-wait {job.id}")
 
 
 def _refuse_number(name: str, vlan: int) -> None:

@@ -70,14 +70,16 @@ class MetalSeen(Open, frozen=True):
 class SwitchPorts(Open, frozen=True):
     """Ports of one switch; ``path`` leads to it, in the plain form of zoni's drivers, passwords included.
 
-    A machine's ports; none on a switch that is only on the way. ``uplinks`` carry what is opened. ``base_mac``: which
-    switch it has to be; empty: any, but it is told; None: that is not asked.
+    A machine's ports; none on a switch that is only on the way. ``uplinks`` carry what is opened. ``members``: ports of
+    other machines in the same domain; of all others none may be open in its VLANs. ``base_mac``: which switch it has to
+    be; empty: any, but it is told; None: that is not asked.
     """
 
     path: dict[str, Any]
     ports: Annotated[list[Text], Meta(max_length=256)]
     switch: str = ""
     uplinks: Annotated[list[Text], Meta(max_length=256)] = []
+    members: Annotated[list[Text], Meta(max_length=1024)] = []
     base_mac: Text | None = None
 
 
