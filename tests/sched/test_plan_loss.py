@@ -12,7 +12,7 @@ from tashi.sched.demand import Rules
 from tashi.sched.filters import Question
 from tashi.sched.plan import proof
 from tashi.sched.plan.board import Board
-from tashi.sched.plan.loss import Loss, lose, lose_each
+from tashi.sched.plan.loss import Loss, lose, lose_each, why_not
 from tashi.sched.plan.proof import prove
 from tashi.sched.plan.snapshot import Snapshot, to_be_moved
 from tashi.wire.errors import NotFound, Refused
@@ -214,3 +214,9 @@ def test_a_guest_counted_elsewhere_too_keeps_that_room() -> None:
     assert lose(board, ["h-3"]).answer == "no"
     assert lose(board, ["h-2"]).displaced == 0
     assert lose(board, ["h-1"]).left == ("v-1",)
+
+
+def test_a_reason_names_three_hosts_and_counts_the_rest() -> None:
+    for hosts, more in ((3, "h3: needs 9 cores, 8 free"), (4, "and 1 more host"), (5, "and 2 more hosts")):
+        told = why_not(Board(snapshot([place(number) for number in range(1, hosts + 1)], [guest(1, 0, 9)])), "v-1")
+        assert told.split(", h")[0] == "h1: needs 9 cores, 8 free" and told.endswith(more)

@@ -234,12 +234,16 @@ class Index(View):
                 self._judge(self.where(group), demand, shelves, search, best)
                 return
             passing = self._crowds.of([("with", group)]).alone(shelves)
-        wished = dict.fromkeys((*rules.near, *rules.away))
-        many = [group for group in wished if self._crowds.large([("with", group)])]
-        few = {host for host, _ in demand.local}.union(*(self.where(group) for group in wished if group not in many))
-        self._judge(few, demand, shelves, search, best)
+        few, many = {host for host, _ in demand.local}, list[str]()
+        for group in dict.fromkeys((*rules.near, *rules.away)):
+            if self._crowds.large([("with", group)]):
+                many.append(group)
+            else:
+                few.update(self.where(group))
+        if few:
+            self._judge(few, demand, shelves, search, best)
         search.leave_out([few, *map(self.where, many)])
-        marks = [*self.bans(rules), *(("with", group) for group in many)]
+        marks = self.bans(rules) + [("with", group) for group in many]
         if search.spread and not search.most:
             marks.append(("with", rules.group))  # no value of the label may have two
         if self._crowds.large(marks):

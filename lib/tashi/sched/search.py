@@ -15,7 +15,7 @@ from tashi.sched.demand import NO_RULES, SHARED, Demand, Order
 from tashi.sched.geometry import SCALE, Geometry
 from tashi.sched.kinds import Kind
 from tashi.sched.policy import Policy
-from tashi.sched.shelf import Shelf
+from tashi.sched.shelf import EMPTY, Shelf
 from tashi.sched.view import Room, View
 
 
@@ -26,7 +26,6 @@ class Found(NamedTuple):
 
 
 MOST = 10**20  # above every turn of a host, and all points
-NOTHING = Shelf()
 
 
 class Best:
@@ -178,7 +177,7 @@ def best_on(
     pack = order < 0
     # How empty of memory the best host of a row may be.
     edge = 0 if pack else (memory_full - memory_level) * SCALE // memory_full
-    beside = search.passed_over.get(shelf, NOTHING)
+    beside = search.passed_over.get(shelf)
     left = shelf.filled >> core_level
     while left:
         above = (left & -left if pack else left).bit_length() - 1
@@ -187,7 +186,7 @@ def best_on(
         if top + order * (x + edge) - uneven * abs(x - edge) < best.least:
             break  # the best that this row and all after it could have
         row = shelf.rows[core_level + above]
-        passed = beside.row(core_level + above)
+        passed = beside.row(core_level + above) if beside is not None else EMPTY
         if passed.size == row.size:
             continue
         cells = row.filled >> memory_level

@@ -71,7 +71,7 @@ def why_not(board: Board, guest: str, besides: Collection[str] = ()) -> str:
         reasons = "; ".join(refusal.text for refusal in question.refusals(room))
         told.append(f"{board.snapshot.name(host)}: {reasons}")
     if more:
-        told.append(f"and {more} more hosts")
+        told.append(f"and {more} more {'host' if more == 1 else 'hosts'}")
     return ", ".join(told) or "there is no other host"
 
 
