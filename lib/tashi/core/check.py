@@ -1,23 +1,25 @@
 """tashi-check: what is not as it should be, and what helps. Only looks; the controller's half of it.
 
 The records are held against each other and against the placement index that is made of them; then hosts, their agents
-and clocks; then what no record explains.
+and clocks; then physical machines; then what no record explains.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from tashi.core import copies
+from tashi.core import copies, metal_check
 from tashi.core.divergence import differences
+from tashi.core.metal_check import Told
 from tashi.core.server_keys import behind, client_settings
 from tashi.core.turn import Turn
 from tashi.model.host import Health, Host
 from tashi.model.units import format_seconds, format_size, stamp
 from tashi.model.vm import claims, copies_of, hosts_of
+from tashi.model.zoniagent import ZoniAgent
 from tashi.wire.messages import PROTOCOL
 
 if TYPE_CHECKING:
@@ -38,11 +40,8 @@ class Finding(Struct, frozen=True):
     help: str
 
 
-Told = tuple[str, Any, str, str]  # kind, record, what, help
-
-
 def findings(turn: Turn, cluster: Cluster) -> list[Finding]:
-    """All of them: records first, then hosts, then what no record explains."""
+    """All of them: records first, then hosts and machines, then what no record explains."""
     told = [each for look in LOOKS for each in look(turn, cluster)]
     return [
         Finding(number, kind, record.name, record.id, what, help)
@@ -137,13 +136,21 @@ def _agent(host: Host, protocol: int, ahead: float) -> Iterator[Told]:
         yield "host", host, what, "set both by NTP: timedatectl set-ntp true"
 
 
+def _zoniagents(turn: Turn, cluster: Cluster) -> Iterator[Told]:
+    return metal_check.agents(turn)
+
+
+def _machines(turn: Turn, cluster: Cluster) -> Iterator[Told]:
+    return metal_check.machines(turn)
+
+
 def _server_keys(turn: Turn, cluster: Cluster) -> Iterator[Told]:
     """While there are two: everybody comes with the newer one."""
     what = "it has not come with the controller's next key yet"
     for each in behind(turn):
-        if isinstance(each, Host):
-            port = turn.settings.server_keys[0].port
-            yield "host", each, what, f"it tries by itself: can it reach port {port} of the controller?"
+        if isinstance(each, Host | ZoniAgent):
+            port, kind = turn.settings.server_keys[0].port, "host" if isinstance(each, Host) else "zoniagent"
+            yield kind, each, what, f"it tries by itself: can it reach port {port} of the controller?"
         else:
             use = turn.state.uses.of(each.public)
             seen = f"last used {stamp(use.wall)}" if use is not None else "not used since the controller's start"
@@ -182,4 +189,4 @@ def _unexplained(turn: Turn, cluster: Cluster) -> Iterator[Told]:
 
 
 LOOKS: tuple[Callable[[Turn, Cluster], Iterator[Told]], ...]
-LOOKS = (_claims, _vms, _jobs, _hosts, _server_keys, _pool, _settings, _unexplained)
+LOOKS = (_claims, _vms, _jobs, _hosts, _zoniagents, _machines, _server_keys, _pool, _settings, _unexplained)

@@ -10,18 +10,18 @@ from tashi.core.settings import Settings
 from tashi.core.turn import Turn
 from tashi.model.host import Host
 from tashi.model.user import Key
+from tashi.model.zoniagent import ZoniAgent
 from tashi.wire.messages import Reply
 
 
-def behind(turn: Turn) -> Iterator[Host | Key]:
-    """Enrolled hosts, and keys of users as far as they came since the controller's start."""
+def behind(turn: Turn) -> Iterator[Host | ZoniAgent | Key]:
+    """Enrolled hosts and zoni agents, and keys of users as far as they came since the controller's start."""
     keys = turn.settings.server_keys
     if len(keys) < 2:
         return
     newest = keys[0].public
-    for host in turn.state.hosts.values():
-        if host.key and host.server_key != newest:
-            yield host
+    agents: list[Host | ZoniAgent] = [*turn.state.hosts.values(), *turn.state.zoniagents.values()]
+    yield from (agent for agent in agents if agent.key and agent.server_key != newest)
     for key in turn.state.keys.values():
         use = turn.state.uses.of(key.public)
         if use is None or use.server != newest:
