@@ -1,7 +1,7 @@
 load lab
 load switches
 
-@test "ports as they are now" {
+@test "ports as they are now; a switch that is silent is told, and the others are listed" {
   [ "$(zoni-port list -H -o name,on,mode,native,machine s1)" = $'s1:p1\tyes\tnone\t\tm1
 s1:p2\tyes\tnone\t\tm2
 s1:p3\tyes\tnone\t\t
@@ -16,9 +16,6 @@ s1:up\tyes\taccess\t1\t' ]
   fail_with 1 'm9: no such port' zoni-port list m9
   fail_with 1 '-1 wants one' zoni-port list -1 m2
   fail_with 2 'no field' zoni-port list wheels=4
-}
-
-@test "a switch that is silent is told, and the others are listed" {
   world 'switches.set_faults([Fault(device="s2", drop=True)])'
   run -1 --separate-stderr zoni-port list -H -o name
   [ "$(wc -l <<<"$output")" = 4 ]

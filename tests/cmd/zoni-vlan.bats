@@ -22,7 +22,7 @@ load switches
   [ "$(port s1 up), $(zoni-vlan list -H -o vlan)" = 'open 1 tagged, 1' ]
 }
 
-@test "a plan, step by step, and nothing is done" {
+@test "a plan, step by step; and where one switch can not, all is as it was" {
   [ "$(zoni-vlan create -n -H --name lab 300)" = $'s1\tcreate VLAN 300 (lab)\tdestroy VLAN 300
 s1\tput up into VLAN 300, tagged\ttake up out of VLAN 300
 s1\tread back\t
@@ -34,9 +34,6 @@ s2\tsave to the start-up configuration\t' ]
   [ "$(zoni-vlan restore -n -o step s1:p3)" = $'STEP\nclose p3\nread back\nsave to the start-up configuration' ]
   [ "$(zoni-vlan list -H -o vlan)" = 1 ]
   [ "$(port s1 p3)" = 'open tagged' ]
-}
-
-@test "where one switch can't, all is as it was" {
   world 'switches.set_faults([Fault(device="s2", call="create", refuse="the table is full")])'
   fail_with 1 'the table is full' zoni-vlan create 300
   [ "$(port s1 up)" = 'open 1 tagged' ]
