@@ -186,9 +186,9 @@ def test_a_zoni_agent_that_has_not_come_with_the_next_key_is_found() -> None:
 
 def test_who_is_not_heard_is_in_the_status() -> None:
     world = Metal()
-    assert status(world)["zoni_agents_unknown"] == []
+    assert status(world)["zoni_unknown"] == []
     unheard(world)
-    assert status(world)["zoni_agents_unknown"] == ["net1"]
+    assert status(world)["zoni_unknown"] == ["net1"]
 
 
 def test_it_is_for_operators(world: World) -> None:

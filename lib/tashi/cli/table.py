@@ -138,7 +138,7 @@ _OWN: dict[str, tuple[Field, ...]] = {
         Field("revision", "REVISION", "newest entry of the change log", "count"),
         Field("hosts", "HOSTS", "hosts by health", "map"),
         Field("hosts_unknown", "UNKNOWN", "hosts that can't be heard", "list"),
-        Field("zoni_agents_unknown", "ZONI", "zoni agents that can't be heard", "list"),
+        Field("zoni_unknown", "ZONI", "zoni agents that can't be heard", "list"),
         Field("vms", "VMS", "VMs that you may see, by state", "map"),
         Field("machines", "MACHINES", "physical machines by state", "map"),
         Field("jobs_running", "JOBS", "operations that run", "count"),

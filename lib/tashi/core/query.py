@@ -86,7 +86,7 @@ def _status(turn: Turn, cluster: Cluster) -> dict[str, Any]:
         "revision": cluster.revision,
         "hosts": hosts,
         "hosts_unknown": sorted(turn.host_name(host) for host in state.unknown_hosts if host in state.hosts),
-        "zoni_agents_unknown": sorted(each.name for each in state.zoniagents.values() if each.silent),
+        "zoni_unknown": sorted(each.name for each in state.zoniagents.values() if each.silent),
         "vms": vms,
         "machines": Counter(value_of(turn, "machine", "state", each) for each in state.machines.values()),
         "jobs_running": sum(1 for job in state.jobs.values() if turn.visible("job", job)),
