@@ -50,6 +50,9 @@ teardown() {
 
 @test "what a host has, and how new it is" {
   [ "$(tashi-explain -H -o verdict --cores 1 --memory 1G --feature cpu=avx2 | sort -u | xargs)" = 'chosen fits' ]
+  [ "$(tashi-explain -H -o verdict --cores 1 --memory 1G --feature firmware=uefi | sort -u | xargs)" = 'chosen fits' ]
+  fail_with 2 "web: it can't have firmware=bios and firmware=uefi" \
+    create --feature firmware=uefi --feature firmware=bios web
   run -1 tashi-explain -H -o filter,wanted --cores 1 --memory 1G --feature cpu=avx512f
   [ "${lines[0]}" = $'features\tcpu=avx512f' ]
   run -1 tashi-explain -H -o filter,wanted,available --cores 1 --memory 1G --at-least hypervisor=8.2

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tashi.sched.demand import Demand, Rules, contradiction
-from tashi.sched.explain import Verdict, explain
+from tashi.sched.explain import Verdict, explain, why_never
 from tashi.sched.filters import FILTERS
 from tashi.sched.index import Index
 from tashi.sched.policy import ALWAYS, OPTIONAL, WEIGHTS, Policy, parse_policy
@@ -255,11 +255,32 @@ def test_a_filter_that_a_policy_leaves_out_does_not_ask() -> None:
         (ONE._replace(rules=Rules(group="a", spread="rack", skew=0)), "a skew of 0"),
         (ONE._replace(labels=frozenset({("rack", "a"), ("rack", "b")})), "label rack can't be all of a, b"),
         (ONE._replace(pin="h-1", exclude=frozenset({"h-1"})), "on a host that it must leave"),
+        (
+            ONE._replace(features=frozenset({"firmware=bios", "firmware=uefi"})),
+            "can't have firmware=bios and firmware=",
+        ),
         (ONE, "^$"),
     ],
 )
 def test_a_contradiction_is_named(demand: Demand, said: str) -> None:
     assert re.search(said, contradiction(demand))
+
+
+@pytest.mark.parametrize(
+    ("demand", "said"),
+    [
+        (ONE._replace(disk=(("tape", GIB),)), "no host has a pool tape"),
+        (ONE._replace(disk=(("fast", 3 * GIB),)), "no host's pool fast could ever hold 3G"),
+        (Demand(9, GIB, (("fast", GIB),)), "no host with 1G in pool fast could ever hold 9 cores and 1G of memory"),
+        (Demand(9, GIB), ""),
+        (ONE._replace(disk=(("fast", 2 * GIB), ("", 99 * GIB))), ""),
+    ],
+)
+def test_a_pool_that_no_host_has_is_never_there(demand: Demand, said: str) -> None:
+    index = cluster(2, cores=16, memory=16)
+    index.set_host(HOST._replace(disk=(("fast", 2 * GIB),)))
+    index.claim("h-1", ONE._replace(disk=(("fast", 2 * GIB),)))
+    assert why_never(index, demand) == said
 
 
 def test_a_pin_does_not_overrule_a_rule() -> None:

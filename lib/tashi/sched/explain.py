@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from tashi.model.units import format_size
-from tashi.sched.demand import NO_RULES, Demand
+from tashi.sched.demand import NO_RULES, SHARED, Demand
 from tashi.sched.filters import Question, Refusal, new_enough
 from tashi.sched.index import Index
 from tashi.sched.view import Room
@@ -81,11 +81,19 @@ def why_never(index: Index, demand: Demand) -> str:
     for network in sorted(demand.networks):
         if not any(network in room.supply.networks for room in rooms):
             return f"no host has the network {network}"
+    own = [each for each in demand.disk if each[0] != SHARED]
+    for pool, size in own:
+        there = [has for room in rooms for name, has in room.supply.disk if name == pool]
+        if not there:
+            return f"no host has a pool {pool}"
+        if max(there) < size:
+            return f"no host's pool {pool} could ever hold {format_size(size)}"
     for program, least in demand.versions:
         if not any(new_enough(room.supply, program, least) for room in rooms):
             return f"no host has {program} {least}"
     asks = sorted([*(f"{key}={value}" for key, value in demand.labels), *demand.features, *demand.networks])
     asks += [f"{program} {least}" for program, least in demand.versions]
+    asks += [f"{format_size(size)} in pool {pool}" for pool, size in own]
     such = f" with {', '.join(asks)}" if asks else ""
     return f"no host{such} could ever hold {size_of(demand)}"
 
@@ -136,5 +144,11 @@ def _could(room: Room, demand: Demand) -> bool:
     supply = room.supply
     labelled = not demand.labels or demand.labels <= room.labels.items()
     labelled = labelled and (not demand.rules.spread or demand.rules.spread in room.labels)
+    roomy = not demand.disk or all(_ever_fits(room, pool, size) for pool, size in demand.disk)
     new = all(new_enough(supply, program, least) for program, least in demand.versions)
-    return labelled and new and demand.features <= supply.features and demand.networks <= supply.networks
+    return labelled and roomy and new and demand.features <= supply.features and demand.networks <= supply.networks
+
+
+def _ever_fits(room: Room, pool: str, size: int) -> bool:
+    """Whether a disk could be there were the pool empty; the shared one is for others to look at."""
+    return pool == SHARED or any(name == pool and size <= has for name, has in room.supply.disk)
