@@ -57,6 +57,7 @@ s2\tsave to the start-up configuration\t' ]
   fail_with 2 'VLAN 1003 is reserved' zoni-vlan native 1003 m1
   fail_with 2 'which port?' zoni-vlan add 300
   fail_with 2 'a port is without a tag in one VLAN' zoni-vlan add --untagged 300-301 m1
+  fail_with 2 '80 VLANs, the limit is 64 at once' zoni-vlan destroy 2000-2039 2100-2139
   fail_with 2 'up to 32 letters, digits' zoni-vlan create 300 --name 'a b'
   fail_with 2 '--name lab: of one VLAN, not of 2' zoni-vlan create 300-301 --name lab
   fail_with 1 'VLAN 100 is in domain red' zoni-vlan create 100

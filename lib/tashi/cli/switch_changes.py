@@ -43,8 +43,13 @@ def first_and_ports(call: Call, what: str) -> tuple[str, list[str]]:
 
 
 def vlans_named(call: Call) -> list[int]:
-    """The VLANs that all operands stand for."""
-    return list(dict.fromkeys(vlan for word in call.names for vlan in vlan_set(word)))
+    """The VLANs that all operands stand for. Raises click.UsageError for more than one operation takes."""
+    from tashi.model.vlan import SET_MAX
+
+    found = list(dict.fromkeys(vlan for word in call.names for vlan in vlan_set(word)))
+    if len(found) > SET_MAX:
+        raise click.UsageError(f"{len(found)} VLANs, the limit is {SET_MAX} at once")
+    return found
 
 
 # -- VLANs -----------------------------------------------------------------------------------------------------------
