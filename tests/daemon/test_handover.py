@@ -201,3 +201,28 @@ def test_ports_of_two_switches_are_changed_or_none_is(site: Site) -> None:
     assert native() == [1, 1]
     site.switches.set_faults([])
     assert change()["outcome"] == "done" and native() == [300, 300]
+
+
+@pytest.mark.fault(41)
+def test_a_controller_killed_in_the_middle_of_a_change_goes_on_with_it(site: Site, controller: Controller) -> None:
+    """Done by the first switch, refused by the second one: what follows is the same, and nobody stays locked."""
+    folder = f"{site.zoni.world}-switches"
+    state = State({1: "default"}, {"1": Port("1", native=1, untagged=(1,))}, 0.0)
+    for name in ("one", "two"):
+        site.switches.put(name, FakeSwitch(state, state))
+        site.admin.ok("switch.add", name=name, driver="fake", address=f"{folder}/{name}")
+    wish = {"vlans": {"300": "lab"}, "ports": {"1": {"native": 300, "on": True}}}
+    site.switches.set_faults([Fault(device="two", call="join", refuse="out of memory", times=1), Fault(delay=0.1)])
+    changes = [{"switch": name} | wish for name in ("one", "two")]
+    job = str(site.admin.ok("switch.change", changes=changes)["job"])
+    for pause in (0.3, 1.0):
+        time.sleep(pause)
+        controller.kill()
+        controller.start()
+        site.admin = controller.local()
+    ended = site.ended(job)
+    assert ended["outcome"] == "failed" and ended["reason"].endswith("; all else is as it was"), ended["reason"]
+    switches = [site.switches.device(name) for name in ("one", "two")]
+    assert [each.running.ports for each in switches if each is not None] == [state.ports, state.ports]
+    rows = [json.loads(row) for row in site.admin.ask("list", noun="switch", format="json")["rows"].splitlines()]
+    assert {row["job"] for row in rows} == {None}
