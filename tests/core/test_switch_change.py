@@ -100,6 +100,8 @@ def test_several_are_changed_one_after_the_other(world: World) -> None:
     assert ended(world, job) == ("done", "")
     assert parts(world, job) == [("switch.change", "s1", "done"), ("switch.change", "s2", "done")]
     assert sorted(answer(world, job)) == ["s1", "s2"]
+    told = [entry.get("result", {}) for entry in world.log if entry.get("job") == job and entry["kind"] == "job"]
+    assert [list(each) for each in told if each] == [["answer"]], "what is still to be done is nobody's news"
     world.ok("switch.set", name="s2", note="x")
 
 

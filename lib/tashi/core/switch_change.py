@@ -128,7 +128,7 @@ def shot_done(turn: Turn, job: Job, done: ShotDone) -> None:
     try:
         answer = msgspec.json.decode(done.result.get("answer", ""), type=SHAPES[str(job.result[CALL])])
     except msgspec.DecodeError as error:
-        _failed(turn, job, f"it may have been done: the zoni agent's answer can't be read: {error}")
+        _failed(turn, job, f"{_doubt(job)}the zoni agent's answer can't be read: {error}")
         return
     if isinstance(answer, Changed):
         learn(turn, job.target, answer.base_mac)
@@ -151,8 +151,11 @@ def budget_spent(turn: Turn, job: Job) -> None:
     """Nobody has answered in time."""
     switch = turn.state.switches.get(job.target)
     why = metal_seen.why_silent(turn, agent_of(turn.state, switch)) if switch is not None else "it is no more"
-    doubt = "" if job.result[CALL] == "plan" else "it may have been done: "
-    _failed(turn, job, f"{doubt}{why or 'no answer in its time'}")
+    _failed(turn, job, f"{_doubt(job)}{why or 'no answer in its time'}")
+
+
+def _doubt(job: Job) -> str:
+    return "" if job.result[CALL] == "plan" else "it may have been done: "
 
 
 def removed(turn: Turn, switch: Switch) -> None:
