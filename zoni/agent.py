@@ -24,7 +24,7 @@ from tashi.run.log import Log
 from tashi.run.loop import Loop
 from tashi.run.notify import Notifier
 from tashi.run.outbox import Outbox
-from tashi.run.stream import Port, Ticket
+from tashi.run.stream import Port, Ticket, reached_at
 from tashi.run.workers import Outcome, why_stuck
 from tashi.wire.errors import Code
 from tashi.wire.messages import EnrollZoni
@@ -90,9 +90,10 @@ class _Zoni:
             self._loop, switch.WORKER, switch.CALLS, Limits(in_flight=own.in_flight, late=own.in_flight)
         )
         who_ = Identity(me.name, who.uuid, who.boot_id, who.incarnation)
+        stream = reached_at(own.stream, own.stream_address) if own.stream else ""
         self._port = Port(self._loop, log, own.stream, me.pair) if own.stream else None
         self._consoles = Consoles(self._loop, self._port, line.WORKER) if self._port is not None else None
-        self._mind = Metal(outbox.records, who_, where, own.stream and (own.stream_address or own.stream))
+        self._mind = Metal(outbox.records, who_, where, stream)
         self._agent = Agent(self._loop, log, outbox, own.state, PLACE, me, Own(_order, self._begin, self._unwell))
         log.notice("started", agent=me.name, incarnation=who.incarnation, journal_lines=outbox.lines)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 import time
@@ -17,12 +18,39 @@ from tashi.run.consoles import Consoles
 from tashi.run.keys import new_pair
 from tashi.run.log import Log
 from tashi.run.loop import Loop
-from tashi.run.stream import INPUT_BYTES, Port, Stream, Ticket
+from tashi.run.stream import INPUT_BYTES, Port, Stream, Ticket, reached_at
 from tashi.stream import Keys, end_of, new_keys
 from tashi.stream import Stream as Client
 from tashi.wire.errors import Code, TashiError
 from tashi.wire.talk import CREDIT_MAX
 from tests.daemon.processes import kept_port, until
+
+
+@pytest.mark.parametrize(
+    ("listens", "address", "told"),
+    [
+        ("tcp://10.0.0.9:7408", "", "tcp://10.0.0.9:7408"),
+        ("tcp://0.0.0.0:7408", "tcp://bmc-net.example:7408", "tcp://bmc-net.example:7408"),
+        ("tcp://[::1]:7408", "", "tcp://[::1]:7408"),
+    ],
+)
+def test_where_clients_come_is_one_place(listens: str, address: str, told: str) -> None:
+    assert reached_at(listens, address) == told
+
+
+@pytest.mark.parametrize(
+    ("listens", "address", "why"),
+    [
+        ("tcp://0.0.0.0:7408", "", "no place to come to"),
+        ("tcp://[::]:7408", "", "no place to come to"),
+        ("ipc:///tmp/x.sock", "", "stream: 'ipc:///tmp/x.sock' is no tcp://HOST:PORT"),
+        ("tcp://10.0.0.9", "", "is no tcp://HOST:PORT"),
+        ("tcp://10.0.0.9:1", "bmc-net", "stream_address: 'bmc-net' is no tcp://HOST:PORT"),
+    ],
+)
+def test_what_is_no_place_is_refused(listens: str, address: str, why: str) -> None:
+    with pytest.raises(TashiError, match=re.escape(why)):
+        reached_at(listens, address)
 
 
 class Echo:

@@ -17,6 +17,7 @@ from tashi.run.keys import KeyPair
 from tashi.run.log import Log
 from tashi.run.loop import Loop
 from tashi.run.zap import Zap
+from tashi.wire.address import why_not_an_address
 from tashi.wire.errors import Code, Refused, TashiError
 from tashi.wire.stream import Beat, Begun, Break, Credit, Data, End, FromAgent, FromClient, Use
 from tashi.wire.talk import BEAT_SECONDS, CHUNK_BYTES, CREDIT_MAX, SILENCE_SECONDS
@@ -24,6 +25,7 @@ from tashi.wire.talk import BEAT_SECONDS, CHUNK_BYTES, CREDIT_MAX, SILENCE_SECON
 DOMAIN = "stream"
 AT_ONCE = 64  # messages in a turn: the loop has others to serve
 INPUT_BYTES = 4096  # that a client may send before they are taken
+EVERYWHERE = ("tcp://0.0.0.0:", "tcp://[::]:", "tcp://*:")
 STREAMS = 64  # tickets at a time
 OPTIONS = {
     zmq.LINGER: 1000,  # ms: a last word may still go out
@@ -37,6 +39,17 @@ OPTIONS = {
 _encode = msgspec.json.Encoder().encode
 _BEAT = _encode(Beat())
 _read = msgspec.json.Decoder(FromClient).decode
+
+
+def reached_at(listens: str, address: str) -> str:
+    """Where clients come: ``address``, or where the port ``listens`` if that is one place. Raises Refused."""
+    for key, value in (("stream", listens), ("stream_address", address)):
+        if value and (not value.startswith("tcp://") or why_not_an_address(value)):
+            raise Refused(Code.BAD_REQUEST, f"[zoni] {key}: {value!r} is no tcp://HOST:PORT")
+    if not address and listens.startswith(EVERYWHERE):
+        hint = 'stream_address = "tcp://HOST:PORT" says it'
+        raise Refused(Code.BAD_REQUEST, f"[zoni] stream: {listens} is no place to come to", hint)
+    return address or listens
 
 
 class Ticket(NamedTuple):
