@@ -327,6 +327,16 @@ def test_a_port_that_passes_what_is_not_its_own_is_mended_when_it_is_touched() -
     assert words.index("close p1") < words.index("let p1 drop what is of other VLANs") < words.index("open p1")
 
 
+@pytest.mark.parametrize("want", [Want(join=(100,)), Want(tagged=(100,))])
+def test_a_port_that_drops_what_has_no_tag_does_not_come_to_take_it_in(want: Want) -> None:
+    """Its native VLAN is none that it is in: as a member of that it would be in two."""
+    before = state(p1={"native": 100, "untagged": (1,)})
+    with pytest.raises(SwitchError) as refused:
+        plan(before, Goal(ports={"p1": want}), Rules(domain="red", domains={100: "red"}), ALL)
+    assert refused.value.text == "p1: is untagged in VLAN 1, and its native one is 100"
+    plan(before, Goal(ports={"p1": replace(want, native=1)}), Rules(domain="red", domains={100: "red"}), ALL)
+
+
 def test_without_a_capability_there_is_no_step_for_it() -> None:
     goal = Goal({400: "green"}, (), {"p1": Want(400)})
     words = said(plan(state(p1=access(100)), goal, Rules(), frozenset()))

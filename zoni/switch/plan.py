@@ -185,7 +185,11 @@ def _check(state: State, goal: Goal, rules: Rules, capabilities: frozenset[Capab
         for vlan in _wanted(want):
             if vlan not in there and Capability.VLANS in capabilities:
                 raise SwitchError(Code.NOT_FOUND, f"{name}: there is no VLAN {vlan}", "create it first")
-        _, untagged, tagged = _members(state.ports[name], want)
+        native, untagged, tagged = _members(state.ports[name], want)
+        if native in set(tagged) - set(state.ports[name].tagged) and (others := set(untagged) - {native}):
+            # It dropped what has no tag; as a member of its native VLAN it would take that in.
+            text = f"{name}: is untagged in VLAN {min(others)}, and its native one is {native}"
+            raise SwitchError(Code.WRONG_STATE, text, "say which is its native one")
         if already := set(want.join) & set(untagged) - {want.native}:
             vlan = min(already)
             raise SwitchError(Code.WRONG_STATE, f"{name}: is untagged in VLAN {vlan}", "take it out of it first")
