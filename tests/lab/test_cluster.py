@@ -67,6 +67,29 @@ def test_a_guest_outlives_its_agent_and_its_libvirtd(shell: Shell) -> None:
     assert shell.row("vm", "still")["generation"] == 1
 
 
+@pytest.mark.skipif(not Path("/usr/share/OVMF").exists(), reason="needs ovmf")
+def test_a_guest_that_asks_for_uefi_boots_by_it(shell: Shell) -> None:
+    assert shell.row("host", "h1")["firmware"] == ["bios", "uefi"]
+    shell.run("tvm-create", "-q", "efi", *TINY, "--memory", "64M", "--feature", "firmware=uefi")
+    identity = shell.row("vm", "efi")["id"]
+    emulator = shell.run("tashi-lab", "exec", "h1", "pgrep", "-af", f"guest={identity},").stdout
+    shell.run("tvm-destroy", "-q", "efi")
+    assert "OVMF_CODE" in emulator and f"nvram/{identity}_VARS.fd" in emulator
+    assert f"{identity}_VARS.fd" not in shell.run("tashi-lab", "exec", "h1", "ls", "/var/lib/libvirt/qemu/nvram").stdout
+
+
+def test_a_host_without_uefi_says_so_and_is_not_chosen_for_it(shell: Shell) -> None:
+    """Until its next boot h2 lacks the files that libvirt looks for."""
+    hide = "mkdir -p /run/none /usr/share/OVMF && mount --bind /run/none /usr/share/OVMF"
+    shell.run("tashi-lab", "exec", "h2", "sh", "-c", f"{hide} && mount --bind /run/none /usr/share/qemu/firmware")
+    for verb in ("stop-agent", "kill-libvirtd", "start-libvirtd", "start-agent"):
+        shell.run("tashi-lab", verb, "h2")
+    wait_until(lambda: shell.row("host", "h2")["firmware"] == ["bios"], "h2 says that it has none", seconds=30)
+    shell.wait_host("h2", "up")
+    none = shell.run("tvm-create", "efi", *TINY, "--host", "h2", "--feature", "firmware=uefi", check=False)
+    assert none.returncode and "needs firmware=uefi, it has firmware=bios" in none.stderr
+
+
 def test_a_guest_outlives_the_controller(shell: Shell) -> None:
     before = process_of(shell, "h1", "still")
     shell.run("tashi-lab", "kill-controller")
