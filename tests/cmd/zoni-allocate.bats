@@ -84,15 +84,18 @@ there() { # the VLANs that there are
 
 @test "a domain that goes leaves nothing on the switches, or says what it left" {
   zoni-reserve -q m1 --until 1h
+  zoni-allocate -q --off --domain blue m1
   zoni-allocate -q --off --domain red m1
   zoni-release -q m1
-  [ "$(there)" = '1 100 101' ]
+  zoni-domain create -q green --vlan 300
+  [ "$(there)" = '1 100 101 200' ]
   [ "$(zoni-domain remove -n -H -o name,verb red)" = $'red\tdomain.remove' ]
   [ "$(zoni-domain remove -H -o name red)" = red ]
-  [ "$(there)" = 1 ]
+  [ "$(there)" = '1 200' ]
   world 'switches.set_faults([Fault(drop=True)])'
   fail_with 1 'its VLANs 200 may be there still: zoni-vlan destroy 200' zoni-domain remove blue
   fail_with 1 'no such domain' zoni-domain show blue
+  [ "$(zoni-domain remove -H -o name green)" = green ] # no switch was ever told of it
 }
 
 @test "its end switches it off and closes its port" {

@@ -174,6 +174,11 @@ def test_passwords_of_a_switch_that_can_not_be_opened_are_told_at_once(world: Wo
 
 
 # -- what is left of a domain ------------------------------------------------------------------------------------------
+def used(world: World, domain: str = "red") -> None:
+    """A machine was in it."""
+    assert allocate(world, "m2", domain) == ended(world, world.ok("machine.release", name="m2").job) == ("done", "")
+
+
 def remove(world: World, name: str = "red") -> str:
     return world.ok("domain.remove", name=name).job
 
@@ -202,6 +207,25 @@ def test_where_there_are_no_switches_a_domain_goes_at_once() -> None:
     assert accepted.done and ended(world, accepted.job) == ("done", "")
 
 
+def test_a_domain_that_no_switch_was_told_of_goes_at_once(world: World) -> None:
+    """Without an agent, too; one that was told is cleared, whoever has told it, and however that ended."""
+    network(world).did.clear()
+    accepted = world.ok("domain.remove", name="red")
+    assert accepted.done and network(world).did == []
+    world.ok("domain.create", name="red", vlans=[100, 101])
+    world.ok("switch.change", changes=[{"switch": "far", "ports": {"up": {"join": [101]}}}], plan=True)
+    assert world.ok("domain.remove", name="red").done, "nothing has come of a plan"
+    world.ok("domain.create", name="red", vlans=[100, 101])
+    world.ok("switch.change", changes=[{"switch": "far", "vlans": {"101": "red"}, "ports": {"up": {"join": [101]}}}])
+    assert tagged(world) == {"far:up": (101,)}
+    assert ended(world, remove(world)) == ("done", "") and (tagged(world), vlans(world)) == ({}, {})
+    world.ok("domain.create", name="red", vlans=[100, 101])
+    network(world).faults["change core"] = ("unknown", "unavailable")
+    assert allocate(world)[0] == "failed" and vlans(world) == {"core": {100, 101}}
+    network(world).faults.clear()
+    assert ended(world, remove(world)) == ("done", "") and vlans(world) == {}
+
+
 def test_a_dead_switch_is_told_with_the_way_out_and_the_others_are_cleared(world: World) -> None:
     allocate(world)
     world.ok("machine.release", name="m1")
@@ -214,6 +238,7 @@ def test_a_dead_switch_is_told_with_the_way_out_and_the_others_are_cleared(world
 
 def test_vlans_of_another_name_stay(world: World) -> None:
     world.ok("domain.create", name="blue", vlans=[200])
+    used(world, "blue")
     network(world).plug("far", Port("up", native=1, untagged=(1,), tagged=(200,)))
     network(world).bridge("far").vlans[200] = "legacy"
     assert ended(world, remove(world, "blue")) == ("done", "")
@@ -221,6 +246,7 @@ def test_vlans_of_another_name_stay(world: World) -> None:
 
 
 def test_a_vlan_that_is_being_taken_away_is_no_new_domains(world: World) -> None:
+    used(world)
     network(world).holding.add("change")
     job = remove(world)
     refused = world.refused("domain.create", name="green", vlans=[101])
@@ -234,6 +260,7 @@ def test_a_vlan_that_is_being_taken_away_is_no_new_domains(world: World) -> None
 
 
 def test_a_silent_agent_keeps_nobody_from_removing_a_domain(world: World) -> None:
+    used(world)
     network(world).up = False
     world.run(60)
     state, reason = ended(world, remove(world))
@@ -242,6 +269,7 @@ def test_a_silent_agent_keeps_nobody_from_removing_a_domain(world: World) -> Non
 
 
 def test_what_is_removed_is_told_by_its_parts(world: World) -> None:
+    used(world)
     job = remove(world)
     assert sorted(each["name"] for each in world.rows("job") if each["parent"] == job) == ["core", "far", "s1", "s2"]
     assert sorted(json.loads(world.job(job)["answer"])) == ["core", "far", "s1", "s2"]

@@ -1,8 +1,9 @@
 """What a domain leaves behind: its VLANs, on uplinks and on switches, which go when it is removed.
 
-Each switch is cleared by itself, and nothing is taken back: a dead one keeps nobody waiting, and is told with the way
-out. Only VLANs that are called as the domain was are its own; one that a port still is in stays, and that is told.
-Until it is over the numbers are nobody else's, lest a new domain's VLANs be taken for the old one's.
+Of a domain that no switch was told of there is nothing. Else each switch is cleared by itself, and nothing is taken
+back: a dead one keeps nobody waiting, and is told with the way out. Only VLANs that are called as the domain was are
+its own; one that a port still is in stays, and that is told. Until it is over the numbers are nobody
+else's, lest a new domain's VLANs be taken for the old one's.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ FAILURES, ANSWERS = "failures", "answers"  # what the operation keeps, as JSON
 
 
 def begin(turn: Turn, domain: Domain) -> Job:
-    """The operation, with a part for each switch. It is over at once where there are none."""
-    switches = list(turn.state.switches.values())
+    """The operation, with a part for each switch. It is over at once where there are none to be asked."""
+    switches = [] if domain.untold else list(turn.state.switches.values())
     head = turn.begin(
         "domain.remove", "domain", "", domain.name, children=len(switches), phase="clearing" if switches else ""
     )

@@ -31,7 +31,8 @@ def create(turn: Turn, body: DomainCreate) -> Accepted:
         check_user(turn, body.user)
     if body.group and body.group not in turn.state.names["group"]:
         raise NotFound(f"{body.group}: no such group", f"tuser-group-set {body.group}")
-    domain = Domain(turn.new_id("domain"), body.name, turn.at(), vlans, owner, body.group, body.note.strip())
+    about = (body.name, turn.at(), vlans, owner, body.group, body.note.strip())
+    domain = Domain(turn.new_id("domain"), *about, untold=True)
     return done(turn, "domain.create", "domain", turn.put(domain), body.dry_run)
 
 

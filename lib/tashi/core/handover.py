@@ -16,6 +16,7 @@ from tashi.core.machines import refuse_locked
 from tashi.core.metal_power import SOFT_SECONDS, check_way
 from tashi.core.quota import groups_of
 from tashi.core.switch_calls import check_passwords
+from tashi.core.switch_rules import tell
 from tashi.core.trunks import on_the_way
 from tashi.core.turn import Turn
 from tashi.model.allocation import Phase, Transfer
@@ -56,6 +57,7 @@ def allocate(turn: Turn, body: Allocate) -> Accepted:
         return Accepted(
             job=job.id, kind="machine", objects=objects, done=True, dry_run=body.dry_run, note=THERE_ALREADY
         )
+    tell(turn, domain.vlans)
     job = turn.begin(ALLOCATE, "machine", machine.id, machine.name, owner=held.owner)
     was_on = machine.seen is not None and machine.seen.power == "on"
     _go(turn, machine, Stepped(rules.begin(machine.allocation, job.id, domain.id, was_on, body.power == "on")))

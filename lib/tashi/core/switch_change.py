@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from tashi.core import clearing, metal_seen
 from tashi.core.switch_calls import ARGS, CALL, TAKE_BACK, check_way, learn, text_of, which
-from tashi.core.switch_rules import is_label, machine_on, refuse_wrong
+from tashi.core.switch_rules import is_label, machine_on, refuse_wrong, tell, vlans_of
 from tashi.core.turn import HELD, Turn
 from tashi.core.zoniagents import agent_of
 from tashi.model.device import Switch
@@ -89,10 +89,14 @@ def _args(switch: Switch, wish: SwitchGoal) -> dict[str, Any]:
 
 
 def _hold(turn: Turn, head: Job, switches: Sequence[Switch], wishes: Sequence[SwitchGoal]) -> list[str]:
-    """Nobody else changes these, and hands these machines out, until the operation is over."""
+    """Nobody else changes these, and hands these machines out, until the operation is over.
+
+    The domains whose VLANs they get may leave something there from now on.
+    """
     machines: dict[str, Machine] = {}
     for switch, wish in zip(switches, wishes, strict=True):
         turn.put(replace(switch, job=head.id))
+        tell(turn, vlans_of(wish))
         there = [machine_on(turn, switch, port) for port, each in wish.ports.items() if not is_label(each)]
         machines |= {each.id: each for each in there if each is not None}
     for machine in machines.values():

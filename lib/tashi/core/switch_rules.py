@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from tashi.core.machines import refuse_locked
 from tashi.core.turn import Turn
@@ -44,7 +45,7 @@ def refuse_wrong(turn: Turn, switch: Switch, wish: SwitchGoal, restoring: bool =
 
 def _refuse_port(turn: Turn, switch: Switch, port: str, wish: PortWant, restoring: bool) -> None:
     name, machine = f"{switch.name}:{port}", machine_on(turn, switch, port)
-    wanted = [*([wish.native] if wish.native else []), *(wish.tagged or ()), *wish.join]
+    wanted = _wanted(wish)
     for vlan in (*wanted, *wish.leave):
         _refuse_number(name, vlan)
     if both := {wish.native} & {*(wish.tagged or ()), *wish.join}:
@@ -126,6 +127,23 @@ def rules_of(turn: Turn, switch: Switch, goal: Mapping[str, Any]) -> dict[str, A
 def owners_of(turn: Turn, vlans: Iterable[int]) -> dict[str, str]:
     """Whose each of these VLANs is, by what the VLANs of a domain are called; nobody's are left out."""
     return {str(vlan): vlan_name(owner) for vlan in vlans if (owner := owner_of(turn, vlan))}
+
+
+def tell(turn: Turn, vlans: Iterable[int]) -> None:
+    """Switches are about to hear of these: of the domains that have them something may be left from now on."""
+    for ident in dict.fromkeys(turn.state.domain_of_vlan.get(vlan, "") for vlan in vlans):
+        domain = turn.state.domains.get(ident)
+        if domain is not None and domain.untold:
+            turn.put(replace(domain, untold=False))
+
+
+def vlans_of(wish: SwitchGoal) -> set[int]:
+    """The VLANs that a switch has, or ports of it are in, when it is so."""
+    return {*wish.vlans, *(vlan for port in wish.ports.values() for vlan in _wanted(port))}
+
+
+def _wanted(wish: PortWant) -> list[int]:
+    return [*([wish.native] if wish.native else []), *(wish.tagged or ()), *wish.join]
 
 
 def refuse_going(turn: Turn, name: str, vlan: int) -> None:

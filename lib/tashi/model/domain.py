@@ -8,7 +8,8 @@ from msgspec import Struct
 class Domain(Struct, frozen=True, omit_defaults=True):
     """``vlans``: the first is untagged on the ports of its machines, the others are tagged.
 
-    ``owner`` is a user's name and ``group`` a group's; either may be nothing.
+    ``owner`` is a user's name and ``group`` a group's; either may be nothing. ``untold``: no switch was told of its
+    VLANs yet.
     """
 
     id: str
@@ -18,3 +19,4 @@ class Domain(Struct, frozen=True, omit_defaults=True):
     owner: str = ""
     group: str = ""
     note: str = ""
+    untold: bool = False
