@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tashi.wire.zoni import MetalSeen, MetalTell
 from tests.core.hardware import Network, wire_up
 from tests.core.world import World
 from zoni.switch.interface import Port
@@ -283,3 +284,36 @@ def test_an_answer_that_is_none_ends_it(world: World) -> None:
     network(world).junk.add("change")
     state, reason = ended(world, change(world, goal(p9={"on": False})))
     assert state == "failed" and "answer can't be read" in reason
+
+
+def test_an_agent_that_is_removed_leaves_no_switch_changed_unsaid(world: World) -> None:
+    """The operation holds m2, and is no operation of m2's: it ends when it is known what became of the switches."""
+    network(world).holding.add("change")
+    job = change(world, goal(p2={"label": "x", "on": True}), goal("s2", p9={"on": False}))
+    network(world).work_one()
+    release = world.ok("machine.release", name="m1").job
+    world.ok("zoniagent.remove", name="net1")
+    assert ended(world, release)[0] == "failed" and ended(world, job)[0] == "running"
+    world.run(400)
+    state, reason = ended(world, job)
+    assert state == "failed" and "; not taken back: s1: " in reason
+    assert world.cluster.state.switches["s-1"].job == world.cluster.state.machines["m-2"].job == ""
+
+
+def test_a_store_that_is_older_than_an_agent_ends_no_change_of_a_switch(world: World) -> None:
+    network(world).holding.add("change")
+    job = change(world, goal(p2={"on": True}), goal("s2", p9={"on": False}))
+    machine = world.cluster.state.machines["m-2"]
+    refused = MetalSeen("m-2", row_generation=machine.generation, newest=7, outcome="refused")
+    network(world).deliver(MetalTell(1, 99, "boot-1", seen=refused))  # type: ignore[arg-type]
+    assert world.cluster.state.machines["m-2"].generation == 8 and ended(world, job)[0] == "running"
+    network(world).let_go()
+    assert ended(world, job) == ("done", "")
+
+
+def test_what_a_part_was_to_do_is_not_told_when_it_has_failed(world: World) -> None:
+    network(world).faults["s1"] = ("failed", "denied")
+    world.ok("switch.look", name="s1")
+    change(world, goal(p9={"on": False}), goal("s2", p9={"on": False}))
+    told = [entry.get("result", {}) for entry in world.log if entry["kind"] == "job" and entry["name"] == "s1"]
+    assert len(told) >= 4 and [each for each in told if each] == []

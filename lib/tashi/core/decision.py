@@ -16,7 +16,7 @@ from tashi.core.turn import KIND_OF_LETTER, Sent, Turn
 from tashi.model.choice import Choice
 from tashi.model.device import Switch
 from tashi.model.host import Host
-from tashi.model.job import Job, JobState
+from tashi.model.job import Job
 from tashi.model.machine import Machine
 from tashi.model.machine import state_of as machine_state
 from tashi.model.vm import Vm
@@ -181,7 +181,7 @@ SEEN_BY: dict[str, Callable[[Any], str]] = {  # kinds that only some may see
     "user": lambda user: str(user.name),
     "decision": lambda choice: str(choice.owner),
 }
-KEPT_BACK = ("switch", "domain")  # kinds whose operations keep what is still to be done, which is nobody's news
+KEPT_BACK = ("switch", "domain")  # kinds whose operations keep what is still to be done: their answer alone is news
 FOR_OPERATORS = ("pdu", "switch", "zoniagent")
 NOBODY = "-"  # no user has this name
 PRIVATE = frozenset((*SEEN_BY, "denied"))
@@ -238,8 +238,12 @@ def _job(turn: Turn, revision: int, job: Job, ident: str, gone: bool) -> Change:
         parent=job.parent,
         target=job.target,
         phase=job.phase,
-        result={} if job.kind in KEPT_BACK and job.state is JobState.RUNNING else job.result,
+        result=_told(job),
     )
+
+
+def _told(job: Job) -> dict[str, Any]:
+    return {key: job.result[key] for key in ("answer",) if key in job.result} if job.kind in KEPT_BACK else job.result
 
 
 def _plain(turn: Turn, revision: int, record: Any, job: str, gone: bool) -> Change:

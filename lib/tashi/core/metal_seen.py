@@ -85,7 +85,7 @@ def _refused(turn: Turn, machine: Machine, seen: MetalSeen) -> None:
     """Its agent has obeyed a newer order than this store knows of: the store is an older one. Nothing is asked for."""
     if seen.row_generation == machine.generation:
         turn.put(replace(machine, generation=seen.newest + 1, desired="", soft_seconds=0.0))
-        if machine.job:
+        if machine.job and turn.state.jobs[machine.job].kind == "machine":  # one of switches holds it, and goes on
             turn.end(machine.job, JobState.FAILED, "its agent has obeyed a newer order than this store knows of")
 
 

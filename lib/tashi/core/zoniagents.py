@@ -71,7 +71,7 @@ def remove(turn: Turn, body: Named) -> Accepted:
         text = f"{agent.name}: it is the agent of {', '.join(named[:5])}{' and more' if len(named) > 5 else ''}"
         raise Refused(Code.WRONG_STATE, text)
     for machine in list(machines_of(turn.state, agent.id)):
-        if machine.job:
+        if machine.job and turn.state.jobs[machine.job].kind == "machine":  # one of switches holds it, and goes on
             turn.end(machine.job, JobState.FAILED, f"the zoni agent {agent.name} was removed")
     turn.remove(agent)
     return done(turn, "zoniagent.remove", "zoniagent", agent, body.dry_run)
