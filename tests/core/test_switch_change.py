@@ -124,6 +124,19 @@ def test_when_one_fails_those_before_are_as_they_were(world: World) -> None:
     assert world.job(job)["children"] == 5
 
 
+def test_what_is_taken_back_is_called_as_its_switch_had_it(world: World) -> None:
+    """By names and labels that we would not give; and that there were such is no reason to fail."""
+    network(world).faults["change s2"] = ("failed", "denied")
+    network(world).bridge("s1").vlans[300] = "Office LAN (2nd floor)"
+    network(world).plug("s1", Port("9", "Büro", native=1, untagged=(1,)))
+    before = network(world).bridge("s1")
+    assert ended(world, change(world, goal(p9={"label": "y"}))) == ("done", "")
+    network(world).plug("s1", before.ports["9"])
+    job = change(world, goal(p9={"label": "x"}) | {"gone": [300]}, {"switch": "s2", "gone": [300]})
+    assert ended(world, job) == ("failed", "s2: fake s2: denied; all else is as it was")
+    assert network(world).bridge("s1") == before
+
+
 def test_taking_back_leaves_alone_what_came_meanwhile(world: World) -> None:
     """A machine is handed out between the change and its undoing: its VLANs stay on the uplink."""
     network(world).faults["change s2"] = ("failed", "denied")

@@ -15,12 +15,13 @@ from msgspec import Meta
 
 from tashi.run.clock import Clock
 from tashi.wire.errors import Code
+from tashi.wire.switching import PortName
 from zoni.calls import SECONDS, Seconds, Verb
 from zoni.pauses import Steps
 from zoni.switch import change
 from zoni.switch.interface import Capability, Driver, SwitchError, stations
 from zoni.switch.paths import AnyPath
-from zoni.switch.plan import Goal, PortName, Rules
+from zoni.switch.plan import Goal, Rules
 from zoni.switch.probe import probe
 
 BaseMac = Annotated[str, Meta(max_length=17)]

@@ -16,13 +16,14 @@ from msgspec import Meta, Struct
 
 from tashi.model.vlan import DEFAULT, LEAST, MOST, RESERVED
 from tashi.wire.errors import Code
+from tashi.wire.switching import PortName
 from zoni.switch import steps
 from zoni.switch.interface import Capability, Port, State, SwitchError
 from zoni.switch.steps import AnyStep, DeviceStep
 
-Name = Annotated[str, Meta(max_length=32, pattern=r"^[A-Za-z0-9]?[A-Za-z0-9._-]*$")]  # dot1qVlanStaticName
-Text = Annotated[str, Meta(max_length=64, pattern=r"^[ -~]*$")]  # ifAlias
-PortName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[!-~]+( [!-~]+)*$")]
+_WORDS = r"\A[^\x00-\x1f\x7f-\x9f]*\Z"  # what is taken back may be any words of the switch's
+Name = Annotated[str, Meta(max_length=32, pattern=_WORDS)]  # dot1qVlanStaticName
+Text = Annotated[str, Meta(max_length=64, pattern=_WORDS)]  # ifAlias
 
 
 class Want(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -105,12 +105,18 @@ def _hold(turn: Turn, head: Job, switches: Sequence[Switch], wishes: Sequence[Sw
 
 
 # -- what follows ----------------------------------------------------------------------------------------------------
+class PortBack(PortWant, frozen=True):
+    """As people say it, but for a label, which may be any word of the switch's."""
+
+    label: str | None = None
+
+
 class Back(Struct, frozen=True, omit_defaults=True):
     """The goal that takes a change of one switch back."""
 
     vlans: dict[int, str] = {}
     gone: list[int] = []
-    ports: dict[str, PortWant] = {}
+    ports: dict[str, PortBack] = {}
 
 
 class Changed(Struct, frozen=True, omit_defaults=True):
@@ -198,7 +204,7 @@ def _take_back(turn: Turn, head: Job) -> None:
         switch = turn.state.switches.get(ident)
         if head.result[CALL] == "change" and answer["changed"] and switch is not None:
             back = msgspec.convert(answer["back"], Back, str_keys=True)
-            rest.append((ident, _args(switch, SwitchGoal(ident, back.vlans, back.gone, back.ports))))
+            rest.append((ident, _args(switch, SwitchGoal(ident, back.vlans, back.gone, {**back.ports}))))
     turn.put(
         replace(
             head,
