@@ -150,6 +150,51 @@ def test_what_no_path_could_do_has_failed_and_what_may_have_happened_is_unknown(
         assert (seen.outcome, seen.reason) == (outcome, "ipmi: unavailable; libvirt: unavailable")
 
 
+def test_an_outlet_that_is_on_does_not_prove_that_a_machine_is_whose_bmc_does_not_say_so() -> None:
+    agent = Agent()
+    agent.known(BMC, PDU, power="on")
+    agent.row(BMC, PDU, power="on")
+    agent.end("on", "failed", code="denied")
+    assert (agent.seen().outcome, agent.seen().reason) == ("failed", "ipmi: denied")
+    for each in ("ipmi", "pdu"):
+        agent.end("power", driver=each)
+    agent.step(events.Heard(MetalShot(5, "j-1", "cycle", "m-1", 1)))
+    agent.end("cycle", "failed", code="denied")
+    agent.end("cycle", driver="pdu")
+    (over,) = [each.shot for each in agent.said if isinstance(each, MetalTell) and each.shot]
+    assert over.outcome == "unknown"
+    assert over.reason == "ipmi: denied; its outlet is on, which does not say that the machine is"
+
+
+def test_an_outlet_that_nobody_has_read_yet_is_switched_on_before_the_bmc_behind_it_is_asked() -> None:
+    agent = Agent()
+    agent.row(BMC, PDU, power="on")
+    assert agent.verbs() == ["enroll pdu"]
+    agent.end("enroll", power="off")
+    agent.end("on")
+    agent.end("enroll", power="off")
+    assert agent.verbs() == ["on ipmi"]
+
+
+def test_an_outlet_alone_is_believed_when_it_is_on() -> None:
+    agent = Agent()
+    agent.known(PDU, OTHER_PDU)
+    agent.row(PDU, OTHER_PDU, power="on")
+    agent.end("on")
+    agent.end("on")
+    assert agent.seen().outcome == "done"
+
+
+def test_how_it_is_after_a_cycle_is_told_before_that_it_is_over() -> None:
+    agent = Agent()
+    agent.known(BMC, power="off")
+    agent.step(events.Heard(MetalShot(5, "j-1", "cycle", "m-1", 0)))
+    agent.end("cycle")
+    seen, over = [each for each in agent.said if isinstance(each, MetalTell)][-2:]
+    assert seen.seen and (seen.seen.power, seen.seen.source) == ("on", "ipmi")
+    assert over.shot and (over.shot.job, over.shot.outcome) == ("j-1", "done")
+
+
 def test_soft_then_hard() -> None:
     agent = Agent()
     agent.known(BMC, PDU, power="on")

@@ -1,7 +1,8 @@
 """How an order for a machine's power goes along its paths: which call on which path comes next, and when it is over.
 
 Paths are tried in the machine's order, until a change was read back. Outlets go together, because a machine with two
-is off only when both are. One-shots stop where something may have happened: they are done at most once.
+is off only when both are. An outlet that is on proves nothing of a machine that has another path: only that one could
+say so. One-shots stop where something may have happened: they are done at most once.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ ACTIONS = {
 }  # fmt: skip
 OF_POWER = ("cycle", "reset")
 QUESTIONS = ("booting", "sensors", "log")
+FED = "its outlet is on, which does not say that the machine is"
 
 
 class Go(NamedTuple):
@@ -31,16 +33,19 @@ class Go(NamedTuple):
 
 
 class Errand:
-    """One row or one-shot under way. ``outlets`` says of each path whether it is one."""
+    """One row or one-shot under way. ``outlets`` says of each path whether it is one, ``unfed`` whether it is one that
 
-    def __init__(self, order: MetalRow | MetalShot, outlets: Sequence[bool], off: Sequence[bool] = ()) -> None:
+    is not known to be on.
+    """
+
+    def __init__(self, order: MetalRow | MetalShot, outlets: Sequence[bool], unfed: Sequence[bool] = ()) -> None:
         self.order = order
         self.outcome = ""  # done, failed or unknown once it is over
         self.proven_by = -1  # the path whose word it is
         self.value: Any = None  # what it answered
         self._own = [at for at, outlet in enumerate(outlets) if not outlet]
         self._outlets = [at for at, outlet in enumerate(outlets) if outlet]
-        self._groups: deque[list[Go]] = deque(self._plan(any(off)))
+        self._groups: deque[list[Go]] = deque(self._plan(any(unfed)))
         self._open: dict[int, str] = {}  # path -> verb under way
         self._group_failed = False
         self._unproven = False
@@ -80,6 +85,9 @@ class Errand:
             self._group_failed = True
             self._reasons.append(called.text)
             self._unproven = self._unproven or called.outcome == "unknown"
+        elif verb == "cycle" and at in self._outlets and self._own:
+            self._group_failed = self._unproven = True
+            self._reasons.append(FED)
         if self._open:
             return
         if not self._group_failed:
@@ -102,9 +110,10 @@ class Errand:
         if order.power == "off" and order.soft_seconds:
             return [[self._go(at, "soft")] for at in self._own]
         groups = self._switch(order.power)
-        if order.power == "on" and unfed and self._own:
+        if order.power == "on" and self._own:
             # A BMC behind an outlet that is off does not hear anybody.
-            return [[self._go(at, "feed") for at in self._outlets], *groups[: len(self._own)]]
+            feed = [[self._go(at, "feed") for at in self._outlets]] if unfed else []
+            return [*feed, *groups[: len(self._own)]]
         return groups
 
     def _switch(self, verb: str) -> list[list[Go]]:

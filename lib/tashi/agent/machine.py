@@ -111,9 +111,9 @@ class Known(Struct):
         return "; ".join(path.trouble for path in self.paths if path.trouble)
 
     def outlets(self) -> tuple[list[bool], list[bool]]:
-        """Which paths are outlets, and which of them are off."""
+        """Which paths are outlets, and which of them are not known to be on."""
         outlets = [path.outlet for path in self.paths]
-        return outlets, [path.outlet and path.reading == "off" for path in self.paths]
+        return outlets, [path.outlet and path.reading != "on" for path in self.paths]
 
     def looks(self) -> bool:
         return any(path.looks for path in self.paths)

@@ -249,6 +249,7 @@ class Metal:
             known.take_paths(self._where)
         order = errand.order
         if isinstance(order, MetalShot):
+            self._tell(machine, known)  # before its end, or who waits for that is shown how it was before
             outcome = "done" if errand.outcome == "done" else "failed" if errand.outcome == "failed" else "unknown"
             self._shots.over(ShotDone(order.job, outcome, shorten(errand.reason, 200)))  # type: ignore[arg-type]
         else:
