@@ -275,6 +275,17 @@ def test_a_question_is_answered_by_the_first_path_that_knows() -> None:
     assert agent.seen().answer == 1, "the other path is asked still, and the first will be once more"
 
 
+def test_what_another_path_says_meanwhile_makes_no_answer_of_an_old_reading() -> None:
+    agent = Agent()
+    agent.known(BMC, PDU, power="on")
+    agent.later(1)
+    agent.row(BMC, PDU, generation=0, ask=1)
+    agent.end("power", power="on", driver="pdu")
+    assert agent.seen().answer == 0, "the BMC has not spoken yet"
+    agent.end("power", "failed", code="unavailable", driver="ipmi")
+    assert (agent.seen().answer, agent.seen().power) == (1, "unknown")
+
+
 def test_what_was_asked_before_is_no_answer() -> None:
     agent = Agent()
     agent.known(BMC, power="on")

@@ -102,7 +102,7 @@ class Known(Struct):
         if self.ask <= self.answer:
             return False
         first = next((path for path in self.paths if path.reading in ("on", "off") and not path.outlet), None)
-        if first is not None and first.began >= self.asked_at:
+        if first is not None and first.began >= self.asked_at and not first.looks:
             return True
         return all(path.began >= self.asked_at and not path.looks for path in self.paths)
 
