@@ -230,10 +230,11 @@ def test_a_dead_switch_is_told_with_the_way_out_and_the_others_are_cleared(world
     allocate(world)
     world.ok("machine.release", name="m1")
     network(world).faults["s1"] = ("failed", "unavailable")
+    network(world).bridge("far").vlans[100] = "legacy"
     state, reason = ended(world, remove(world))
-    told = "s1: fake s1: unavailable; red is removed, its VLANs 100-101 may be there still: zoni-vlan destroy 100-101"
-    assert (state, reason) == ("failed", told)
-    assert vlans(world) == {"s1": {100, 101}} and world.rows("domain") == []
+    told = "s1: fake s1: unavailable; red is removed, its VLANs 100-101 may be there still: "
+    assert (state, reason) == ("failed", f"{told}zoni-vlan destroy 100-101 --switch s1"), "and on no other"
+    assert vlans(world) == {"s1": {100, 101}, "far": {100}} and world.rows("domain") == []
 
 
 def test_vlans_of_another_name_stay(world: World) -> None:

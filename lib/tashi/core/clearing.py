@@ -70,7 +70,8 @@ def heard(turn: Turn, head_id: str, switch: str, why: str, answer: Any) -> None:
     told = [f"{name}: {reason}" for name, reason in failures.items()]
     vlans = vlans_text(msgspec.json.decode(str(head.result[GOING])))
     more = [f"and {len(told) - NAMED} more"] if len(told) > NAMED else []
-    way_out = f"{head.name} is removed, its VLANs {vlans} may be there still: zoni-vlan destroy {vlans}"
+    where = "".join(f" --switch {name}" for name in failures) if len(told) <= NAMED else ""
+    way_out = f"{head.name} is removed, its VLANs {vlans} may be there still: zoni-vlan destroy {vlans}{where}"
     reason = "; ".join([*told[:NAMED], *more, way_out]) if told else ""
     state = JobState.FAILED if told else JobState.DONE
     turn.end(head.id, state, shorten(reason, 2000), result={"answer": str(head.result[ANSWERS])})
