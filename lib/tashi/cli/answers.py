@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from tashi.cli.call import Call
 from tashi.cli.change import Wish, ask_each, print_jobs, print_plan
-from tashi.cli.listing import PAGE, pages
+from tashi.cli.listing import rows_of
 from tashi.cli.output import Failure
 from tashi.cli.wait import leaving_them_running, wait_for_jobs
 from tashi.wire.errors import TashiError
@@ -51,6 +51,5 @@ def answers(
 
 
 def _read(call: Call, jobs: list[str]) -> Iterator[tuple[str, Any]]:
-    for page in pages(call.client, {"noun": "job", "format": "json", "fields": "name,answer"}, jobs, PAGE):
-        for row in map(json.loads, page.rows.splitlines()):
-            yield row["name"], json.loads(row["answer"])
+    for row in rows_of(call.client, "job", "name,answer", jobs):
+        yield row["name"], json.loads(row["answer"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,12 @@ def pages(client: Client, body: dict[str, Any], names: Sequence[str] | None, lim
             cursor, size = page.ok.get("cursor", ""), limit
             if not cursor:
                 break
+
+
+def rows_of(client: Client, noun: str, fields: str, names: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+    """The records of a noun, with these fields: all, or those of these names that there are."""
+    for page in pages(client, {"noun": noun, "format": "json", "fields": fields}, names, PAGE):
+        yield from map(json.loads, page.rows.splitlines())
 
 
 def print_page(call: Call, page: Answer) -> int:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tashi.cli.listing import PAGE, pages
+from tashi.cli.listing import rows_of
 
 if TYPE_CHECKING:
     from tashi.client import Client
@@ -48,21 +47,16 @@ class Known(NamedTuple):
 
 def known(client: Client) -> Known:
     """Ask the controller for them."""
-    switches = list(_records(client, "switch", "id,name,uplinks"))
-    machines = list(_records(client, "machine", "id,name,ports,domain"))
+    switches = list(rows_of(client, "switch", "id,name,uplinks"))
+    machines = list(rows_of(client, "machine", "id,name,ports,domain"))
     plugs = {}
     for each in machines:
         for text in each["ports"] or ():
             spot, _, nic = text.partition(",nic=")
             plugs[spot] = Plug(each["name"], nic or None, each["domain"])
-    domains = {int(vlan): each["name"] for each in _records(client, "domain", "name,vlans") for vlan in each["vlans"]}
+    domains = {int(vlan): each["name"] for each in rows_of(client, "domain", "name,vlans") for vlan in each["vlans"]}
     names = {each["id"]: each["name"] for each in (*switches, *machines)}
     return Known({each["name"]: each["uplinks"] or [] for each in switches}, plugs, domains, names)
-
-
-def _records(client: Client, noun: str, fields: str) -> Iterator[Row]:
-    for page in pages(client, {"noun": noun, "format": "json", "fields": fields}, None, PAGE):
-        yield from map(json.loads, page.rows.splitlines())
 
 
 def port_rows(records: Known, switch: str, ports: Mapping[str, Mapping[str, Any]]) -> list[Row]:

@@ -7,16 +7,17 @@ from typing import Any
 
 from tashi.cli.call import Call
 from tashi.cli.change import Wish, change
+from tashi.cli.listing import rows_of
 from tashi.cli.output import Failure
 from tashi.cli.table import fields_of, print_records
-from tashi.cli.wiring import OF_DEVICES, Row, ask, hear, machine_of, rows_of
+from tashi.cli.wiring import OF_DEVICES, Row, ask, hear, machine_of
 from tashi.model.wiring import Place, Told, uplinks
 from tashi.wire.errors import Code, NotFound
 
 
 def discover(call: Call, keep: bool) -> None:
     """Print what each switch named is, by its name, id or address; with ``keep`` write what is new into its record."""
-    every = list(rows_of(call, "switch", ""))
+    every = list(rows_of(call.client, "switch", ""))
     chosen = _chosen(call, every)
     dry_run, call.dry_run = call.dry_run, False  # that is about the records: to ask changes nothing
     probed = ask(call, "switch.probe", [each["name"] for each in chosen])
@@ -26,7 +27,7 @@ def discover(call: Call, keep: bool) -> None:
     macs = {each["name"]: each["base_mac"] or "" for each in every}
     macs |= {name: mac for name, each in probed.items() if (mac := each["identity"].get("base_mac"))}
     links = uplinks(told, macs)
-    nics = {nic.mac for row in rows_of(call, "machine", "name,nics,ports") for nic in machine_of(row).nics}
+    nics = {nic.mac for row in rows_of(call.client, "machine", "name,nics,ports") for nic in machine_of(row).nics}
     near = {each.switch: _others(each, links, nics) for each in told}
     rows, wishes = [], []
     for known in (each for each in chosen if each["name"] in looked):

@@ -13,7 +13,7 @@ from tashi.cli.answers import answers
 from tashi.cli.call import Call
 from tashi.cli.change import Wish, print_plan
 from tashi.cli.cluster import read_from
-from tashi.cli.listing import PAGE, pages, print_objects
+from tashi.cli.listing import PAGE, pages, print_objects, rows_of
 from tashi.cli.names import read_operands
 from tashi.cli.output import Failure, complain
 from tashi.cli.table import fields_of, print_records
@@ -30,7 +30,7 @@ Row = dict[str, Any]
 def discover(call: Call, only: Sequence[str]) -> None:
     """Print a finding for each NIC of the machines that the operands ask for; ``only``: ask these switches alone."""
     call.dry_run = False  # that is about what is taken over: to ask changes nothing
-    every = list(rows_of(call, "switch", ""))
+    every = list(rows_of(call.client, "switch", ""))
     switches = _chosen(call, every, only)
     wanted = read_operands(call.operands, call.noun, call.null)
     asked = _names(call, wanted.names, wanted.where) if wanted.asked or wanted.where else None
@@ -38,7 +38,7 @@ def discover(call: Call, only: Sequence[str]) -> None:
     if not told:  # why not was told
         return
     ours = {each["name"]: each["base_mac"] or "" for each in every}
-    found = compare([machine_of(row) for row in rows_of(call, "machine", "name,nics,ports")], told, ours)
+    found = compare([machine_of(row) for row in rows_of(call.client, "machine", "name,nics,ports")], told, ours)
     rows = [record(each) for each in found if asked is None or each.machine in asked]
     call.succeeded += 1
     print_records(call.output, fields_of("wiring"), rows)
@@ -54,7 +54,9 @@ def apply(call: Call, source: str) -> None:
     for line in lines:
         if line.port:
             by_machine.setdefault(line.machine, []).append(line)
-    known = {row["name"]: machine_of(row) for row in rows_of(call, "machine", "name,nics,ports", list(by_machine))}
+    known = {
+        row["name"]: machine_of(row) for row in rows_of(call.client, "machine", "name,nics,ports", list(by_machine))
+    }
     wishes = []
     for name, own in by_machine.items():
         try:
@@ -160,12 +162,6 @@ def _names(call: Call, names: Sequence[str], where: Sequence[str]) -> set[str]:
         for name in page.ok.get("missing", {}):
             call.fail(name, NotFound(f"{name}: no such machine"))
     return found
-
-
-def rows_of(call: Call, noun: str, fields: str, names: Sequence[str] | None = None) -> Iterator[Row]:
-    """The records of a noun: all, or those of these names."""
-    for page in pages(call.client, {"noun": noun, "format": "json", "fields": fields}, names, PAGE):
-        yield from map(json.loads, page.rows.splitlines())
 
 
 def check_usage(call: Call, source: str | None, only: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from tashi.core.switch_calls import ARGS, CALL, check_way, text_of, which
+from tashi.core.switch_calls import ARGS, CALL, CHANGE_SECONDS, check_way, text_of, which
 from tashi.core.switch_rules import GOING
 from tashi.core.turn import Turn
 from tashi.model.device import Switch
@@ -24,7 +24,6 @@ from tashi.model.vlan import vlan_name, vlans_text
 from tashi.wire.errors import Refused
 
 CLEAR = "switch.clear"
-CLEAR_SECONDS = 150.0  # of one switch, with all that waits for its turn before it
 NAMED = 5  # of many failures so many are told
 FAILURES, ANSWERS = "failures", "answers"  # what the operation keeps, as JSON
 
@@ -51,7 +50,7 @@ def begin(turn: Turn, domain: Domain) -> Job:
 
 def _part(turn: Turn, head: Job, domain: Domain, switch: Switch) -> Job:
     part = turn.begin(
-        CLEAR, "switch", switch.id, switch.name, parent=head.id, budget_seconds=CLEAR_SECONDS, phase="ordered"
+        CLEAR, "switch", switch.id, switch.name, parent=head.id, budget_seconds=CHANGE_SECONDS, phase="ordered"
     )
     args = {"goal": {"gone": list(domain.vlans)}, "rules": {"called": vlan_name(domain.name)}} | which(switch)
     turn.put(replace(part, result={CALL: "change", ARGS: text_of(args)}))

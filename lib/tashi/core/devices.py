@@ -7,7 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from tashi.core import parts, secrets, switch_change
-from tashi.core.switch_calls import TELL_WHICH
+from tashi.core.switch_calls import TELL_WHICH, refuse_at_work
 from tashi.core.turn import Turn, done
 from tashi.model import machine_words as words
 from tashi.model.device import Pdu, SnmpUse, Switch
@@ -59,13 +59,13 @@ def add_switch(turn: Turn, body: SwitchAdd) -> Accepted:
 
 def set_switch(turn: Turn, body: SwitchSet) -> Accepted:
     switch: Switch = turn.find("switch", body.name)
-    _refuse_at_work(turn, switch)
+    refuse_at_work(turn, switch)
     return done(turn, "switch.set", "switch", turn.put(_switch(turn, switch, body)), body.dry_run)
 
 
 def remove_switch(turn: Turn, body: Named) -> Accepted:
     switch: Switch = turn.find("switch", body.name)
-    _refuse_at_work(turn, switch)
+    refuse_at_work(turn, switch)
     _refuse_in_use(turn, switch)
     switch_change.removed(turn, switch)
     if switch.snmp is not None:
@@ -193,12 +193,6 @@ def _check_snmp(name: str, use: SnmpUse, known: dict[str, str]) -> None:
             flag = f"--{word.replace('_', '-')}-file FILE"
             text = f"{name}: {word}: SNMP v3 needs one of {LEAST_PASSWORD} characters or more"
             raise Refused(Code.BAD_REQUEST, text, flag)
-
-
-def _refuse_at_work(turn: Turn, switch: Switch) -> None:
-    if switch.job:
-        verb = turn.state.jobs[switch.job].verb
-        raise Refused(Code.LOCKED, f"{switch.name}: locked by {switch.job} ({verb})", f"tjob-wait {switch.job}")
 
 
 def _refuse_in_use(turn: Turn, record: Pdu | Switch) -> None:

@@ -27,6 +27,7 @@ from tashi.wire.zoni import SwitchShot
 
 CALL_SECONDS = 30.0  # that the switch may take, and taking back a little more
 ASK_SECONDS = 90.0  # with all that waits for its turn before it
+CHANGE_SECONDS = 150.0  # of a change of one switch, likewise, and taking back
 CALL, ARGS = "call", "args"  # what an operation keeps of what its agent is asked: the call, and as JSON its arguments
 TAKE_BACK = "switch.take-back"  # an operation that undoes what another has changed
 TELL_WHICH = ("snmp", "fake")  # drivers of devices; a bridge of the agent's own machine is known by its name
@@ -87,6 +88,13 @@ def learn(turn: Turn, ident: str, base_mac: str) -> None:
 def text_of(value: Any) -> str:
     """What an operation keeps of a value."""
     return msgspec.json.encode(value).decode()
+
+
+def refuse_at_work(turn: Turn, switch: Switch) -> None:
+    """Raise Refused while an operation changes it."""
+    if switch.job:
+        verb = turn.state.jobs[switch.job].verb
+        raise Refused(Code.LOCKED, f"{switch.name}: locked by {switch.job} ({verb})", f"tjob-wait {switch.job}")
 
 
 def check_passwords(turn: Turn, switch: Switch) -> None:

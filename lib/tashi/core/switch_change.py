@@ -17,7 +17,17 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tashi.core import clearing, metal_seen
-from tashi.core.switch_calls import ARGS, CALL, TAKE_BACK, check_way, learn, text_of, which
+from tashi.core.switch_calls import (
+    ARGS,
+    CALL,
+    CHANGE_SECONDS,
+    TAKE_BACK,
+    check_way,
+    learn,
+    refuse_at_work,
+    text_of,
+    which,
+)
 from tashi.core.switch_rules import is_label, machine_on, refuse_wrong, tell, vlans_of
 from tashi.core.turn import HELD, Turn
 from tashi.core.zoniagents import agent_of
@@ -31,7 +41,6 @@ from tashi.wire.messages import Accepted
 from tashi.wire.switching import PortWant, SwitchChange, SwitchGoal
 
 PLAN = "switch.plan"
-CHANGE_SECONDS = 150.0  # of one switch, with all that waits for its turn before it, and taking back
 REST, ANSWERS, FAILED = "rest", "answers", "failed"  # what the operation keeps, as JSON
 BACK = "taking back"
 
@@ -49,10 +58,8 @@ def order(turn: Turn, body: SwitchChange, *, restoring: bool = False) -> Accepte
     wishes, plan = body.changes, body.plan
     switches = _switches(turn, wishes)
     for switch, wish in zip(switches, wishes, strict=True):
-        if switch.job and not plan:
-            verb = turn.state.jobs[switch.job].verb
-            text = f"{switch.name}: locked by {switch.job} ({verb})"
-            raise Refused(Code.LOCKED, text, f"tjob-wait {switch.job}")
+        if not plan:
+            refuse_at_work(turn, switch)
         refuse_wrong(turn, switch, wish, restoring)
         check_way(turn, switch)
     verb, name = PLAN if plan else turn.verb, switches[0].name
