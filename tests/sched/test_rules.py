@@ -12,6 +12,7 @@ from tashi.sched.demand import Demand, Rules, contradiction
 from tashi.sched.explain import Verdict, explain, why_never
 from tashi.sched.filters import FILTERS
 from tashi.sched.index import Index
+from tashi.sched.oracle import choose
 from tashi.sched.policy import ALWAYS, OPTIONAL, WEIGHTS, Policy, parse_policy
 from tashi.sched.supply import Reservation, Supply
 from tashi.sched.weights import WEIGHTS as WEIGHS
@@ -202,6 +203,13 @@ def test_weights_choose_among_hosts_that_fit() -> None:
     index.set_host(Supply("h-2", 64, 256 * GIB, failures=2))
     assert index.pick(ONE) == "h-1", "starts failed on h-2 lately"
     assert index.pick(ONE._replace(rules=Rules(near=("db",)))) == "h-2"
+
+
+def test_a_group_is_not_kept_waiting_by_a_host_without_its_pool() -> None:
+    index, web = cluster(2), ONE._replace(disk=(("fast", GIB),), rules=Rules("web", spread="host"))
+    index.set_host(Supply("h-2", 64, 256 * GIB, disk=(("fast", 4 * GIB),)))
+    index.claim("h-2", web)
+    assert index.pick(web) == choose(index, web, index.policy) == "h-2", "h-1 is no place that could be even with it"
 
 
 def test_balance_keeps_cores_and_memory_together() -> None:

@@ -60,6 +60,8 @@ class Question:
     def _would_do(self, room: Room) -> bool:
         if not room.geometry.could_hold(self.demand.cores, self.demand.memory_bytes):
             return False
+        if any(pool != SHARED and room.disk_free(pool) is None for pool, _ in self.demand.disk):
+            return False
         return not any(each.fixed and each.why_not(self, room) for each in self.asked)
 
     def refusals(self, room: Room) -> list[Refusal]:
