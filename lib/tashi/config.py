@@ -55,6 +55,7 @@ class Weights(NamedTuple):
 
     order: float = 1.0
     balance: float = 0.25
+    disk: float = 3.0
     company: float = 2.0
     data: float = 1.0
     failures: float = 1.0

@@ -211,6 +211,7 @@ def check_crowds(index: Index) -> None:
     for room in index.rooms.values():
         if room.place is not None:
             assert sorted(map(id, room.place.beside)) == sorted(beside[room.turn])
+            assert room.place.kind.trait.stocks == (room.stocks() if index.kinds.by_stock else ())
 
 
 @pytest.mark.parametrize("large", [crowd.LARGE, 1, 0])

@@ -220,6 +220,21 @@ def test_balance_keeps_cores_and_memory_together() -> None:
     assert index.pick(Demand(1, 64 * GIB)) == "h-1", "which has memory to spare"
 
 
+def test_spread_looks_at_own_disks_for_those_that_want_much_of_them() -> None:
+    index = cluster(2, policy=parse_policy("spread"))
+    for host in ("h-1", "h-2"):
+        index.set_host(Supply(host, 64, 256 * GIB, disk=(("fast", 1024 * GIB),)))
+    large, small = (ONE._replace(disk=(("fast", size * GIB),)) for size in (256, 1))
+    assert index.pick(large) == "h-1", "nothing is anywhere"
+    index.claim("h-1", large)
+    index.claim("h-2", Demand(8, 32 * GIB, small.disk))
+    assert index.pick(large) == "h-2", "whose disk is emptier, though all else is fuller"
+    assert index.pick(small) == "h-1", "whose cores and memory are"
+    assert index.pick(small._replace(order="pack")) == "h-2", "disks are not packed"
+    index.release("h-1", large)
+    assert index.pick(large) == "h-1", "where it is free again"
+
+
 def test_a_pin_with_a_fallback_is_a_wish() -> None:
     index = cluster(2)
     pinned = ONE._replace(pin="h-2", fallback=True)
@@ -235,7 +250,7 @@ def test_a_pin_with_a_fallback_is_a_wish() -> None:
         ({"order": "best"}, "order 'best' is not one of pack, spread"),
         ({"filters": ("rack",)}, "'rack': no such filter; those that may be named are version, "),
         ({"filters": ("cores",)}, "cores always asks; those that may be named are "),
-        ({"weights": {"cheap": 1}}, "'cheap': no such weight; there are order, balance, company, data, failures"),
+        ({"weights": {"cheap": 1}}, "'cheap': no such weight; there are order, balance, disk, company, data, "),
         ({"weights": {"data": -1}}, "weight data: -1 is not a number from 0 to 1000"),
         ({"weights": {"data": True}}, "weight data: True is not a number"),
         ({"weights": {"balance": 0.6}}, "weight balance is more than half of order"),

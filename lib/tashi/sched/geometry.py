@@ -1,7 +1,8 @@
 """Coarse measures of what is free, so that a host's place in the order is one of few.
 
-A score looks at free cores and memory in grains of the host's size: at most 64 levels of cores, 256 of memory. What
-fits is counted exactly all the same. Hosts that differ a little, as machines of one delivery do, have one geometry.
+A score looks at free cores and memory in grains of the host's size: at most 64 levels of cores, 256 of memory, 32 of
+each of its own pools. What fits is counted exactly all the same. Hosts that differ a little, as machines of one
+delivery do, have one geometry.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-CORE_LEVELS, MEMORY_LEVELS = 64, 256
+CORE_LEVELS, MEMORY_LEVELS, DISK_LEVELS = 64, 256, 32
 STEP = 16  # sizes in levels are rounded up to this: of memory, which machines report to the page
 SCALE = 500  # an empty host's distance to a full one, in points, for each of cores and memory
 
@@ -44,6 +45,21 @@ def geometry_of(cores: int, memory_bytes: int) -> Geometry:
     return Geometry(
         core_grain, max(1, -(-cores // core_grain)), memory_grain, max(STEP, -(-memory_full // STEP) * STEP)
     )
+
+
+class Stock(NamedTuple):
+    """A pool of a host's own: ``free`` of its ``full`` levels are free."""
+
+    pool: str
+    grain: int
+    full: int
+    free: int
+
+
+def stock_of(pool: str, size: int, free: int) -> Stock:
+    """A pool of so many bytes, of which so many are free."""
+    grain = _grain(size, DISK_LEVELS)
+    return Stock(pool, grain, max(1, -(-size // grain)), max(0, free // grain))
 
 
 def _grain(size: int, levels: int) -> int:

@@ -18,13 +18,13 @@ from typing import NamedTuple
 from tashi.sched.crowd import Crowds, Mark
 from tashi.sched.demand import NO_RULES, SHARED, Demand, Rules
 from tashi.sched.filters import Question
-from tashi.sched.kinds import Kinds, Place, Standing
+from tashi.sched.kinds import Kind, Kinds, Place, Standing
 from tashi.sched.policy import OPTIONAL, Policy
 from tashi.sched.search import Best, Search, fewest, slope_of, walk
 from tashi.sched.shelf import NOWHERE
 from tashi.sched.supply import Supply
 from tashi.sched.view import Room, View
-from tashi.sched.weights import company, terms
+from tashi.sched.weights import company, disk, terms
 
 
 class Last(NamedTuple):
@@ -56,6 +56,7 @@ class Index(View):
         self.policy = policy
         self._slopes = {"pack": slope_of("pack", policy), "spread": slope_of("spread", policy)}
         self._failure, self._company = policy.weight("failures"), policy.weight("company")
+        self._disk = policy.weight("disk")
         self._shuns = "anti-affinity" in policy.filters
         self._all_ask = set(policy.filters) >= set(OPTIONAL)
         self._crowds = Crowds(self)
@@ -91,7 +92,11 @@ class Index(View):
         if sign < 0 or room is not self._last.rooms[0]:
             self._last = NOBODY
         super()._change(room, demand, sign)
-        if room.place is not None:
+        if room.place is None:
+            return
+        if self._kinds.by_stock and demand.disk and room.stocks() != room.place.kind.trait.stocks:
+            self._change_kind(room, room.place)
+        else:
             self._seat(room, room.place)
 
     def _mingle(self, room: Room, rules: Rules, sign: int) -> None:
@@ -212,6 +217,9 @@ class Index(View):
     def _prepare(self, demand: Demand, wall: float) -> tuple[Standing, Search]:
         """The shelves that a demand may take from, and what a host there must pass besides."""
         search = Search(self, demand, self._shuns)
+        if search.disk and self._disk and (demand.order or self.policy.order) == "spread":
+            self._tell_stocks_apart()
+            search.stocked = partial(self._stocked, demand)
         if search.spread:
             self._kinds.domains(search.spread)
         shelves = self._kinds.passing(demand, wall)
@@ -271,6 +279,9 @@ class Index(View):
     def _points(self, demand: Demand, room: Room) -> int:
         return sum(each for _, each in terms(self, room, demand, self.policy))
 
+    def _stocked(self, demand: Demand, kind: Kind) -> int:
+        return self._disk * disk(demand, kind.trait.stocks, kind.geometry)
+
     # -- where hosts stand ------------------------------------------------------------------------------------------
     def _stand(self, room: Room) -> None:
         """Put a host where it belongs, if it may take anything."""
@@ -288,6 +299,20 @@ class Index(View):
             self._kinds.leave(room, room.place)
             room.place = None
             self.over.pop(room.host, None)
+
+    def _change_kind(self, room: Room, place: Place) -> None:
+        """Put an open host among those that are like it now."""
+        self._kinds.leave(room, place)
+        room.place = self._kinds.join(room, self.policy.hear(room.supply))
+        self._seat(room, room.place)
+
+    def _tell_stocks_apart(self) -> None:
+        """From now on what is free in a host's own pools is part of its kind."""
+        if not self._kinds.by_stock:
+            self._kinds.by_stock = True
+            for room in self.rooms.values():
+                if room.place is not None and room.supply.disk:
+                    self._change_kind(room, room.place)
 
     def _seat(self, room: Room, place: Place) -> None:
         """Move a host to the row and level where it belongs now."""

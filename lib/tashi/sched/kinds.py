@@ -7,12 +7,13 @@ once and kept until a kind comes or goes.
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import lru_cache
 from typing import NamedTuple
 
 from tashi.sched.crowd import Crowds
 from tashi.sched.demand import SHARED, Demand
 from tashi.sched.filters import FILTERS, Question
-from tashi.sched.geometry import Geometry
+from tashi.sched.geometry import Geometry, Stock
 from tashi.sched.policy import Policy
 from tashi.sched.shelf import NOWHERE, Shelf
 from tashi.sched.supply import Reservation, Supply
@@ -34,33 +35,39 @@ class Trait(NamedTuple):
     networks: frozenset[str]
     versions: tuple[tuple[str, str], ...]
     pools: frozenset[str]  # of its own
+    stocks: tuple[Stock, ...]  # the same, when it matters what is free there
     reservation: Reservation | None
     failures: int
 
 
-def _trait(room: Room, supply: Supply) -> Trait:
+def _trait(room: Room, supply: Supply, by_stock: bool) -> Trait:
     return Trait(
         room.geometry,
         supply.features,
         supply.networks,
         supply.versions,
         frozenset(name for name, _ in supply.disk) if supply.disk else NO_POOLS,
+        room.stocks() if by_stock else (),
         supply.reservation,
         min(supply.failures, MOST_FAILURES),
     )
 
 
+@lru_cache(maxsize=QUESTIONS)
+def _sample(features: frozenset[str], networks: frozenset[str], versions: tuple[tuple[str, str], ...]) -> Room:
+    room = Room(SAMPLE)
+    room.take(Supply(SAMPLE, 0, 0, features=features, networks=networks, versions=versions))
+    return room
+
+
 class Kind:
-    """``sample`` is a host that has what makes the kind, and nothing else."""
+    """``sample`` is a host that has what makes the kind for filters, and nothing else; kinds alike there share it."""
 
     __slots__ = ("failures", "geometry", "sample", "shelf", "size", "trait")
 
     def __init__(self, trait: Trait) -> None:
         self.trait = trait
-        self.sample = Room(SAMPLE)
-        self.sample.take(
-            Supply(SAMPLE, 0, 0, features=trait.features, networks=trait.networks, versions=trait.versions)
-        )
+        self.sample = _sample(trait.features, trait.networks, trait.versions)
         self.shelf = Shelf()
         self.size = 0
         self.geometry = trait.geometry
@@ -108,6 +115,7 @@ class Kinds:
     def __init__(self, crowds: Crowds) -> None:
         self._crowds = crowds
         self.reserved = 0  # how many kinds are not for everybody
+        self.by_stock = False  # whether hosts with more or less free in their own pools are of different kinds
         self._kinds: dict[Trait, Kind] = {}
         self._standing: dict[int, tuple[Room, Place]] = {}  # by turn: hosts that are open and well
         self._labelled: dict[tuple[str, str], set[int]] = {}
@@ -117,7 +125,7 @@ class Kinds:
 
     def join(self, room: Room, supply: Supply) -> Place:
         """A host becomes open and well, or of another kind: what ``supply`` says. It has no row yet."""
-        trait = _trait(room, supply)
+        trait = _trait(room, supply, self.by_stock)
         kind = self._kinds.get(trait)
         if kind is None:
             kind = self._kinds[trait] = Kind(trait)
@@ -215,7 +223,8 @@ class Kinds:
         question = Question(_NOTHING, demand, _POLICY, 0.0)
         unlike = [FILTERS[name].why_not for name in _LIKENESS]
         kinds = [kind for kind in self._kinds.values() if pools <= kind.trait.pools]
-        kinds = [kind for kind in kinds if not any(no(question, kind.sample) for no in unlike)]
+        passes = {sample: not any(no(question, sample) for no in unlike) for sample in {each.sample for each in kinds}}
+        kinds = [kind for kind in kinds if passes[kind.sample]]
         return Passing(
             [(kind, kind.shelf) for kind in kinds], any(kind.trait.reservation is not None for kind in kinds)
         )

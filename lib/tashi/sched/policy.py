@@ -14,7 +14,7 @@ from tashi.sched.supply import Supply
 
 ALWAYS = ("pin", "state", "health", "leftover", "queue", "cores", "memory", "disk")
 OPTIONAL = ("version", "features", "networks", "labels", "reservation", "affinity", "anti-affinity", "spread")
-WEIGHTS = {"order": 1000, "balance": 250, "company": 2000, "data": 1000, "failures": 1000}
+WEIGHTS = {"order": 1000, "balance": 250, "disk": 3000, "company": 2000, "data": 1000, "failures": 1000}
 MOST = 1000.0
 
 

@@ -60,11 +60,11 @@ class Search:
     """What a host must pass for this demand that its kind does not tell. ``most``: members of its group that a value of
     the spread label may have already. ``special``: hosts that are left out; ``passed_over``: by shelf, one with hosts
     alone that need no look. ``besides``: what every host that is looked at may have in points besides; then ``points``
-    tells how many one has in all."""
+    tells how many one has in all. ``stocked``: what hosts of a kind have for what is free in their own pools."""
 
     __slots__ = (
         "banned", "besides", "cores", "disk", "exclude", "memory", "most", "passed_over", "plain", "points", "special",
-        "spread", "tally", "together",
+        "spread", "stocked", "tally", "together",
     )  # fmt: skip
 
     def __init__(self, view: View, demand: Demand, shuns: bool) -> None:
@@ -81,6 +81,7 @@ class Search:
         self.passed_over: Mapping[Shelf, Shelf] = {}
         self.besides = 0
         self.points: Callable[[Room], int] | None = None
+        self.stocked: Callable[[Kind], int] | None = None
         if rules is not NO_RULES:
             self.banned = [hosts for group in rules.apart if (hosts := view.where(group))]
             if shuns and rules.group and (hosts := view.shunning(rules.group)):
@@ -213,6 +214,12 @@ def _look(cell: Iterator[int], points: int, search: Search, rooms: Mapping[int, 
             best.see(search.points(room) if search.points else points, -negated, room)
 
 
+def _others(kind: Kind, failure: int, search: Search) -> int:
+    """What all hosts of a kind have besides, or may have."""
+    points = failure * kind.failures + search.besides
+    return points + search.stocked(kind) if search.stocked else points
+
+
 def walk(
     shelves: Sequence[tuple[Kind, Shelf]],
     slope: Slope,
@@ -227,13 +234,13 @@ def walk(
     """
     if len(shelves) == 1:
         ((kind, shelf),) = shelves
-        best_on(shelf, kind.geometry, slope, failure * kind.failures + search.besides, search, rooms, best)
+        best_on(shelf, kind.geometry, slope, _others(kind, failure, search), search, rooms, best)
         return
     hopes: list[tuple[int, int, Kind, Shelf, int]] = []
     for kind, shelf in shelves:
         left = shelf.filled >> search.cores // kind.geometry.core_grain
         if left:
-            other = failure * kind.failures + search.besides
+            other = _others(kind, failure, search)
             hopes.append((-hope(left, kind.geometry, slope, search) - other, len(hopes), kind, shelf, other))
     hopes.sort()
     for least, _, kind, shelf, other in hopes:

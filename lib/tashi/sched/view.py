@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from tashi.sched.demand import NO_RULES, SHARED, Demand, Rules
-from tashi.sched.geometry import Geometry, geometry_of
+from tashi.sched.geometry import Geometry, Stock, geometry_of, stock_of
 from tashi.sched.pool import Pool
 from tashi.sched.supply import Supply
 
@@ -66,6 +66,11 @@ class Room:
         """Bytes free in one of its own pools; None when it has no such pool."""
         size = next((size for name, size in self.supply.disk if name == pool), None)
         return None if size is None else size - self.disk_used.get(pool, 0)
+
+    def stocks(self) -> tuple[Stock, ...]:
+        """Its own pools, coarsely."""
+        used = self.disk_used
+        return tuple([stock_of(pool, size, size - used.get(pool, 0)) for pool, size in self.supply.disk])
 
 
 class View:
