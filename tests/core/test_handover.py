@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from tashi.core import paths
 from tashi.core.allocation import WORK
 from tashi.core.cluster import Principal
 from tashi.model.allocation import Phase
@@ -311,6 +312,15 @@ def test_in_a_domain_its_record_stays(world: World) -> None:
     assert world.refused("machine.remove", name="m1").code == "wrong-state"
     again = world.ok("machine.allocate", ANN, name="m1", domain="red")
     assert (again.done, again.note) == (True, "it is there already")
+
+
+def test_a_bmc_has_a_new_password_while_its_machine_is_in_a_domain(world: World) -> None:
+    """Or a machine whose BMC lets nobody in any more could neither be switched nor given back."""
+    go(world)
+    for said in ({"password": "new word"}, {"user": "other", "password": "newer word"}):
+        world.ok("machine.set", name="m1", parts=said)
+        (opened, *_) = paths.opened(world.cluster.state, world.cluster.vault, world.cluster.state.machines["m-1"])
+        assert opened["login"]["password"] == said["password"]
 
 
 def test_a_whole_reservation_is_called_back_by_its_parts(world: World) -> None:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from tashi.core import calendar, parts, secrets
 from tashi.core.turn import Turn, done
 from tashi.model.job import JobState
-from tashi.model.machine import Lock, Machine
+from tashi.model.machine import Lock, Machine, PowerPath
 from tashi.model.name import check_name
 from tashi.wire.errors import Code, Refused, TashiError
 from tashi.wire.messages import Accepted, Named
@@ -130,11 +130,17 @@ def _row(turn: Turn, row: NewMachine, update: bool) -> Machine:
 
 
 def refuse_away(machine: Machine, changed: Machine) -> None:
-    """While it may be in VLANs nothing changes of which ports those are, and of who closes them and how."""
-    before, after = ((each.ports, each.paths, each.agent) for each in (machine, changed))
+    """While it may be in VLANs nothing changes of which ports those are, and of who closes them and how. A login may:
+    without the one that its BMC has by now nobody could close them."""
+    before, after = ((each.ports, _places(each), each.agent) for each in (machine, changed))
     if machine.allocation.is_away and before != after:
         text = f"{machine.name}: it is in a domain, or on its way: its ports, power paths and zoni agent stay"
         raise Refused(Code.WRONG_STATE, text, f"zoni-release {machine.name}")
+
+
+def _places(machine: Machine) -> list[PowerPath]:
+    """Its power paths, whoever logs in there."""
+    return [replace(path, user="", secret="") for path in machine.paths]
 
 
 def _new(turn: Turn, body: MachineAdd | NewMachine) -> Machine:
