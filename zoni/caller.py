@@ -30,6 +30,7 @@ Done = Callable[[Outcome], None]
 @dataclass(frozen=True)
 class _Asked:
     device: str
+    where: str
     verb: str
     args: dict[str, Any]
     done: Done
@@ -53,7 +54,7 @@ class Caller:
         """
         changes, seconds = self._calls[verb].changes, float(args.get("seconds", SECONDS))
         call = Call(f"{next(self._numbers)}", device, changes, verb in STARTS, urgent, seconds)
-        self._asked[call.id] = _Asked(device, verb, {"path": msgspec.to_builtins(path)} | args, done)
+        self._asked[call.id] = _Asked(device, path.where, verb, {"path": msgspec.to_builtins(path)} | args, done)
         refusal = self.queue.ask(call, self._loop.now())
         self._refuse([refusal] if refusal is not None else [])
         self._begin()
@@ -85,8 +86,10 @@ class Caller:
         self._timer = None if wake is None else self._loop.at(wake, self._begin)
 
     def _ended(self, id: str, outcome: Outcome) -> None:
-        asked = self._asked.pop(id)
-        self._refuse(self.queue.ended(id, judge(outcome), outcome.text, self._loop.now()))
+        asked, how = self._asked.pop(id), judge(outcome)
+        if how is End.KILLED:  # its worker would have named the device
+            outcome = outcome._replace(text=f"{asked.where}: {outcome.text}")
+        self._refuse(self.queue.ended(id, how, outcome.text, self._loop.now()))
         asked.done(outcome)
         self._begin()
 

@@ -208,6 +208,20 @@ def test_a_login_that_never_ends_is_killed(loop: Loop, pool: Pool, bmcs: peers.P
     assert ask(loop, pool, "power", bmc_path(bmcs, "b0")).value == "on"
 
 
+def test_of_a_call_that_was_killed_it_is_told_where(loop: Loop, bmcs: peers.Peer) -> None:
+    """Its worker could not: a machine has several paths, and what is said of one has to name it."""
+    bmcs.ask(bmc="b7", machine={"drop_rakp": True})
+    path, told = bmc_path(bmcs, "b7"), list[Outcome]()
+    caller = Caller(loop, WORKER, CALLS, Limits(answer_least=0.5, answer_most=0.5))
+    try:
+        caller.queue.add("b7")
+        caller.ask("b7", "power", path, told.append)
+        turn_until(loop, lambda: told)
+    finally:
+        caller.close()
+    assert told == [Outcome("unknown", None, f"{path.where}: no answer within 0.5 s, killed")]
+
+
 def test_an_answer_that_came_before_it_was_waited_for_is_not_overlooked(bmcs: peers.Peer) -> None:
     """It wakes nobody, so nobody may wait for long without looking what is there."""
     assert bind(CALLS, open_driver)["power"]({"path": msgspec.to_builtins(bmc_path(bmcs, "b0"))}) == "on"
