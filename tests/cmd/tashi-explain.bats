@@ -25,7 +25,7 @@ teardown() {
   [[ $output == *'reason'*'needs 65 cores, 64 free'* ]]
   [[ $output == *'cure'*'64 are all that it may give'* ]]
   [ "$(tashi-explain -j --cores 2 --memory 1G --label rack=r2 --host h2 | value 'r["cure"]')" = \
-    'thost-set --label rack=r2' ]
+    'thost-set h2 --label rack=r2' ]
 }
 
 @test "the score is the sum of its terms" {

@@ -201,7 +201,7 @@ def test_every_host_is_explained() -> None:
         ("chosen", ""),
     ]
     assert (told["h2"]["wanted"], told["h2"]["available"], told["h2"]["cure"]) == ("2 cores", "1 free", "1 more free")
-    assert told["h1"]["reason"] == "drained" and told["h1"]["cure"] == "thost-resume"
+    assert told["h1"]["reason"] == "drained" and told["h1"]["cure"] == "thost-resume h1"
     assert told["h3"]["score"] == sum(told["h3"]["terms"].values())
     world.ok("host.resume", name="h1")
     assert verdicts(world, cores=2, memory_bytes=GIB, only="h1")["h1"]["verdict"] == "chosen"

@@ -37,7 +37,7 @@ def verdict(supply: Supply, demand: Demand, *there: Demand) -> Verdict:
 # filter: (what the host is, what is wanted of it, what is there, what is said, what would help)
 SAID: list[tuple[str, Supply, Demand, list[Demand], str, str]] = [
     ("pin", HOST, ONE._replace(pin="h-2"), [], "not the host asked for", "ask for it, or for none"),
-    ("state", HOST._replace(closed="draining"), ONE, [], "draining", "thost-resume"),
+    ("state", HOST._replace(closed="draining"), ONE, [], "draining", "thost-resume {host}"),
     ("health", HOST._replace(unwell="silent since noon"), ONE, [], "silent since noon", "it must be heard, and well"),
     (
         "leftover",
@@ -85,7 +85,15 @@ SAID: list[tuple[str, Supply, Demand, list[Demand], str, str]] = [
         ONE._replace(labels=frozenset({("rack", "r2")})),
         [],
         "needs label rack=r2, it has rack=r1",
-        "thost-set --label rack=r2",
+        "thost-set {host} --label rack=r2",
+    ),
+    (
+        "labels",
+        HOST,
+        ONE._replace(labels=frozenset({("rack", "r2"), ("disk", "ssd")})),
+        [],
+        "needs label disk=ssd, rack=r2, it has no such label",
+        "thost-set {host} --label disk=ssd --label rack=r2",
     ),
     (
         "reservation",
@@ -93,7 +101,7 @@ SAID: list[tuple[str, Supply, Demand, list[Demand], str, str]] = [
         ONE._replace(owner="bob"),
         [],
         "it is reserved for ann, lab",
-        "end its reservation: thost-set",
+        "thost-set {host} --open",
     ),
     ("cores", HOST, Demand(4, GIB), [Demand(5, GIB)], "needs 4 cores, 3 free", "1 more free"),
     ("cores", HOST, Demand(9, GIB), [], "needs 9 cores, 8 free", "8 are all that it may give"),
@@ -136,7 +144,7 @@ SAID: list[tuple[str, Supply, Demand, list[Demand], str, str]] = [
         ONE._replace(rules=Rules(group="web", spread="rack")),
         [],
         "needs a label rack, it has none",
-        "thost-set --label rack=VALUE",
+        "thost-set {host} --label rack=VALUE",
     ),
 ]
 

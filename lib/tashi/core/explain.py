@@ -97,7 +97,7 @@ def _judged(turn: Turn, verdict: Verdict, fits: str, fits_not: str = "no") -> Ju
         terms = {name: points / THOUSANDTHS for name, points in verdict.terms}
         return Judged(host, fits, score=verdict.points / THOUSANDTHS, terms=terms)
     first = verdict.refusals[0]
-    return Judged(host, fits_not, first.filter, first.wanted, first.available, verdict.reason, verdict.cure)
+    return Judged(host, fits_not, first.filter, first.wanted, first.available, verdict.reason, verdict.cure(host))
 
 
 def _of(turn: Turn, body: Demanded, vm: Vm) -> Demand:

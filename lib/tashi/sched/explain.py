@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tashi.model.units import format_size
 from tashi.sched.demand import NO_RULES, SHARED, Demand
-from tashi.sched.filters import Question, Refusal, new_enough
+from tashi.sched.filters import HOST, Question, Refusal, new_enough
 from tashi.sched.index import Index
 from tashi.sched.view import Room
 from tashi.sched.weights import terms
@@ -30,10 +30,9 @@ class Verdict(NamedTuple):
         """All that speaks against it, in one line."""
         return "; ".join(each.text for each in self.refusals)
 
-    @property
-    def cure(self) -> str:
-        """What would make it fit, in one line."""
-        return "; ".join(each.cure for each in self.refusals)
+    def cure(self, name: str) -> str:
+        """What would make the host fit that people know by this name, in one line."""
+        return "; ".join(each.cure.replace(HOST, name) for each in self.refusals)
 
 
 def explain(index: Index, demand: Demand, wall: float = 0.0, hosts: Iterable[str] | None = None) -> list[Verdict]:

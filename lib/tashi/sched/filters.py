@@ -15,9 +15,11 @@ from tashi.sched.policy import Policy
 from tashi.sched.supply import Supply
 from tashi.sched.view import Room, View, names
 
+HOST = "{host}"
+
 
 class Refusal(NamedTuple):
-    """Why not. ``cure`` is what would make this host fit, as far as one filter knows."""
+    """Why not. ``cure`` is what would make this host fit, as far as one filter knows; HOST stands for its name."""
 
     filter: str
     wanted: str
@@ -104,7 +106,7 @@ def _pin(question: Question, room: Room) -> Refusal | None:
 
 
 def _state(question: Question, room: Room) -> Refusal | None:
-    return _no("", room.supply.closed, "thost-resume") if room.supply.closed else None
+    return _no("", room.supply.closed, f"thost-resume {HOST}") if room.supply.closed else None
 
 
 def _health(question: Question, room: Room) -> Refusal | None:
@@ -211,14 +213,15 @@ def _labels(question: Question, room: Room) -> Refusal | None:
         return None
     wanted = names(f"{key}={value}" for key, value in wrong)
     there = names(f"{key}={room.labels[key]}" for key, _ in wrong if key in room.labels)
-    return _no(f"label {wanted}", f"it has {there or 'no such label'}", f"thost-set --label {wanted}")
+    options = " ".join(f"--label {key}={value}" for key, value in wrong)
+    return _no(f"label {wanted}", f"it has {there or 'no such label'}", f"thost-set {HOST} {options}")
 
 
 def _reservation(question: Question, room: Room) -> Refusal | None:
     held, demand = room.supply.reservation, question.demand
     if held is None or held.admits(demand.owner, demand.groups, question.wall):
         return None
-    return _no("", f"it is reserved for {names(held.users | held.groups)}", "end its reservation: thost-set")
+    return _no("", f"it is reserved for {names(held.users | held.groups)}", f"thost-set {HOST} --open")
 
 
 def _together(question: Question, room: Room) -> Refusal | None:
@@ -245,7 +248,7 @@ def _spread(question: Question, room: Room) -> Refusal | None:
         return None
     value = room.labels.get(rules.spread)
     if value is None:
-        return _no(f"a label {rules.spread}", "it has none", f"thost-set --label {rules.spread}=VALUE")
+        return _no(f"a label {rules.spread}", "it has none", f"thost-set {HOST} --label {rules.spread}=VALUE")
     there = question.view.tally(rules.group, rules.spread).get(value, 0)
     if there + 1 - question.fewest <= rules.skew:
         return None
