@@ -58,6 +58,7 @@ teardown() {
 @test "a password comes from a file or from standard input, and is shown nowhere" {
   zoni-add -q m1 --power ipmi:10.0.0.1 --user ADMIN --password-file "$word"
   zoni-set -q m1 --password-file - <"$word"
+  fail_with 2 'standard input is read already' zoni-set --password-file - - <"$word"
   [ "$(zoni-list -H -o has_password)" = yes ]
   zoni-set -q m1 --power ipmi:10.0.0.1 --power libvirt:m1 --flag a --flag b # blanks where a word has a comma in it
   [ "$(zoni-show -H -o power_paths,flags m1)" = $'ipmi:10.0.0.1,user=ADMIN libvirt:m1\ta,b' ]

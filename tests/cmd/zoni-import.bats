@@ -30,13 +30,14 @@ rows() {
 }
 
 @test "every bad row is told with row and column, and nothing is added" {
-  rows m1,,8,8G,52:54:00:00:00:01, m2,,0,8G,, m3,,8,lots,, m4,,8 '' m6,,8,8G,52:54:00:00:00:01, m7,,,,,ipmi:1.2.3.300
+  rows m1,,8,8G,52:54:00:00:00:01, m2,,0,8G,, m3,,8,lots,, m4,,8 '' m6,,8,8G,52:54:00:00:00:01, m7,,,,,ipmi:1.2.3.300 m1,,,,,
   fail_with 2 "row 3: m2: cores: '0' is no number of cores" zoni-import rack.csv
   [[ $stderr == *"row 4: m3: memory_bytes: 'lots' is not a size"* ]]
   [[ $stderr == *'row 5: m4: 3 cells, and the heading has 6'* ]]
   [[ $stderr == *"row 7: m6: nics: mac 52:54:00:00:00:01 is m1's already"* ]]
   [[ $stderr == *"row 8: m7: power_paths: '1.2.3.300' is not an IP address"* ]]
-  [[ $stderr == *'--partial takes the other 1'* ]]
+  [[ $stderr == *"row 9: m1: row 2 has this name too"* ]]
+  [[ $stderr == *'--partial takes the other 1' ]]
   [ "$(zoni-list -H)" = '' ]
   run -1 --separate-stderr zoni-import -H -o name --partial rack.csv
   [ "$output" = m1 ]
@@ -57,6 +58,7 @@ rows() {
   fail_with 2 'not CSV' zoni-import - <<<$'name\n"m1'
   fail_with 2 'not text in UTF-8' zoni-import - <<<$'name\n\xff'
   fail_with 2 'not text' zoni-import - < <(printf 'name\nm\0\n')
+  fail_with 2 'a JSON array, not an object a line' zoni-import - <<<'[{"name":"m1"}]'
   fail_with 2 'row 1: not JSON' zoni-import - <<<'{"name":'
   fail_with 2 'row 2: 1 cells' zoni-import - <<<$'password,name\nnot-for-you'
   [[ $stderr != *not-for-you* ]]

@@ -53,6 +53,7 @@ teardown() {
   fail_with 2 'address: it is missing' zoni-pdu add p1 --model apc-rpdu
   fail_with 2 'user: SNMP v3 needs one' zoni-pdu add p1 --address 10.0.1.1 --model apc-rpdu
   fail_with 2 '8 characters or more' zoni-pdu add p1 --address 10.0.1.1 --model apc-rpdu --user x
+  [[ $stderr == *'hint: --auth-file FILE' ]]
   fail_with 2 'not an IP address' zoni-pdu add p1 --address 10.0.1 --model apc-rpdu --snmp v2c --community-file "$word"
   fail_with 2 'community: SNMP v2c needs one' zoni-switch add s1 --address 10.0.1.1 --snmp v2c
   fail_with 2 'nothing to change' zoni-switch set s1

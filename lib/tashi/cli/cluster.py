@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 import click
 
 from tashi.cli.call import Call
+from tashi.cli.standard_input import read_standard_input
 
 PAGE = 300  # lines of a page: some ms of the controller
 T = TypeVar("T")
@@ -51,9 +51,7 @@ def live_pages(call: Call) -> Iterator[bytes]:
 def file_lines(source: str) -> list[str]:
     """The lines of a file, or of standard input. Raises click.UsageError for what is no text, OSError otherwise."""
     if source == "-":
-        if sys.stdin is None:
-            raise click.UsageError("standard input is closed")
-        data = sys.stdin.buffer.read()
+        data = read_standard_input()
     else:
         with open(source, "rb") as file:
             data = file.read()

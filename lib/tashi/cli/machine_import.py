@@ -47,9 +47,11 @@ def take_in(call: Call, file: str, data: bytes, how: How) -> None:
     nothing = bool(bad) and not how.partial
     names = {row.number: row.name for row in rows}
     hint = f"--partial takes the other {len(rows) - len(bad)}" if nothing and len(bad) < len(rows) else ""
+    last = max(bad, default=0)
     for number, why in sorted(bad.items()):
         named = why if why.startswith(f"{names[number]}: ") or not names[number] else f"{names[number]}: {why}"
-        call.fail(f"{file}: row {number}", Failure(Code.BAD_REQUEST, f"{file}: row {number}: {named}", hint))
+        helps = hint if number == last else ""
+        call.fail(f"{file}: row {number}", Failure(Code.BAD_REQUEST, f"{file}: row {number}: {named}", helps))
     if nothing or not machines:
         return
     if call.dry_run:

@@ -49,8 +49,17 @@ def read_rows(data: bytes, style: str) -> list[Row]:
         raise Refused(Code.BAD_REQUEST, f"not text in UTF-8: {error}", "save it as CSV, in UTF-8") from error
     if "\0" in text:
         raise Refused(Code.BAD_REQUEST, "not text: there is a NUL in it", "save it as CSV, in UTF-8")
+    if text.lstrip().startswith("["):
+        raise Refused(Code.BAD_REQUEST, "a JSON array, not an object a line", "jq -c '.[]' makes lines of it")
     lines = style == "json" or (not style and text.lstrip().startswith("{"))
-    return list(_of_json(text) if lines else _of_csv(text))
+    return list(_each_once(_of_json(text) if lines else _of_csv(text)))
+
+
+def _each_once(rows: Iterator[Row]) -> Iterator[Row]:
+    first: dict[str, int] = {}
+    for row in rows:
+        before = first.setdefault(row.name, row.number) if row.machine else row.number
+        yield row if before == row.number else Row(row.number, row.name, {}, f"row {before} has this name too")
 
 
 def _of_csv(text: str) -> Iterator[Row]:

@@ -9,12 +9,12 @@ passed over, because the command that wrote it has told already.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import click
 
+from tashi.cli.standard_input import read_standard_input
 from tashi.model.name import kind_of_id
 
 _CALLED = {"job": "id", "vlan": "vlan"}  # what records are called by that is not their name: theirs is another's
@@ -70,10 +70,8 @@ def _standard_input(noun: str, null: bool) -> list[str]:
 
 def input_lines(null: bool) -> Iterator[tuple[int, str | dict[str, Any]]]:
     """(number, line) of standard input, a record where the line is one; empty lines and records of errors left out."""
-    if sys.stdin is None:
-        raise click.UsageError("standard input is closed")
     try:
-        text = sys.stdin.buffer.read().decode()
+        text = read_standard_input().decode()
     except UnicodeDecodeError as error:
         raise click.UsageError(f"standard input: not text in UTF-8: {error}") from error
     for number, line in enumerate(text.split("\0" if null else "\n"), 1):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
+from tashi.cli.standard_input import read_standard_input
+
 MOST = 128  # characters
-_READ = "tashi.stdin"  # what the context of a call notes once standard input was read
 
 
 def password_file(path: str) -> str:
@@ -20,17 +19,15 @@ def password_file(path: str) -> str:
         return ""  # a shell that completes the line: nothing is read yet
     try:
         if path == "-":
-            if context is not None and context.meta.get(_READ):
-                raise click.BadParameter("-: standard input is read already: give a file")
-            if context is not None:
-                context.meta[_READ] = True
-            data = sys.stdin.buffer.read(4096) if sys.stdin is not None else b""
+            data = read_standard_input(4096)
         else:
             with open(path, "rb") as file:
                 data = file.read(4096)
         text = data.decode().removesuffix("\n").removesuffix("\r")
     except OSError as error:
         raise click.BadParameter(f"{path}: {error.strerror}") from error
+    except click.UsageError as error:
+        raise click.BadParameter(error.message) from None  # of which option
     except UnicodeDecodeError:
         raise click.BadParameter(f"{path}: not text in UTF-8") from None
     if why := why_no_password(text):

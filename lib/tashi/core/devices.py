@@ -190,7 +190,7 @@ def _check_snmp(name: str, use: SnmpUse, known: dict[str, str]) -> None:
         raise Refused(Code.BAD_REQUEST, f"{name}: user: SNMP v3 needs one", "--user NAME, or --snmp v2c")
     for word in _WORDS:
         if len(known.get(word, "")) < LEAST_PASSWORD:
-            flag = f"--{word.replace('_', '-')}-file FILE"
+            flag = f"--{word.removesuffix('_password')}-file FILE"
             text = f"{name}: {word}: SNMP v3 needs one of {LEAST_PASSWORD} characters or more"
             raise Refused(Code.BAD_REQUEST, text, flag)
 
