@@ -335,6 +335,7 @@ class TestEnrolment:
         for path in (rig.path, rig.with_password("")):
             error = refused(rig, "enroll", path)
             assert error.code is Code.WRONG_STATE and "empty password" in error.text
+        assert "zoni-set --password-file" in error.text or rig.path.where.startswith("fake")
 
 
 class TestFaults:

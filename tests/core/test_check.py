@@ -158,6 +158,10 @@ BROKEN_METAL: dict[str, tuple[Callable[[Metal], object], tuple[str, str, str, st
         lambda world: world.ok("zoniagent.add", name="net2"),
         ("machine", "m1", "no zoni agent is named for it", "zoni-set m1 --agent"),
     ),
+    "without an agent": (
+        lambda world: world.ok("zoniagent.remove", name="net1"),
+        ("machine", "m1", "there is no zoni agent for it", "zoni-agents add NAME"),
+    ),
     "quarantine": (quarantined, ("machine", "m1", "in quarantine: ", "zoni-why m1")),
     "drift": (drifted, ("machine", "m1", "on was asked for", "zoni-power on m1")),
     "mute": (mute, ("machine", "m1", "its power is unknown: ipmi 10.0.0.1", "zoni-power status m1")),

@@ -41,6 +41,9 @@ class Capability(StrEnum):
     CONSOLE = "console"
 
 
+NO_PASSWORD = "is to be asked with an empty password: give it another with zoni-set --password-file"
+
+
 class PowerError(DeviceError):
     """Nothing was changed."""
 

@@ -23,6 +23,7 @@ from tashi.wire.errors import Code
 from zoni.outcome import Unproven
 from zoni.power import ipmi_doors, sol
 from zoni.power.interface import (
+    NO_PASSWORD,
     Action,
     Boot,
     Capability,
@@ -202,7 +203,7 @@ class IpmiDriver:
         found = ipmi_doors.look(self._path.address, self._path.port)
         if self._path.login.password and self._lets_in(""):
             found.append(f"takes an empty password for {self._path.login.user or 'the user without a name'}")
-        return found if self._path.login.password else [*found, "is to be asked with an empty password"]
+        return found if self._path.login.password else [*found, NO_PASSWORD]
 
     def close(self) -> None:
         """Log out: a BMC has four sessions or so, and keeps each for a minute."""

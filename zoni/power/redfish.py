@@ -21,6 +21,7 @@ from urllib3.util import Retry
 from tashi.wire.errors import Code
 from zoni.outcome import Unproven
 from zoni.power.interface import (
+    NO_PASSWORD,
     Action,
     Boot,
     Capability,
@@ -156,7 +157,7 @@ class RedfishDriver(Lacking):
     # -- session -----------------------------------------------------------------------------------------------------
 
     def weaknesses(self) -> list[str]:
-        found = [] if self._path.login.password else ["is to be asked with an empty password"]
+        found = [] if self._path.login.password else [NO_PASSWORD]
         if self._lets_in(None):
             found.append("shows its systems to everybody")
         elif self._path.login.password and self._lets_in(BasicAuth(self._path.login.user, "")):

@@ -146,7 +146,7 @@ def ask(call: Call, verb: str, names: Sequence[str]) -> dict[str, Any]:
 def _chosen(call: Call, every: Sequence[Row], only: Sequence[str]) -> list[Row]:
     """The switches named, or all. Raises NotFound for one that is not there."""
     if not every and not only:
-        complain(call.prog, "there is no switch in the records", "zoni-switch add")
+        complain(call.prog, "there is no switch in the records that you may see", "zoni-switch list")
     for name in only:
         if not any(name in (each["name"], each["id"]) for each in every):
             raise NotFound(f"{name}: no such switch", "zoni-switch list")

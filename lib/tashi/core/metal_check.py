@@ -49,7 +49,9 @@ def _machine(turn: Turn, machine: Machine) -> Iterator[tuple[str, str]]:
     if not machine.paths:
         return
     agent = agent_of(turn.state, machine)
-    if not agent and turn.state.zoniagents:
+    if not turn.state.zoniagents:
+        yield "there is no zoni agent for it", "zoni-agents add NAME, then zoni-agent --enroll where its devices are"
+    elif not agent:
         yield "no zoni agent is named for it, and there are several", f"zoni-set {name} --agent AGENT"
     elif why := why_closed(turn, machine):
         yield f"its passwords can't be read: {why}", f"zoni-set {name} --password-file FILE"
