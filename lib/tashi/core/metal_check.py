@@ -66,5 +66,5 @@ def _power(turn: Turn, machine: Machine) -> Iterator[tuple[str, str]]:
     elif power == "unknown" and machine.seen is not None and not machine.job:
         yield (
             f"its power is unknown: {reason or 'no path tells it'}",
-            f"zoni-power status {machine.name} asks once more",
+            f"zoni-power status {machine.name} asks whatever is not left alone once more",
         )
