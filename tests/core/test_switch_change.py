@@ -244,6 +244,14 @@ def test_the_label_of_a_machine_in_a_domain_can_be_changed(world: World) -> None
     assert network(world).bridge("s1").ports["1"].label == "m1"
 
 
+def test_while_a_label_is_changed_its_machine_can_be_had(world: World) -> None:
+    network(world).holding.add("change")
+    change(world, goal(p2={"label": "m2"}))
+    job = world.ok("machine.allocate", name="m2", domain="red").job
+    network(world).let_go()
+    assert ended(world, job) == ("done", "")
+
+
 def test_uplinks_carry_the_vlans_of_domains(world: World) -> None:
     job = change(world, goal("s2", up={"join": [100, 300]}) | {"vlans": {"100": "red", "300": ""}})
     assert ended(world, job) == ("done", "")

@@ -7,6 +7,7 @@ import json
 import pytest
 from msgspec.structs import replace
 
+from tashi.wire.zoni import MetalTell, PortSeen
 from tests.core.hardware import Network, wire_up
 from tests.core.world import World
 from zoni.switch.interface import Port
@@ -141,6 +142,18 @@ def test_which_switch_it_is_is_written_down_and_told_when_it_is_first_changed(wo
     assert mac(world, "far") == MAC.format(3)
 
 
+@pytest.mark.attack(6)
+def test_which_switch_it_is_is_told_by_its_own_agent_alone(world: World) -> None:
+    for name in ("s1", "s2", "core", "far"):
+        world.ok("switch.set", name=name, agent="net1")
+    world.ok("machine.set", name="m1", parts={"agent": "net1"})
+    other = wire_up(world, "net2")
+    world.ok("machine.set", name="m2", parts={"agent": "net2"})
+    lie = PortSeen("m-2", 1, "done", base_macs={"s-1": MAC.format(9)})
+    other.deliver(MetalTell(1, 99, "boot-1", ports=lie))  # type: ignore[arg-type]
+    assert mac(world, "s1") == ""
+
+
 def test_another_switch_in_its_place_is_not_touched(world: World) -> None:
     allocate(world)
     network(world).macs["s1"] = MAC.format(9)
@@ -235,6 +248,17 @@ def test_a_dead_switch_is_told_with_the_way_out_and_the_others_are_cleared(world
     told = "s1: fake s1: unavailable; red is removed, its VLANs 100-101 may be there still: "
     assert (state, reason) == ("failed", f"{told}zoni-vlan destroy 100-101 --switch s1"), "and on no other"
     assert vlans(world) == {"s1": {100, 101}, "far": {100}} and world.rows("domain") == []
+
+
+def test_of_many_dead_switches_a_few_are_named(world: World) -> None:
+    used(world)
+    for number in range(10, 14):
+        world.ok("switch.add", name=f"x{number}", driver="fake", address=f"world/x{number}")
+    for name in world.rows("switch"):
+        network(world).faults[name["name"]] = ("failed", "unavailable")
+    reason = ended(world, remove(world))[1]
+    assert (reason.count("fake "), "; and 3 more; red is removed" in reason) == (5, True)
+    assert reason.endswith(": zoni-vlan destroy 100-101"), "on all"
 
 
 def test_vlans_of_another_name_stay(world: World) -> None:
