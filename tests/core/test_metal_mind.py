@@ -166,14 +166,18 @@ def test_an_outlet_that_is_on_does_not_prove_that_a_machine_is_whose_bmc_does_no
     assert over.reason == "ipmi: denied; its outlet is on, which does not say that the machine is"
 
 
-def test_an_outlet_that_nobody_has_read_yet_is_switched_on_before_the_bmc_behind_it_is_asked() -> None:
+def test_an_outlet_that_nobody_has_read_yet_is_switched_on_for_a_bmc_that_is_not_heard() -> None:
     agent = Agent()
     agent.row(BMC, PDU, power="on")
+    assert agent.verbs() == ["enroll ipmi"]
+    agent.end("enroll", "failed", code="unavailable")
     assert agent.verbs() == ["enroll pdu"]
     agent.end("enroll", power="off")
     agent.end("on")
     agent.end("enroll", power="off")
     assert agent.verbs() == ["on ipmi"]
+    agent.end("on")
+    assert (agent.seen().outcome, agent.seen().reason) == ("done", "")
 
 
 def test_an_outlet_alone_is_believed_when_it_is_on() -> None:

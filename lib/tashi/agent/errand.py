@@ -33,19 +33,16 @@ class Go(NamedTuple):
 
 
 class Errand:
-    """One row or one-shot under way. ``outlets`` says of each path whether it is one, ``unfed`` whether it is one that
+    """One row or one-shot under way. ``outlets`` says of each path whether it is one; ``fed``: what those say."""
 
-    is not known to be on.
-    """
-
-    def __init__(self, order: MetalRow | MetalShot, outlets: Sequence[bool], unfed: Sequence[bool] = ()) -> None:
+    def __init__(self, order: MetalRow | MetalShot, outlets: Sequence[bool], fed: Sequence[str] = ()) -> None:
         self.order = order
         self.outcome = ""  # done, failed or unknown once it is over
         self.proven_by = -1  # the path whose word it is
         self.value: Any = None  # what it answered
         self._own = [at for at, outlet in enumerate(outlets) if not outlet]
         self._outlets = [at for at, outlet in enumerate(outlets) if outlet]
-        self._groups: deque[list[Go]] = deque(self._plan(any(unfed)))
+        self._groups: deque[list[Go]] = deque(self._plan(set(fed)))
         self._open: dict[int, str] = {}  # path -> verb under way
         self._group_failed = False
         self._unproven = False
@@ -83,7 +80,7 @@ class Errand:
         verb = self._open.pop(at)
         if called.outcome != "ok":
             self._group_failed = True
-            self._reasons.append(called.text)
+            self._reasons += [] if called.text in self._reasons else [called.text]  # it may be asked twice
             self._unproven = self._unproven or called.outcome == "unknown"
         elif verb == "cycle" and at in self._outlets and self._own:
             self._group_failed = self._unproven = True
@@ -102,7 +99,7 @@ class Errand:
             self._groups = deque(self._switch("off"))
             self._unproven = False
 
-    def _plan(self, unfed: bool) -> list[list[Go]]:
+    def _plan(self, fed: set[str]) -> list[list[Go]]:
         order = self.order
         if isinstance(order, MetalShot):
             alone = self._outlets if len(self._outlets) == 1 and order.action == "cycle" else []
@@ -112,8 +109,8 @@ class Errand:
         groups = self._switch(order.power)
         if order.power == "on" and self._own:
             # A BMC behind an outlet that is off does not hear anybody.
-            feed = [[self._go(at, "feed") for at in self._outlets]] if unfed else []
-            return [*feed, *groups[: len(self._own)]]
+            own, feed = groups[: len(self._own)], [self._go(at, "feed") for at in self._outlets]
+            return [feed, *own] if "off" in fed else own if fed <= {"on"} else [*own, feed, *own]
         return groups
 
     def _switch(self, verb: str) -> list[list[Go]]:

@@ -110,10 +110,9 @@ class Known(Struct):
         """Paths that don't answer or are not to be used, in words."""
         return "; ".join(path.trouble for path in self.paths if path.trouble)
 
-    def outlets(self) -> tuple[list[bool], list[bool]]:
-        """Which paths are outlets, and which of them are not known to be on."""
-        outlets = [path.outlet for path in self.paths]
-        return outlets, [path.outlet and path.reading != "on" for path in self.paths]
+    def outlets(self) -> tuple[list[bool], list[str]]:
+        """Which paths are outlets, and what those say."""
+        return [path.outlet for path in self.paths], [path.reading for path in self.paths if path.outlet]
 
     def looks(self) -> bool:
         return any(path.looks for path in self.paths)
