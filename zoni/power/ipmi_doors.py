@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from contextlib import closing
 
 TRIES, SECONDS = 3, 1.0
@@ -65,6 +66,8 @@ def _exchange(address: str, port: int, packet: bytes, fits: object) -> bytes:
                 data = door.recv(1024)
                 if len(data) > 17 and data.startswith(RMCP) and fits(data):
                     return data
-            except (TimeoutError, ConnectionRefusedError):
+            except TimeoutError:
                 continue
+            except ConnectionRefusedError:  # told at once, as by one that is just starting: it gets the same time
+                time.sleep(SECONDS)
     return b""
