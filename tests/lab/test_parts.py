@@ -155,9 +155,9 @@ def test_ports_are_free_and_not_promised_to_others() -> None:
 def test_no_other_lab_gets_a_port_that_a_lab_has() -> None:
     record = Record(
         "one", "mark", "fake", 4, False, {"user_port": 1}, {"h1": HostRecord(1, ports={"controller": 2})},
-        machines={"m1": MachineRecord(1, 3, 4)}, pdu_port=5, switch_port=6,
+        machines={"m1": MachineRecord(1, 3, 4)}, pdu_port=5, switch_port=6, stream_port=7,
     )  # fmt: skip
-    assert sorted(lab._ports(record)) == [1, 2, 3, 4, 5, 6]
+    assert sorted(lab._ports(record)) == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_what_can_not_be_killed_is_told_and_not_waited_for_for_ever(

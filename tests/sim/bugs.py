@@ -187,7 +187,7 @@ BUGS = (
     Bug(destination_is_not_claimed, ("I5",)),
     Bug(silence_is_taken_for_death, ("I2", "I4", "I5"), (5, 6)),
     Bug(source_is_resumed_on_silence, ("I2",), (6,)),
-    Bug(destination_is_believed_too_early, ("I2", "I4")),
+    Bug(destination_is_believed_too_early, ("I2", "I4"), (6,)),
     Bug(counters_are_not_stored, ("I1", "I2", "I4", "I7")),
     Bug(outcomes_are_not_stored, ("I4",)),
     Bug(ports_are_opened_by_any_order, ("I3", "I7")),
