@@ -58,7 +58,7 @@ def test_all_is_well(tmp_path: Path) -> None:
     assert [line.split()[0] for line in closing] == PARTS
     assert all(" s  ok " in line for line in closing)
     assert closing[0].endswith("7 passed in 1.0s")
-    assert closing[3].endswith("4 tests of commands, 0 failed"), "both halves are counted"
+    assert closing[3].endswith("6 tests of commands, 0 failed"), "all thirds are counted"
 
 
 @pytest.mark.parametrize("failing", ["test_lint.py", "tests/core", "tests/daemon", "-m lab"])
@@ -71,7 +71,7 @@ def test_one_part_fails(tmp_path: Path, failing: str) -> None:
     assert sum(line.endswith("7 passed in 1.0s") for line in closing) >= 2
 
 
-@pytest.mark.parametrize(("tap", "words"), [("ok 1 a\nnot ok 2 b", "4 tests of commands, 2 failed"), ("", "4 failed")])
+@pytest.mark.parametrize(("tap", "words"), [("ok 1 a\nnot ok 2 b", "6 tests of commands, 3 failed"), ("", "6 failed")])
 def test_commands_fail(tmp_path: Path, tap: str, words: str) -> None:
     """Also when there are no tests at all: then something else is wrong."""
     status, lines = check(tmp_path, tap=tap)
