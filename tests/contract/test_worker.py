@@ -197,6 +197,7 @@ def lost_migration(agent: Parent, qemu: QemuRig) -> dict[str, Any]:
 
 
 @pytest.mark.lab
+@pytest.mark.soak
 def test_a_lost_migration_is_followed_to_its_end(agent: Parent, qemu: QemuRig) -> None:
     seen = lost_migration(agent, qemu)
     assert (seen["state"], seen["generation"], seen["moving"]) == ("running", 1, True)

@@ -149,6 +149,7 @@ def test_a_line_that_drops_all_packets_is_noticed_at_both_ends_and_made_anew(lab
     wait_until(lambda: len(lines()) == 1 and not lines() & before, "its connection is another", seconds=30)
 
 
+@pytest.mark.soak
 def test_the_own_heart_tells_of_a_migration_and_a_slow_cable_makes_it_long(shell: Shell) -> None:
     shell.run("tvm-create", "-q", "beating", *LINUX)
     beats = ("tashi-lab", "beats", "--vm", "beating")
