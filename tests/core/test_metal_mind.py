@@ -10,7 +10,7 @@ import pytest
 from tashi.agent import events
 from tashi.agent.metal import Metal
 from tashi.agent.verdict import Reading, judge
-from tashi.wire.agents import Welcome
+from tashi.wire.agents import Acked, Welcome
 from tashi.wire.zoni import (
     MetalBeat,
     MetalInventory,
@@ -75,6 +75,17 @@ class Agent:
         self.now += seconds
         self.step(events.Tick())
 
+    def acked(self) -> None:
+        """All that was told has been heard."""
+        told = [each.seq for each in self.said if isinstance(each, MetalTell)]
+        self.step(events.Heard(Acked(1, told)))
+
+    def looked(self) -> list[str]:
+        """What the next heartbeat says is as it was told."""
+        told = len(self.said)
+        self.later(1)
+        return next(each.looked for each in self.said[told:] if isinstance(each, MetalBeat))
+
 
 def test_a_path_is_judged_before_it_is_used_and_then_looked_at_in_its_turn() -> None:
     agent = Agent()
@@ -84,16 +95,29 @@ def test_a_path_is_judged_before_it_is_used_and_then_looked_at_in_its_turn() -> 
     agent.end("enroll", power="off")
     seen = agent.seen()
     assert (seen.power, seen.source, seen.outcome, seen.uuid, seen.whole) == ("off", "ipmi", "done", "U", True)
+    agent.acked()
     agent.later(10)
     assert not agent.calls
     agent.later(11)
     assert agent.verbs() == ["power ipmi"]
     told = len(agent.said)
     agent.end("power", power="off")
-    agent.later(1)
-    beats = [each for each in agent.said[told:] if isinstance(each, MetalBeat)]
-    assert beats[-1].looked == ["m-1"]
+    assert agent.looked() == ["m-1"]
     assert not any(isinstance(each, MetalTell) for each in agent.said[told:])
+
+
+def test_what_was_told_and_not_heard_is_nothing_that_is_as_before() -> None:
+    """The controller would take what it heard last, which is older, for what was just read."""
+    agent = Agent()
+    agent.known(BMC, power="off")
+    agent.acked()
+    for heard, looked in ((False, []), (True, ["m-1"])):
+        for _ in range(2):  # it was switched on by hand: told once, and then it is as it was
+            agent.later(21)
+            agent.end("power", power="on")
+        if heard:
+            agent.acked()
+        assert agent.looked() == looked
 
 
 def test_a_device_that_says_too_much_of_itself_keeps_nobody_from_being_heard() -> None:

@@ -79,6 +79,11 @@ class Memory:
         """Whether the outcome of this one-shot still waits in the outbox."""
         return any((message.get("shot") or {}).get("job") == job for message in self.outbox.values())
 
+    def unheard(self) -> set[str]:
+        """Objects of which something still waits in the outbox."""
+        every = (message.get("seen") for message in self.outbox.values())
+        return {seen[self.noun] for seen in every if seen is not None}
+
     def prune(self) -> list[dict[str, Any]]:
         """Records that forget the oldest of what is long over."""
         over = [of for of, told in self.told.items() if told.role == "absent" and told.outcome == "done"]

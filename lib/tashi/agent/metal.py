@@ -358,7 +358,8 @@ class Metal:
         if self.welcomed and self._session.rhythm.looks(now.monotonic):
             self._tell_all(now)
         if self._session.beats(now):
-            self._desk.send(MetalBeat(looked=list(self._looked)))
+            unheard = self.memory.unheard()  # of which the controller knows something older
+            self._desk.send(MetalBeat(looked=[each for each in self._looked if each not in unheard]))
             self._looked.clear()
         self._session.tell_again(now)
         self._consoles.on_time(now.monotonic)

@@ -143,7 +143,7 @@ class MetalHello(Open, frozen=True, tag="hello", tag_field="say"):
 
 
 class MetalBeat(Alive, frozen=True, tag="beat", tag_field="say"):
-    """I am alive. ``looked``: machines that were looked at since the last beat, and were as told before."""
+    """I am alive. ``looked``: machines that were looked at since the last beat, and were as was told and acked."""
 
     looked: list[str] = []
 
