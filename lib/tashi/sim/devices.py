@@ -68,7 +68,7 @@ class _Clock:
 
 
 class Devices:
-    """``on_change``: a device has been spoken to, or has changed by itself."""
+    """``on_change``: a device has been spoken to, or has changed by itself. ``changing``: calls that change it."""
 
     def __init__(self, world: World, plugs: Sequence[Plug]) -> None:
         self.world, self.plugs = world, {plug.name: plug for plug in plugs}
@@ -79,6 +79,7 @@ class Devices:
         self._queues: dict[str, deque[DeviceCall]] = {}
         self._power, self._switch = import_module("zoni.power.fake"), import_module("zoni.switch.fake")
         self._calls = [import_module(f"zoni.{kind}.calls").CALLS for kind in ("power", "switch")]
+        self.changing = frozenset(verb for table in self._calls for verb, known in table.items() if known.changes)
         self.bmcs, self.switches = (each.World.in_memory(self.clock) for each in (self._power, self._switch))
         self.bmcs.take_fault = partial(self._fault, self._power.Fault)
         self.switches.take_fault = partial(self._fault, self._switch.Fault)

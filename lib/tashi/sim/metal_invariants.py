@@ -18,7 +18,6 @@ from tashi.sim.world import Violation
 from tashi.wire.zoni import MetalRows, MetalShot, PortRows
 
 Tables = dict[str, dict[str, bytes]]
-CHANGING = ("on", "off", "soft", "cycle", "reset", "set_boot", "set_light", "change")
 
 
 class MetalInvariants:
@@ -27,7 +26,6 @@ class MetalInvariants:
     def __init__(self, devices: Devices) -> None:
         self.devices = devices
         self.tables: Tables = {}  # the contents of the controllers' store
-        self.shows = 0  # how often the truth was looked at
         self._epoch = 0  # the highest that the agent has heard
         self._heard: dict[str, int] = {}  # the highest generation of each machine's power and ports
         self._shots: set[str] = set()
@@ -47,7 +45,6 @@ class MetalInvariants:
         if not self._doubt:
             return
         self._doubt = False
-        self.shows += 1
         for name in self.devices.plugs:
             domain, allowed = self._allowed.get(name, ("", frozenset()))
             stray = self.devices.vlans(name) - allowed
@@ -105,7 +102,7 @@ class MetalInvariants:
 
     def obeyed(self, message: Any, stale: bool, steps: Steps) -> None:
         """I7: what the agent made of a message, given what `stale` said; and that a one-shot is one."""
-        changing: list[Call] = [call for call in steps.calls if call.verb in CHANGING]
+        changing: list[Call] = [call for call in steps.calls if call.verb in self.devices.changing]
         if stale and changing:
             raise Violation(f"I7 zoni does {changing[0].verb} because of a stale message: {message}")
         if isinstance(message, MetalShot) and changing:
