@@ -11,6 +11,7 @@ from tashi.agent import events
 from tashi.agent.consoles import ALONE_SECONDS
 from tashi.core.cluster import Principal
 from tashi.core.consoles import ENDING_SECONDS, OPEN_SECONDS
+from tashi.wire.agents import Pulse, Rejected
 from tashi.wire.zoni import ConsoleSaid, ConsoleShot, MetalTell
 from tests.core.hardware import Network, wire_up
 from tests.core.world import World
@@ -170,6 +171,17 @@ def test_an_agent_without_its_controller_ends_what_is_open(room: Room) -> None:
     later = replace(now, monotonic=now.monotonic + ALONE_SECONDS)
     (cut,) = [call for call in mind.step(events.Tick(), later).calls if call.verb == "cut"]
     assert cut.args["console"] == room.net.held[0].id
+
+
+@pytest.mark.parametrize("word", [Rejected("another cluster's"), Pulse(0)], ids=["rejected", "replaced"])
+def test_a_controller_that_does_not_speak_for_its_machines_is_none(room: Room, word: Any) -> None:
+    room.open()
+    mind, now = room.net.mind, room.world.now()
+    cut: list[events.Call] = []
+    for second in range(int(ALONE_SECONDS) + 1):
+        later = replace(now, monotonic=now.monotonic + second)
+        cut += [call for call in mind.step(events.Heard(word), later).calls if call.verb == "cut"]
+    assert [call.args["console"] for call in cut] == [room.net.held[0].id]
 
 
 def test_an_agent_that_is_not_heard_is_given_up(room: Room) -> None:

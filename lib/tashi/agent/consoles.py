@@ -82,7 +82,7 @@ class Consoles:
             self._tell(job)
 
     def heard(self, now: float) -> None:
-        """The controller is there."""
+        """The controller is there, and is no former one, nor one that will not have us."""
         self._heard_at = now
 
     def on_time(self, now: float) -> None:

@@ -92,7 +92,6 @@ class Metal:
             case Disconnected():
                 self._session.hang_up()
             case Heard(message):
-                self._consoles.heard(self._now)
                 self._heard(self._session.hear(message, now))
             case Called():
                 self._called(event)
@@ -123,6 +122,8 @@ class Metal:
         self._desk.send(MetalHello(*about, protocol=PROTOCOL, oldest=OLDEST, stream=self._stream))
 
     def _heard(self, message: MetalOrder | None) -> None:
+        if message is not None:
+            self._consoles.heard(self._now)
         match message:
             case MetalRows(rows=rows):
                 for row in rows:
