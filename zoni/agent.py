@@ -89,6 +89,7 @@ class _Zoni:
         self._switches = Caller(
             self._loop, switch.WORKER, switch.CALLS, Limits(in_flight=own.in_flight, late=own.in_flight)
         )
+        self._settings: dict[str, Path] = {}  # of switches, at the last call
         who_ = Identity(me.name, who.uuid, who.boot_id, who.incarnation)
         stream = reached_at(own.stream, own.stream_address) if own.stream else ""
         self._port = Port(self._loop, log, own.stream, me.pair) if own.stream else None
@@ -141,9 +142,12 @@ class _Zoni:
 
     def _ask(
         self, caller: Caller, call: Call, args: dict[str, Any], read: Callable[[object], Path], spec: object,
-        rack: str = "", fresh: bool = False,
+        rack: str = "", fresh: bool | None = None,
     ) -> None:  # fmt: skip
-        """Put a call through to the device that ``spec`` leads to."""
+        """Put a call through to the device that ``spec`` leads to.
+
+        ``fresh``: no call was made with these settings yet; of switches, whose calls don't say so, it is seen here.
+        """
         try:
             path = read(spec)
         except ValueError as error:
@@ -151,6 +155,9 @@ class _Zoni:
             self._loop.after(0, partial(self._called, call, outcome))
             return
         caller.queue.add(path.device, rack)
+        if fresh is None:
+            fresh = self._settings.get(path.device) != path
+            self._settings[path.device] = path
         if fresh:
             caller.queue.trust(path.device)
         caller.ask(path.device, call.verb, path, partial(self._called, call), **args)

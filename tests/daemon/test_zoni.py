@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from tashi.lab.peers.switch import USER as USER_OF_SWITCH
 from tashi.model.units import unstamp
 from tests.contract.power_peers import UUID, Peer, ipmitool
 from tests.daemon.processes import Asker, Controller, Zoni, until
@@ -222,5 +223,20 @@ def test_a_bmc_of_another_protocol_agrees_with_ipmitool(rack: Rack, tmp_path: Pa
         peer.ask(bmc="m1", machine={"ignore": True})
         (job,) = rack.order("reset", "m1")
         assert rack.ended(job)["outcome"] == "failed"
+    finally:
+        peer.close()
+
+
+def test_a_switch_with_a_new_password_is_asked_at_once(rack: Rack, tmp_path: Path) -> None:
+    """It was left alone for minutes because of the wrong one."""
+    peer = Peer("switch", tmp_path, {"name": "sw", "ports": 2})
+    try:
+        user, auth, privacy = USER_OF_SWITCH
+        snmp = {"user": user, "auth_password": "another-word", "privacy_password": privacy}
+        rack.admin.ok("switch.add", name="sw", address="127.0.0.1", port=peer.port, snmp=snmp)
+        look = [rack.ended(rack.admin.ok("switch.look", name="sw")["job"])["reason"] for _ in range(2)]
+        assert "password or rights are wrong" in look[0] and "left alone" in look[1]
+        rack.admin.ok("switch.set", name="sw", snmp={"auth_password": auth})
+        assert rack.ended(rack.admin.ok("switch.look", name="sw")["job"])["outcome"] == "done"
     finally:
         peer.close()
