@@ -22,12 +22,14 @@ def check(
     failing: str = "nothing",
     uid: int = 0,
     tap: str = "ok 1 a\nok 2 b",
+    silent: str = "nothing",
     script: str = "check",
     **settings: str,
 ) -> tuple[int, list[str]]:
     """(status, lines) of a check whose pytest and bats are scripts that fail where the arguments have ``failing``.
 
-    This pytest notes in ``asked`` what it is asked, with what the environment says of seeds, kills and fuzzing.
+    Where they have ``silent``, bats ends before it tells its plan. This pytest notes in ``asked`` what it is asked,
+    with what the environment says of seeds, kills and fuzzing.
     """
     stubs = tmp_path / "stubs"
     stubs.mkdir()
@@ -37,7 +39,7 @@ def check(
     programs = {
         "pytest": f'echo "$* $(env | grep ^TASHI_ | sort | tr "\\n" " ")" >>{tmp_path}/asked; '
         f'case "$*" in *{failing}*) echo "1 failed in 1.0s"; exit 1 ;; *) echo "7 passed in 1.0s" ;; esac',
-        "bats": f"cat <<'TAP'\n1..2\n{tap}\nTAP",
+        "bats": f"case \"$*\" in *{silent}*) exit 1 ;; esac\ncat <<'TAP'\n1..2\n{tap}\nTAP",
         "id": f"echo {uid}",
     }
     for name, body in programs.items():
@@ -78,6 +80,13 @@ def test_commands_fail(tmp_path: Path, tap: str, words: str) -> None:
     assert status == 1
     assert "FAILED" in lines[-2]
     assert words in lines[-2]
+
+
+def test_a_third_of_the_commands_that_says_nothing_is_missed(tmp_path: Path) -> None:
+    status, lines = check(tmp_path, silent="tests/cmd")
+    assert status == 1
+    assert "FAILED" in lines[-2]
+    assert "4 tests of commands, 0 failed, 1 of 3 laboratories told nothing" in lines[-2]
 
 
 def test_without_root_the_laboratory_is_left_out(tmp_path: Path) -> None:
