@@ -7,8 +7,9 @@ import json
 import pytest
 from msgspec.structs import replace
 
-from tashi.wire.agents import ShotDone
-from tashi.wire.zoni import MetalTell
+from tashi.agent import events
+from tashi.wire.agents import Acked, ShotDone
+from tashi.wire.zoni import MetalTell, SwitchShot
 from tests.core.hardware import Network, wire_up
 from tests.core.world import World
 
@@ -46,6 +47,17 @@ def test_what_a_switch_answers_is_the_answer_of_the_operation(world: World, call
 def test_a_question_that_fails_says_why(world: World) -> None:
     network(world).faults["look s1"] = ("failed", "unavailable")
     assert ended(world, world.ok("switch.look", name="s1").job) == ("failed", "ovs s1: unavailable")
+
+
+def test_a_question_that_comes_again_while_its_answer_is_told_can_be_asked_once_more(world: World) -> None:
+    """By a controller whose store is an older one."""
+    mind, now = network(world).mind, world.now()
+    shot = SwitchShot(world.cluster.epoch, "j-999", "look", {"driver": "ovs", "bridge": "br0"})
+    (call,) = mind.step(events.Heard(shot), now).calls
+    (told,) = mind.step(events.Called(call.id, "ok", LOOKED), now).messages
+    assert not mind.step(events.Heard(shot), now).calls
+    mind.step(events.Heard(Acked(told.incarnation, [told.seq])), now)
+    assert [each.verb for each in mind.step(events.Heard(shot), now).calls] == ["look"]
 
 
 def test_a_lost_question_is_asked_again_and_a_save_is_not_done_twice(world: World) -> None:

@@ -26,14 +26,14 @@ class Switches:
 
     def shot(self, shot: SwitchShot) -> None:
         """Begin it, unless it was begun before."""
-        if shot.action not in QUESTIONS:
-            begins = self._shots.begins(shot.job, "", 0)
-        else:
-            begins = shot.job not in self._asked and not self._desk.memory.is_telling(shot.job)
+        if shot.action in QUESTIONS:
+            if shot.job in self._asked or self._desk.memory.is_telling(shot.job):
+                return
             self._asked.add(shot.job)
-        if begins:
-            args = shot.args | {"switch": shot.path, "seconds": shot.seconds}
-            self._desk.call(shot.action, args, shot.seconds, Doing(SWITCH, job=shot.job))
+        elif not self._shots.begins(shot.job, "", 0):
+            return
+        args = shot.args | {"switch": shot.path, "seconds": shot.seconds}
+        self._desk.call(shot.action, args, shot.seconds, Doing(SWITCH, job=shot.job))
 
     def called(self, job: str, called: Called) -> None:
         """Its call is over."""
