@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tashi.agent import events
 from tashi.agent.mind import Mind
 from tashi.sim import words
@@ -11,7 +9,7 @@ from tashi.sim.call import WorkerCall
 from tashi.sim.hypervisor import Hypervisor
 from tashi.sim.invariants import Invariants
 from tashi.sim.network import Network
-from tashi.sim.program import Listener, Program
+from tashi.sim.program import Done, Listener, Program
 from tashi.sim.world import World
 from tashi.wire.agents import ControllerMessage
 
@@ -37,7 +35,6 @@ class Machine(Program):
         self.uuid = f"uuid-{hypervisor.name}"
         self.host = self.name  # the host that it says it is
         self.boots = 1
-        self._calls: dict[int, WorkerCall] = {}
         hypervisor.tell = self._hypervisor_says
 
     @property
@@ -98,28 +95,12 @@ class Machine(Program):
         if steps is not None:
             self.invariants.obeyed(self.name, message, stale, steps)
 
-    def start_call(self, call: events.Call) -> None:
-        current = self.mind
+    def words_of(self, call: events.Call) -> str:
+        return words.call(call.verb, call.args)
+
+    def begin(self, call: events.Call, done: Done) -> WorkerCall:
         self.invariants.called(self.name, call.verb, call.args)
-        asked = words.call(call.verb, call.args)
-        if asked:
-            self.world.say(self.name, asked)
-
-        def done(outcome: str, value: Any, text: str) -> None:
-            if asked:
-                self.world.say(self.name, f"{asked}: {outcome} {text}".rstrip())
-            if self.mind is current:
-                self._calls.pop(call.id, None)
-                if asked and self.ends_here("telling"):
-                    return
-                self.step(events.Called(call.id, outcome, value, text))
-
-        self._calls[call.id] = WorkerCall(self.world, self.hypervisor, call.verb, call.args, call.seconds, done)
-
-    def abandon_calls(self) -> None:
-        for call in self._calls.values():
-            call.abandon()
-        self._calls.clear()
+        return WorkerCall(self.world, self.hypervisor, call.verb, call.args, call.seconds, done)
 
     # -- the hypervisor ------------------------------------------------------------------------------------------------
     def _hypervisor_says(self, vm: str, what: str) -> None:

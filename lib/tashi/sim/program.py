@@ -50,6 +50,18 @@ class Thought(Protocol):
     def deaf(self, now: events.Now) -> bool: ...
 
 
+class Running(Protocol):
+    """A call that was begun."""
+
+    def abandon(self) -> None: ...
+
+
+class Done(Protocol):
+    """Hears how a call ended."""
+
+    def __call__(self, outcome: str, value: Any, text: str, code: str = "") -> None: ...
+
+
 class Program(ABC):
     """One agent. ``name`` is its name, ``key`` its public key, by which the controller knows it."""
 
@@ -63,6 +75,7 @@ class Program(ABC):
         self.crash_at = ""  # acting, telling: with what was decided written down; with it done and nobody told
         self._disk_full = False
         self._held: deque[events.Steps] = deque()  # decided, and not written down yet
+        self._calls: dict[int, Running] = {}
         self._tick: Timer | None = None
         self._patient_until = 0.0
         self._rejected = ""
@@ -74,12 +87,12 @@ class Program(ABC):
         """The mind of a process that starts now, on the journal."""
 
     @abstractmethod
-    def start_call(self, call: events.Call) -> None:
-        """Begin it; its outcome comes back to `step`."""
+    def words_of(self, call: events.Call) -> str:
+        """What the log says of a call; empty for what is asked all the time."""
 
     @abstractmethod
-    def abandon_calls(self) -> None:
-        """The process is gone: nobody hears how its calls end."""
+    def begin(self, call: events.Call, done: Done) -> Running:
+        """Begin a call."""
 
     @abstractmethod
     def listen(self, message: Any) -> None:
@@ -107,7 +120,9 @@ class Program(ABC):
         self.conn = 0
         if self._tick is not None:
             self._tick.drop()
-        self.abandon_calls()
+        for call in list(self._calls.values()):
+            call.abandon()
+        self._calls.clear()
         self._held.clear()
 
     # -- the line to the controller -----------------------------------------------------------------------------------
@@ -187,11 +202,27 @@ class Program(ABC):
                 if self.ends_here("acting"):
                     return
             for call in steps.calls:
-                self.start_call(call)
+                self._start(call)
             for message in steps.messages:
                 self._send(message)
         if self.mind is not None and len(self.journal) >= COMPACT_RECORDS:
             self.journal = self.mind.memory.snapshot()
+
+    def _start(self, call: events.Call) -> None:
+        current, asked = self.mind, self.words_of(call)
+        if asked:
+            self.world.say(self.name, asked)
+
+        def done(outcome: str, value: Any, text: str, code: str = "") -> None:
+            if asked:
+                self.world.say(self.name, f"{asked}: {outcome} {text}".rstrip())
+            if self.mind is current:
+                self._calls.pop(call.id, None)
+                if asked and self.ends_here("telling"):
+                    return
+                self.step(events.Called(call.id, outcome, value, text, code))
+
+        self._calls[call.id] = self.begin(call, done)
 
     def _only_beat(self) -> None:
         for message in self._held[-1].messages:
