@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import select
@@ -9,7 +10,9 @@ import signal
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -309,3 +312,33 @@ def test_a_paused_reader_loses_nothing_of_what_fits(rack: Rack) -> None:
     assert got == LOGIN + text
     process.terminate()
     assert process.wait(PATIENCE) == -signal.SIGTERM
+
+
+def sleeps(process: subprocess.Popen[bytes]) -> bool:
+    """For a while: it is not even kept from running by what else this machine does."""
+    for _ in range(20):
+        if Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "S":
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_an_end_that_a_paused_reader_has_not_seen_is_waited_for_at_rest(rack: Rack) -> None:
+    process = subprocess.Popen(
+        [*PROGRAM, "m1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=surroundings(rack)
+    )
+    assert process.stdin is not None and process.stdout is not None
+    pipe, there = process.stdout.fileno(), bytearray(4)
+    process.stdin.write(b"x" * 100_000)
+    process.stdin.flush()
+
+    def is_full() -> bool:
+        fcntl.ioctl(pipe, termios.FIONREAD, there)
+        return int.from_bytes(there, sys.byteorder) > fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) - 4096
+
+    until(is_full, "nothing more goes into its pipe")
+    assert rack.zoni.stop() == 0
+    time.sleep(0.5)  # it has heard of that
+    until(lambda: sleeps(process), "it waits for who reads, and does nothing else")
+    out, told = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, b"its zoni agent ends" in told) == (75, True) and out.startswith(LOGIN + b"xxx")

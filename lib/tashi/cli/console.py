@@ -115,14 +115,17 @@ class _Attendance:
 
     def _turn(self) -> None:
         poller = zmq.Poller()
-        poller.register(self._stream.socket, zmq.POLLIN)
-        poller.register(self._stream.monitor, zmq.POLLIN)
+        wakes = [self._until] if self._until else []
+        if self._over is None:
+            poller.register(self._stream.socket, zmq.POLLIN)
+            poller.register(self._stream.monitor, zmq.POLLIN)
+            wakes.append(self._stream.due)
         if self._listens and not self._typed:
             poller.register(0, zmq.POLLIN)
         if self._shown:
             poller.register(1, zmq.POLLOUT)
-        due = min(self._stream.due, self._until or self._stream.due)
-        ready = dict(poller.poll(max(0, int((due - time.monotonic()) * 1000) + 1)))
+        wait = max(0, int((min(wakes) - time.monotonic()) * 1000) + 1) if wakes else None
+        ready = dict(poller.poll(wait))
         if self._over is None:
             for word in self._stream.words():
                 self._hear(word)
