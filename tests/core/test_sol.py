@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from zoni.power.sol import AGAIN_SECONDS, NACK, NO_POWER, OFF, TRIES, Line
+from zoni.power.sol import AGAIN_SECONDS, FULL_SECONDS, NACK, NO_POWER, OFF, TRIES, Line
 
 
 class Bmc:
@@ -91,6 +91,22 @@ def test_what_is_not_taken_goes_out_again_in_a_packet_of_its_own() -> None:
     line.out.clear()
     line.packet(bytes([0, 1, 2, NACK]), 0.0)
     assert line.out == [b"\x02\x00\x00\x00cdef"]
+
+
+def test_a_bmc_whose_room_is_full_gets_time() -> None:
+    """A packet each round trip would fill the network, and tell it nothing new."""
+    line, now, sent = Line(200), 0.0, 0
+    line.write(b"abc", now)
+    while now < 10.0:
+        now += 0.001
+        line.tick(now)
+        packets, line.out = line.out, []
+        for packet in packets:
+            sent += 1
+            line.packet(bytes([0, packet[0], 0, NACK]), now)
+    assert 5 <= sent <= 10 / FULL_SECONDS + 1 and not line.ended
+    line.tick(now + FULL_SECONDS)
+    assert line.out[0][4:] == b"abc"
 
 
 def test_a_machine_without_power_takes_nothing_and_that_is_no_reason_to_go_on() -> None:

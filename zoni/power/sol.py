@@ -19,6 +19,7 @@ REFUSALS = {
 NACK, NO_POWER, OFF = 0x40, 0x20, 0x10  # status of the BMC (table 15-2)
 BREAK = 0x10  # of the client: generate a break
 AGAIN_SECONDS, TRIES = 1.0, 7
+FULL_SECONDS = 0.1  # that a BMC gets which has taken nothing, until it is tried again
 LEAST, MOST = 8, 255  # bytes of a packet that are believed of what a BMC says it takes
 
 
@@ -70,7 +71,7 @@ class Line:
             rest = self._sent[4 + taken :] if status & NACK else b""
             self._sent = b""
             if rest and not status & (NO_POWER | OFF):
-                self._send(rest, 0, now)
+                self._send(rest, 0, now, 0.0 if taken else FULL_SECONDS)
         if status & OFF:
             self.ended = "the BMC has ended serial over LAN; somebody else may have it now"
 
@@ -84,8 +85,9 @@ class Line:
                 self._due = now + AGAIN_SECONDS
                 self.out.append(self._sent)
 
-    def _send(self, piece: bytes, operation: int, now: float) -> None:
+    def _send(self, piece: bytes, operation: int, now: float, wait: float = 0.0) -> None:
+        """Send a new packet, ``wait`` seconds from now."""
         self._number = self._number % 15 + 1
         self._sent = bytes([self._number, 0, 0, operation]) + piece
-        self._tries, self._due = 0, now + AGAIN_SECONDS
-        self.out.append(self._sent)
+        self._tries, self._due = 0, now + (wait or AGAIN_SECONDS)
+        self.out += [] if wait else [self._sent]
