@@ -18,6 +18,13 @@ fail_with() {
   [[ $stderr == *"$text"* ]] || { echo "it said: $stderr"; return 1; }
 }
 
+# untold TEXT: something comes on standard input, and TEXT is not in it
+untold() {
+  local said
+  said=$(cat)
+  [[ $said && $said != *"$1"* ]]
+}
+
 # value FILTER: what a JSON line on standard input has there, by a Python expression of r
 value() {
   python3 -c 'import json, sys

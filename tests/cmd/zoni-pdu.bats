@@ -20,7 +20,7 @@ teardown() {
   fail_with 2 'p1 has outlets 1 to 8, not 9' zoni-add m2 --power pdu:p1:9
   fail_with 1 'm1 hangs on it' zoni-pdu remove p1
   fail_with 1 'outlet 8 is in use' zoni-pdu set p1 --outlets 7
-  ! { zoni-pdu list -j; zoni-pdu show p1; tashi-events -j; } | grep -q 'not for you'
+  { zoni-pdu list -j; zoni-pdu show p1; tashi-events -j; } | untold 'not for you'
   zoni-remove -q m1
   [ "$(zoni-pdu remove -H -o name p1)" = p1 ]
 }

@@ -12,7 +12,7 @@ load bmc
   [ "$(zoni-power on -n -H -o name,verb m1)" = $'m1\tmachine.power' ]
   tjob-wait -q "$(zoni-power soft --submit --grace 1 m2)"
   [ "$(bmc m2 power)" = off ]
-  ! { zoni-list -j; tashi-events -j; cat "$BATS_TEST_TMPDIR/log" "$BATS_TEST_TMPDIR/agent/journal"; } | grep 'not for you'
+  { zoni-list -j; tashi-events -j; cat "$BATS_TEST_TMPDIR/log" "$BATS_TEST_TMPDIR/agent/journal"; } | untold 'not for you'
 }
 
 # fault 38

@@ -54,6 +54,13 @@ def test_shellcheck() -> None:
     expect_none(words_of("shellcheck", "--external-sources", *scripts))
 
 
+def test_no_test_of_commands_has_a_line_that_can_not_fail() -> None:
+    """Bats passes over a command behind ``!``, whatever comes of it."""
+    tests = [name for name in files() if name.endswith(".bats")]
+    assert tests
+    expect_none(words_of("shellcheck", "--shell=bats", "--include=SC2314,SC2315", "--format=gcc", *tests))
+
+
 def test_mandoc() -> None:
     pages = [name for name in files() if re.fullmatch(r"man/.*\.[1-9]", name)]
     assert pages
