@@ -60,6 +60,19 @@ def test_a_purge_takes_every_certificate_that_the_agent_places() -> None:
     assert f"/var/lib/tashi-agent/{OURS} " in script
 
 
+def test_a_purge_takes_what_a_zoni_agent_made() -> None:
+    """Where its unit has it: of a dynamic user that is below private, behind a link, once it has run."""
+    unit = (ROOT / "packaging/systemd/zoni-agent.service").read_text()
+    state = re.search(r"^DynamicUser=yes\nStateDirectory=(\S+)$", unit, re.MULTILINE)
+    assert state
+    script = (ROOT / "packaging/debian/tashi.postrm").read_text()
+    assert re.findall(r"/var/lib/\S+", script) == [f"/var/lib/private/{state[1]}", f"/var/lib/{state[1]}"]
+
+
+def test_what_a_zoni_agent_has_consoles_by_is_suggested() -> None:
+    assert "ipmitool" in field("Package: tashi", "Suggests")
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(1200)
 def test_two_machines_live_with_them() -> None:
