@@ -20,11 +20,12 @@ from typing import Any
 import msgspec
 
 from tashi.agent.events import Steps
+from tashi.core.turn import done_key
 from tashi.model.choice import Choice
 from tashi.model.name import kind_of_id
 from tashi.sim.history import History
 from tashi.sim.hypervisor import Site
-from tashi.sim.metal_invariants import MetalInvariants
+from tashi.sim.metal_invariants import MetalInvariants, knows
 from tashi.sim.world import Violation
 from tashi.wire.agents import ControllerMessage, Row, Rows, Shot
 from tashi.wire.zoni import MetalOrder
@@ -141,7 +142,7 @@ class Invariants:
             raise Violation(f"I1 {reply['id']} was promised {job}, which is not stored")
 
     def knows(self, job: str) -> bool:
-        return job in self.tables["job"] or done_key(job) in self.tables["done"]
+        return knows(self.tables, job)
 
     def order_leaves(self, host: str, message: ControllerMessage | MetalOrder, epoch: int) -> None:
         """I1: no host is told what is not durable; what the deposed say, agents don't heed."""
@@ -214,8 +215,3 @@ class Invariants:
 
 
 CHANGING = ("start", "stop", "remove", "stamp", "press_power_button", "migrate", "abort_move")
-
-
-def done_key(job: str) -> str:
-    """The key of an ended operation in the store."""
-    return job.rpartition("-")[2].zfill(18)

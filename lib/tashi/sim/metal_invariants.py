@@ -13,11 +13,13 @@ import json
 from typing import Any
 
 from tashi.agent.events import Call, Steps
+from tashi.core.turn import done_key
 from tashi.sim.devices import Devices
 from tashi.sim.world import Violation
-from tashi.wire.zoni import MetalRows, MetalShot, PortRows
+from tashi.wire.zoni import ConsoleShot, MetalRows, MetalShot, PortRows, SwitchShot
 
 Tables = dict[str, dict[str, bytes]]
+SHOTS = (MetalShot, SwitchShot, ConsoleShot)  # each is for a job
 
 
 class MetalInvariants:
@@ -81,8 +83,7 @@ class MetalInvariants:
             known = stored[isinstance(message, PortRows)] if stored is not None else 0
             if row.generation > known and not getattr(row, "gone", False):
                 raise Violation(f"I1 zoni is told generation {row.generation} of {row.machine}, stored is {known}")
-        jobs = (self.tables["job"], self.tables["done"])
-        if isinstance(message, MetalShot) and not any(job_key in table for table in jobs for job_key in _keys(message)):
+        if isinstance(message, SHOTS) and not knows(self.tables, message.job):
             raise Violation(f"I1 zoni is told to do {message.action} for {message.job}, which is not stored")
 
     # -- the agent -----------------------------------------------------------------------------------------------------
@@ -105,11 +106,12 @@ class MetalInvariants:
         changing: list[Call] = [call for call in steps.calls if call.verb in self.devices.changing]
         if stale and changing:
             raise Violation(f"I7 zoni does {changing[0].verb} because of a stale message: {message}")
-        if isinstance(message, MetalShot) and changing:
+        if isinstance(message, SHOTS) and changing:
             if message.job in self._shots:
                 raise Violation(f"I7 zoni does {message.action} for {message.job} a second time")
             self._shots.add(message.job)
 
 
-def _keys(shot: MetalShot) -> tuple[str, str]:
-    return shot.job, shot.job.rpartition("-")[2].zfill(18)
+def knows(tables: Tables, job: str) -> bool:
+    """Whether an operation is stored, open or ended."""
+    return job in tables["job"] or done_key(job) in tables["done"]
