@@ -19,6 +19,7 @@ from tashi.run.keys import new_pair
 from tashi.run.log import Log
 from tashi.run.loop import Loop
 from tashi.run.outbox import Outbox
+from tashi.wire.agents import ShotDone
 from tashi.wire.bounds import Alive
 from tashi.wire.errors import Unavailable
 
@@ -40,14 +41,18 @@ class Disk(Outbox):
 
 
 class Mind:
-    """Of each call that has ended it writes down the number, begins the next one, and says that it is alive."""
+    """Of each call that has ended it writes down the number, begins the next one, tells of it, and says that it is
+    alive. Of call 0 it has never heard.
+    """
 
     memory, welcomed = Memory("vm"), False
 
     def step(self, event: Event, now: Now) -> Steps:
         if not isinstance(event, Called):
             return Steps([], [], [])
-        return Steps([{"n": event.id}], [Call(event.id + 100, "look", {}, 1.0)], [Alive()])
+        assert event.id, "a bug"
+        said: list[Any] = [Alive(), ShotDone(f"j-{event.id}", "done")]
+        return Steps([{"n": event.id}], [Call(event.id + 100, "look", {}, 1.0)], said)
 
     def next_tick(self) -> float:
         return inf
@@ -58,7 +63,8 @@ class Mind:
 
 class Bench:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.loop, self.disk, self.begun, self.said = Loop(), Disk(str(folder / "journal")), list[int](), 0
+        self.loop, self.disk, self.begun = Loop(), Disk(str(folder / "journal")), list[int]()
+        self.beats, self.told = 0, list[int]()
         pair = new_pair()
         me = Enrolled("h1", (Line(pair.public, ("tcp://127.0.0.1:9",)),), pair)
         own = Own(lambda frame: frame, self.begin, lambda: "")
@@ -69,11 +75,17 @@ class Bench:
         self.loop.turn(0)
 
     def begin(self, call: Call) -> None:
-        assert {"n": call.id - 100} in [each for lines in self.disk.took for each in lines], "it is written down first"
-        self.begun.append(call.id - 100)
+        self.begun.append(self.written(call.id - 100))
 
     def send(self, message: Any) -> None:
-        self.said += 1
+        if isinstance(message, Alive):
+            self.beats += 1
+        else:
+            self.told.append(self.written(int(message.job.removeprefix("j-"))))
+
+    def written(self, number: int) -> int:
+        assert {"n": number} in [each for lines in self.disk.took for each in lines], "it is written down first"
+        return number
 
     def turn(self, *ended: int) -> None:
         """Of a turn of the loop in which these calls end."""
@@ -100,18 +112,28 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
 
 def test_what_follows_from_a_turn_is_written_down_at_once_and_then_done_in_order(bench: Bench) -> None:
     bench.turn(1, 2, 3)
-    assert (bench.disk.took, bench.begun, bench.said) == ([[{"n": 1}, {"n": 2}, {"n": 3}]], [1, 2, 3], 3)
+    assert (bench.disk.took, bench.begun, bench.beats) == ([[{"n": 1}, {"n": 2}, {"n": 3}]], [1, 2, 3], 3)
     bench.turn(4)
-    assert (bench.disk.took[1:], bench.begun, bench.said) == ([[{"n": 4}]], [1, 2, 3, 4], 4)
+    assert (bench.disk.took[1:], bench.begun, bench.beats) == ([[{"n": 4}]], [1, 2, 3, 4], 4)
+    assert bench.told == bench.begun
+
+
+def test_nothing_is_done_or_said_of_a_turn_that_ends_in_the_middle(bench: Bench) -> None:
+    bench.agent.step(Called(1, "ok"))
+    with pytest.raises(AssertionError, match="a bug"):
+        bench.agent.step(Called(0, "ok"))
+    bench.agent.close()
+    assert (bench.disk.took, bench.begun, bench.told, bench.beats) == ([], [], [], 0)
 
 
 def test_what_a_full_disk_does_not_take_waits_but_for_its_being_alive(bench: Bench) -> None:
     bench.disk.full = True
     bench.turn(1, 2)
-    assert (bench.begun, bench.said) == ([], 2)
+    assert (bench.begun, bench.told, bench.beats) == ([], [], 2)
     bench.turn(3)
     assert (bench.begun, bench.disk.took) == ([], [])
     bench.disk.full = False
     while len(bench.begun) < 3:
         bench.loop.turn(1)
-    assert (bench.disk.took, bench.begun, bench.said) == ([[{"n": 1}, {"n": 2}, {"n": 3}]], [1, 2, 3], 3)
+    assert (bench.disk.took, bench.begun, bench.beats) == ([[{"n": 1}, {"n": 2}, {"n": 3}]], [1, 2, 3], 3)
+    assert bench.told == bench.begun
