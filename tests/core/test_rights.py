@@ -104,7 +104,6 @@ WALK: dict[str, Row] = {
     "switch.macs": named("s1", "s2", "nix"),
     "switch.neighbours": named("s1", "s2", "nix"),
     "switch.probe": named("s1", "s2", "nix"),
-    "switch.enroll": named("s1", "s2", "nix"),
     "switch.save": named("s1", "s2", "nix"),
     "switch.change": Row(*({"changes": [{"switch": name}]} for name in ("s1", "s2", "nix"))),
     "vlan.create": Row(*({"vlans": {"300": "lab"}, "switches": [name]} for name in ("s1", "s2", "nix"))),

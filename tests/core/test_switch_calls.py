@@ -35,7 +35,7 @@ def ended(world: World, job: str) -> tuple[str, str]:
     return row["state"], row["reason"] or ""
 
 
-@pytest.mark.parametrize("call", ["look", "macs", "neighbours", "probe", "enroll", "save"])
+@pytest.mark.parametrize("call", ["look", "macs", "neighbours", "probe", "save"])
 def test_what_a_switch_answers_is_the_answer_of_the_operation(world: World, call: str) -> None:
     network(world).answers[f"{call} s1"] = LOOKED
     job = world.ok(f"switch.{call}", name="s1").job

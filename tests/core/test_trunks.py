@@ -137,9 +137,6 @@ def test_which_switch_it_is_is_written_down_and_told_when_it_is_first_changed(wo
     assert {(each["name"], each["reason"]) for each in told} >= {("s1", f"it is {MAC.format(0)}")}
     world.ok("switch.change", changes=[{"switch": "s2", "vlans": {"300": ""}}])
     assert mac(world, "s2") == MAC.format(1)
-    network(world).answers["enroll far"] = {"identity": {"base_mac": MAC.format(3)}, "capabilities": [], "ports": []}
-    world.ok("switch.enroll", name="far")
-    assert mac(world, "far") == MAC.format(3)
 
 
 @pytest.mark.attack(6)

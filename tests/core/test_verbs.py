@@ -79,7 +79,6 @@ BODIES: dict[str, dict[str, Any]] = {
     "switch.macs": {"name": "s1"},
     "switch.neighbours": {"name": "s1"},
     "switch.probe": {"name": "s1"},
-    "switch.enroll": {"name": "s1"},
     "switch.save": {"name": "s1"},
     "switch.change": {"changes": [{"switch": "s1"}]},
     "vlan.create": {"vlans": {"300": "lab"}},

@@ -140,7 +140,7 @@ def test_a_switch_is_asked_and_saved(site: Site) -> None:
     looked = answer("look")
     assert (looked["vlans"], sorted(looked["ports"])) == ({"1": "default"}, ["1", "2"])
     assert (answer("macs"), answer("neighbours")) == ({}, [])
-    assert answer("enroll")["ports"] == ["1", "2"]
+    assert answer("probe")["doors"] == []
     switch = site.switches.device("sw")
     assert switch is not None
     running = State(switch.running.vlans, {"1": Port("1", label="by hand")}, 0.0)

@@ -47,10 +47,6 @@ class Close(Shape, frozen=True, kw_only=True):
     ports: Annotated[list[PortName], Meta(min_length=1, max_length=1024)]
 
 
-class Enroll(Shape, frozen=True, kw_only=True):
-    base_mac: BaseMac = ""
-
-
 def _read(
     capability: Capability | None, read: Callable[[Driver], object]
 ) -> Callable[[Driver, Any, Clock], Steps[object]]:
@@ -69,7 +65,6 @@ CALLS: dict[str, Verb] = {
     "macs": Verb(Shape, False, _read(Capability.MACS, lambda driver: stations(driver.macs()))),
     "neighbours": Verb(Shape, False, _read(Capability.NEIGHBOURS, lambda driver: driver.neighbours())),
     "probe": Verb(Shape, False, lambda driver, _, __: probe(driver)),
-    "enroll": Verb(Enroll, False, lambda driver, a, _: change.enroll(driver, a.base_mac)),
     "plan": Verb(Change, False, lambda driver, a, _: change.foresee(driver, a.goal, a.rules, a.base_mac)),
     "change": Verb(
         Change, True, lambda driver, a, clock: change.change(driver, a.goal, a.rules, a.base_mac, a.seconds, clock)

@@ -24,7 +24,7 @@ from zoni.outcome import DeviceError, Unproven
 from zoni.pauses import FIRST_PAUSE, LONGEST_PAUSE, Steps
 from zoni.switch import steps
 from zoni.switch.goals import completed, way_back
-from zoni.switch.interface import Capability, Driver, Identity, Port, State, SwitchError
+from zoni.switch.interface import Capability, Driver, Port, State, SwitchError
 from zoni.switch.plan import Goal, Planned, Rules, at_risk, differences, plan
 from zoni.switch.steps import DeviceStep, apply, say
 
@@ -51,14 +51,6 @@ class Told(Struct, frozen=True):
 
 
 class Closed(Struct, frozen=True):
-    ports: list[str]
-
-
-class Enrolled(Struct, frozen=True):
-    """What a switch was found to be."""
-
-    identity: Identity
-    capabilities: list[Capability]
     ports: list[str]
 
 
@@ -120,20 +112,6 @@ def close(driver: Driver, ports: list[str], clock: Clock) -> Steps[Closed]:
     if told:
         raise Unproven(Code.UNAVAILABLE, f"{driver.where}: {told}")
     return Closed(sorted(set(ports)))
-
-
-def enroll(driver: Driver, base_mac: str) -> Steps[Enrolled]:
-    """Judge a switch that is new: that it keeps strangers out, and is the one with this address, if one is told.
-
-    Nothing is changed. Raises SwitchError: wrong-state for a door that stands open, conflict for another switch.
-    """
-    yield 0.0
-    if open_doors := driver.weaknesses():
-        raise SwitchError(
-            Code.WRONG_STATE, f"{driver.where}: {'; '.join(open_doors)}", "close it on the device, then try again"
-        )
-    _which(driver, base_mac)
-    return Enrolled(driver.identity(), sorted(driver.capabilities), list(driver.look().ports))
 
 
 # -- parts -----------------------------------------------------------------------------------------------------------

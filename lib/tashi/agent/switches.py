@@ -16,7 +16,7 @@ from tashi.wire.agents import ShotDone
 from tashi.wire.zoni import SwitchShot
 
 SWITCH = "switch"  # the verb of all its calls, as the desk has it
-QUESTIONS = ("look", "macs", "neighbours", "probe", "enroll", "plan")
+QUESTIONS = ("look", "macs", "neighbours", "probe", "plan")
 
 
 class Switches:

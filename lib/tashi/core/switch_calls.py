@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
 from tashi.core import metal_seen, paths
@@ -33,42 +32,12 @@ TAKE_BACK = "switch.take-back"  # an operation that undoes what another has chan
 TELL_WHICH = ("snmp", "fake")  # drivers of devices; a bridge of the agent's own machine is known by its name
 
 
-def look(turn: Turn, body: Named) -> Accepted:
-    """Its VLANs and ports, as they are now."""
-    return _ask(turn, body, "switch.look")
-
-
-def macs(turn: Turn, body: Named) -> Accepted:
-    """The stations that it has heard, each with its port."""
-    return _ask(turn, body, "switch.macs")
-
-
-def neighbours(turn: Turn, body: Named) -> Accepted:
-    """Who says by LLDP that it is at the other end of a port."""
-    return _ask(turn, body, "switch.neighbours")
-
-
-def probe(turn: Turn, body: Named) -> Accepted:
-    """Which switch it is, what can be done with it, and which doors of it stand open."""
-    return _ask(turn, body, "switch.probe")
-
-
-def enroll(turn: Turn, body: Named) -> Accepted:
-    """Which switch it is, what can be done with it, and whether it keeps strangers out."""
-    return _ask(turn, body, "switch.enroll")
-
-
-def save(turn: Turn, body: Named) -> Accepted:
-    """Make what runs what it starts with."""
-    return _ask(turn, body, "switch.save")
-
-
-def _ask(turn: Turn, body: Named, verb: str) -> Accepted:
+def ask(turn: Turn, body: Named) -> Accepted:
+    """Have its agent put the call to it that the verb of this turn names: look, macs, neighbours, probe or save."""
     switch: Switch = turn.find("switch", body.name)
     check_way(turn, switch)
-    job = turn.begin(verb, "switch", switch.id, switch.name, budget_seconds=ASK_SECONDS, phase="ordered")
-    call = verb.removeprefix("switch.")
-    turn.put(replace(job, result={CALL: call, ARGS: text_of(which(switch) if call == "enroll" else {})}))
+    job = turn.begin(turn.verb, "switch", switch.id, switch.name, budget_seconds=ASK_SECONDS, phase="ordered")
+    turn.put(replace(job, result={CALL: turn.verb.removeprefix("switch."), ARGS: "{}"}))
     return Accepted(job=job.id, kind="switch", objects={switch.id: switch.name}, dry_run=body.dry_run)
 
 
@@ -120,10 +89,6 @@ def check_way(turn: Turn, switch: Switch) -> None:
         raise Refused(Code.UNAVAILABLE, f"{switch.name}: {why}", f"systemctl status zoni-agent, where {agent.name} is")
 
 
-class _Enrolled(Struct, frozen=True):
-    identity: dict[str, str] = {}
-
-
 # -- the zoni agent --------------------------------------------------------------------------------------------------
 def shot_owed(turn: Turn, job: Job) -> tuple[str, SwitchShot] | None:
     """(agent, what it is to do) that this operation waits for, or None."""
@@ -154,8 +119,6 @@ def shot_done(turn: Turn, job: Job, done: ShotDone) -> None:
         text = f"{job.name} answers with {len(answer)} characters, the limit is {ANSWER_MAX}"
         turn.end(job.id, JobState.FAILED, text)
         return
-    if job.result[CALL] == "enroll":
-        learn(turn, job.target, msgspec.json.decode(answer, type=_Enrolled).identity.get("base_mac", ""))
     turn.end(job.id, JobState.DONE, result={"answer": answer})
 
 

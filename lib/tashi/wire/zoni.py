@@ -204,12 +204,12 @@ class SwitchShot(Open, frozen=True, tag="switch-shot", tag_field="say"):
     """What is asked of one switch. To change and to save is done at most once, journalled before; the rest is asked.
 
     ``path`` leads to it, as in `SwitchPorts`; ``args`` are further arguments of the driver's call: a change's and a
-    plan's goal and rules, enroll's base_mac. What came of it is the ``answer`` in the result, as JSON.
+    plan's goal and rules. What came of it is the ``answer`` in the result, as JSON.
     """
 
     epoch: Count
     job: str
-    action: Literal["look", "macs", "neighbours", "probe", "enroll", "plan", "change", "save"]
+    action: Literal["look", "macs", "neighbours", "probe", "plan", "change", "save"]
     path: dict[str, Any]
     seconds: Seconds = 30.0
     args: dict[str, Any] = {}
