@@ -104,6 +104,12 @@ def test_an_expectation_that_is_not_met_is_told() -> None:
     ]
 
 
+def test_machines_whose_names_have_the_same_letters_are_two() -> None:
+    there = "machine m12 s1:p1\nmachine m21 s1:p2\n"
+    played = play(read("a.scene", there + "5 expect power m12 off\n5 expect power m21 off"))
+    assert not played.violation and not played.unmet
+
+
 def test_a_cue_that_never_comes_is_told() -> None:
     played = play(read("a.scene", CREATE + 'when "h2 runs web": mend all'))
     assert played.unmet == ['a.scene:2: when "h2 runs web": mend all: no line of the log says that']

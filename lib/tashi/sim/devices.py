@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from typing import Any, Literal, NamedTuple
+from uuid import NAMESPACE_DNS, uuid5
 
 import msgspec
 
@@ -267,4 +268,4 @@ class DeviceCall:
 
 def uuid_of(machine: str) -> str:
     """What a machine's board says it is."""
-    return f"5a5a5a5a-0000-4000-8000-{sum(map(ord, machine)):012x}"
+    return str(uuid5(NAMESPACE_DNS, machine))
