@@ -104,6 +104,19 @@ def test_an_expectation_that_is_not_met_is_told() -> None:
     ]
 
 
+def test_an_expectation_of_a_machine_that_is_not_met_is_told() -> None:
+    there = "machine m1 s1:p1\nmachine m2 s1:p2\ndomain red 100\n"
+    there += "0 root$ zoni-reserve m2 --until 2026-01-02T00:00Z\n1 root$ zoni-allocate m2 --domain red\n"
+    is_there = ("machine {} in red", "ports {} in red", "power {} on")
+    is_not = ("machine {} in none", "ports {} in none", "power {} off")
+    asked = [f"20 expect {what.format(name)}" for name in ("m1", "m2") for what in (*is_there, *is_not)]
+    played = play(read("a.scene", there + "\n".join(asked)))
+    assert [unmet.rpartition(": ")[2] for unmet in played.unmet] == [
+        "m1 is in none", "its ports pass nothing", "m1 is not on",
+        "m2 is in red", "its ports pass 100", "m2 is not off",
+    ]  # fmt: skip
+
+
 def test_machines_whose_names_have_the_same_letters_are_two() -> None:
     there = "machine m12 s1:p1\nmachine m21 s1:p2\n"
     played = play(read("a.scene", there + "5 expect power m12 off\n5 expect power m21 off"))
