@@ -133,6 +133,13 @@ class TestLooking:
         assert set(probed.capabilities) == rig.can
         assert probed.identity.models == (("lab",) if isinstance(rig, SnmpRig) else ())
 
+    def test_a_factory_s_community_is_a_door_that_stands_open(self, tmp_path: Path) -> None:
+        peer = peers.Peer("switch", tmp_path, {"name": "sw1", "ports": 4, "community": "private"})
+        try:
+            assert SnmpRig(peer).run("probe").doors == ["answers to the factory's community private"]
+        finally:
+            peer.close()
+
     @on(Capability.MACS)
     def test_stations(self, rig: Rig) -> None:
         assert rig.run("macs") == {STATION.port: {STATION.vlan: [STATION.mac.replace(":", "")]}}
