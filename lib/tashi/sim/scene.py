@@ -150,6 +150,8 @@ class _Reader:
         self.plugs.append(Plug(name, (port, *([other] if other else []))))
 
     def _domain(self, name: str, vlans: tuple[int, ...]) -> None:
+        if name in self.domains:
+            raise Refused(Code.BAD_REQUEST, f"there is a domain {name} already")
         self.domains[name] = vlans
 
     def _user(self, name: str, role: str | None) -> None:
